@@ -45,7 +45,7 @@ macro_rules! known {
             pub fn from_name(name: &[u8]) -> Known {
                 match name.len() {
                     // Only names of these lengths are known: the cheap way out for most fields.
-                    2..=6 | 7 | 9..=11 | 13..=17 | 19 => {}
+                    2 | 4 | 6 | 7 | 9 | 10 | 12..=17 | 19 => {}
                     _ => return Known::Other,
                 }
                 $(if name.len() == $name.len() && name.eq_ignore_ascii_case($name.as_bytes()) {
@@ -185,18 +185,22 @@ impl Fields {
     }
 
     /// All values of a field, by name in any case.
-    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         self.iter()
-            .filter(move |field| {
-                let own = self.bytes(field.name);
-                own.len() == name.len() && own.eq_ignore_ascii_case(name.as_bytes())
-            })
+            .filter(move |field| self.is_named(field, name))
             .map(|field| self.bytes(field.value))
     }
 
     /// The first value of a field, by name in any case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.get_all(name).next()
+        self.iter()
+            .find(|field| self.is_named(field, name))
+            .map(|field| self.bytes(field.value))
+    }
+
+    fn is_named(&self, field: &Field, name: &str) -> bool {
+        let own = self.bytes(field.name);
+        own.len() == name.len() && own.eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// All values of a known field.
