@@ -3,3 +3,4 @@
 //! The request path is [`proxy`], the control path is `control`; they meet in `snapshot` and `node`.
 
 pub mod http;
+pub mod plugin;
