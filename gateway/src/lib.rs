@@ -3,4 +3,6 @@
 //! The request path is [`proxy`], the control path is `control`; they meet in `snapshot` and `node`.
 
 pub mod http;
+pub mod node;
 pub mod plugin;
+pub mod snapshot;
