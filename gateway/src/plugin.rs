@@ -25,3 +25,8 @@ pub mod stats;
 pub mod trial;
 pub mod use_;
 mod wasi;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -122,7 +122,6 @@ fn config() -> Config {
     config
         .epoch_interruption(true)
         .max_wasm_stack(STACK)
-        .wasm_backtrace(true)
         .concurrency_support(false);
     config
 }

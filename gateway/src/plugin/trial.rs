@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::context::{Context, Outcome, RequestId};
 use super::fault::{Fault, LoadError};
 use super::instances::Instances;
-use super::module::{Role, Roles};
+use super::module::Role;
 use super::services::Services;
 use super::stats::UseStats;
 use super::use_::Use;
@@ -71,7 +71,7 @@ fn play(role: Role, instances: &Instances, context: &mut Option<Box<Context>>) -
 }
 
 /// GET /trial?of=plugin, two nodes to choose from, and a response.
-fn invented() -> Box<Context> {
+pub(super) fn invented() -> Box<Context> {
     let now = Instant::now();
     let mut context = Box::new(Context::new(now));
     context.request.set_path(b"/trial?of=plugin");

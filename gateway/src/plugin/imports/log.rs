@@ -7,6 +7,7 @@ use super::{Call, Instance};
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "wasmtime makes them of what the plugin sends")]
 enum Level {
     #[component(name = "trace")]
     Trace,

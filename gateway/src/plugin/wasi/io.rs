@@ -2,7 +2,7 @@
 
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, Resource, ResourceType, WasmList};
 
-use super::{Call, Nothing, open, resource};
+use super::{Call, open, resource};
 use crate::plugin::host::Host;
 
 /// Bytes that a write may bring.
@@ -20,7 +20,6 @@ enum Failure {}
 #[component(variant)]
 enum StreamError {
     #[component(name = "last-operation-failed")]
-    #[expect(dead_code, reason = "WASI has it; no stream of ours fails")]
     LastOperationFailed(Resource<Failure>),
     #[component(name = "closed")]
     Closed,
