@@ -3,3 +3,5 @@
 //! The request path is [`proxy`], the control path is [`control`]; they meet in [`snapshot`] and [`node`].
 
 pub mod http;
+pub mod node;
+pub mod snapshot;
