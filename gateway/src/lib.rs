@@ -1,1 +1,4 @@
 //! bascule
+pub mod cidr;
+pub mod control;
+pub mod name;
