@@ -2,4 +2,10 @@
 //!
 //! The request path is [`proxy`], the control path is `control`; they meet in `snapshot` and `node`.
 
+pub mod cidr;
+pub mod control;
 pub mod http;
+pub mod name;
+pub mod node;
+pub mod plugin;
+pub mod snapshot;

@@ -1,0 +1,9 @@
+//! Placeholder until the module lands.
+
+/// See the module.
+#[derive(Debug)]
+pub struct Node;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Candidates;
