@@ -9,3 +9,4 @@ pub mod name;
 pub mod node;
 pub mod plugin;
 pub mod snapshot;
+pub mod telemetry;
