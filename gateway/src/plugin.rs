@@ -26,6 +26,16 @@ pub mod trial;
 pub mod use_;
 mod wasi;
 
+pub use context::{Context, Outcome, Reply, RequestId};
+pub use engine::Engine;
+pub use exports::{Choice, Decision, Schedule, Scope, Verdict};
+pub use fault::{Fault, FaultKind, LoadError};
+pub use instances::Instances;
+pub use module::{Module, Role, Roles, Version};
+pub use services::Services;
+pub use stats::UseStats;
+pub use use_::{Limits, OnFault, Use, UseSpec};
+
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -114,9 +114,6 @@ pub(super) trait Answer {
         Ok(())
     }
 
-    /// Makes what the call prepared count.
-    fn settle(&self, _host: &mut Host) {}
-
     /// Whether it answers the client, so that the reply counts.
     fn is_final(&self) -> bool {
         false
@@ -135,12 +132,6 @@ impl Answer for Choice {
                 }
             },
             Choice::Reject(status) => check_status(status),
-        }
-    }
-
-    fn settle(&self, host: &mut Host) {
-        if *self == Choice::Abstain {
-            host.context.selection.settle();
         }
     }
 

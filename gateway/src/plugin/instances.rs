@@ -81,7 +81,7 @@ impl Instances {
     }
 
     /// Asks a policy for a node; a use that is none abstains. The index is one of the context's selection. What an
-    /// abstaining policy keeps is what the next one finds.
+    /// abstaining policy wants kept is for the caller to settle.
     pub fn pick(&self, context: &mut Option<Box<Context>>) -> Result<Choice, Fault> {
         if !self.plays(Roles::BALANCER) {
             return Ok(Choice::Abstain);
@@ -221,7 +221,6 @@ impl Marks {
 /// Makes what a call did count, if its answer makes sense.
 fn commit<A: Answer>(host: &mut Host, answer: A) -> Result<A, Fault> {
     answer.check(host).map_err(|message| Fault::new(FaultKind::Garbage, message))?;
-    answer.settle(host);
     if let Some((number, text)) = host.note.take() {
         let key = host.owner.key;
         let notes = &mut host.context.notes;
