@@ -138,11 +138,14 @@ impl Selection {
         }
         std::mem::swap(&mut self.kept, &mut self.wish);
         self.wish.clear();
+        let mut sums = std::mem::take(&mut self.kept_sums);
         let weights = self
             .kept
             .iter()
             .filter_map(|&raw| Some(self.list()?.get(raw)?.weight));
-        self.kept_sums = running_sums(weights);
+        sums.clear();
+        sums.extend(running_sums(weights));
+        self.kept_sums = sums;
     }
 
     /// Drops what the policy wished to keep: call it when a policy faulted.
