@@ -33,18 +33,18 @@ pub fn write_error_body<'a>(
     let id: String = request_id.chars().filter(|&c| is_plain(c)).take(128).collect();
     let (kind, content_type) = choose(accept);
     let written = match kind {
-        Kind::Text => write!(out, "{status} {reason}\nrequest id: {id}\n"),
-        Kind::Problem => write!(
+        Kind::Text => writeln!(out, "{status} {reason}\nrequest id: {id}"),
+        Kind::Problem => writeln!(
             out,
-            "{{\"type\":\"about:blank\",\"title\":\"{reason}\",\"status\":{status},\"request_id\":\"{id}\"}}\n"
+            "{{\"type\":\"about:blank\",\"title\":\"{reason}\",\"status\":{status},\"request_id\":\"{id}\"}}"
         ),
-        Kind::Json => write!(
+        Kind::Json => writeln!(
             out,
-            "{{\"status\":{status},\"error\":\"{reason}\",\"request_id\":\"{id}\"}}\n"
+            "{{\"status\":{status},\"error\":\"{reason}\",\"request_id\":\"{id}\"}}"
         ),
-        Kind::Html => write!(
+        Kind::Html => writeln!(
             out,
-            "<!doctype html>\n<title>{status} {reason}</title>\n<h1>{status} {reason}</h1>\n<p>Request id: {id}</p>\n"
+            "<!doctype html>\n<title>{status} {reason}</title>\n<h1>{status} {reason}</h1>\n<p>Request id: {id}</p>"
         ),
     };
     written.expect("a Vec takes every write");
