@@ -73,8 +73,9 @@ impl Reader {
             match body.decode(&self.buffer)? {
                 Piece::Data { range, consumed } => {
                     assert!(!range.is_empty(), "data is never empty");
+                    // Byte by byte, since a cut may go through a character.
                     self.told
-                        .push_str(std::str::from_utf8(&self.buffer[range]).unwrap());
+                        .extend(self.buffer[range].iter().map(|&byte| char::from(byte)));
                     self.buffer.drain(..consumed);
                 }
                 Piece::More { consumed } => {
@@ -268,8 +269,6 @@ proptest! {
             (Just(text), cuts)
         }),
     ) {
-        // Text data may be cut inside a character, which the reader's transcript can not show.
-        prop_assume!(cuts.iter().all(|&cut| text.is_char_boundary(cut)));
         for side in [Side::Requests, Side::Responses(Method::Get)] {
             let whole = Reader::read(side, text.as_bytes(), &[]);
             prop_assert_eq!(&whole, &Reader::read(side, text.as_bytes(), &cuts));

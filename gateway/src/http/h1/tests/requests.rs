@@ -55,6 +55,7 @@ const BAD: &[Row] = &[
     ("CR inside the request line", "GET /\rHTTP/1.1\r\nHost: a\r\n\r\n", Err(M::RequestLine)),
     ("CR behind the version", "GET / HTTP/1.1\r\r\nHost: a\r\n\r\n", Err(M::BareCarriageReturn)),
     ("three empty lines first", "\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Err(M::RequestLine)),
+    ("CR alone behind two empty lines", "\r\n\r\n\r GET / HTTP/1.1\r\nHost: a\r\n\r\n", Err(M::RequestLine)),
     ("TLS", "\u{16}\u{3}\u{1}", Err(M::RequestLine)),
     ("a space first", " GET / HTTP/1.1\r\nHost: a\r\n\r\n", Err(M::RequestLine)),
     ("two spaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Err(M::RequestLine)),
