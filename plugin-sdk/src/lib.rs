@@ -105,6 +105,7 @@
 pub mod bindings;
 pub mod clock;
 mod config;
+pub mod duration;
 mod export;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]

@@ -131,6 +131,18 @@ impl Node {
         self.facts().error_rate
     }
 
+    /// A cost made dearer by the node's errors: divided by the square of the share of attempts that succeed, at
+    /// most a thousandfold. A node that fails fast looks idle; a policy that compares loads without this sends
+    /// it more than its share.
+    pub fn penalised(&self, cost: u64) -> u64 {
+        let errors = self.error_rate();
+        if errors == 0 {
+            return cost;
+        }
+        let successes = u64::from(1000_u32.saturating_sub(errors)).max(31);
+        (cost.saturating_mul(1000) / successes).saturating_mul(1000) / successes
+    }
+
     /// Age of its oldest request in flight, in microseconds; 0 if there is none.
     pub fn oldest(&self) -> u32 {
         self.facts().oldest

@@ -7,8 +7,8 @@ pub fn bits() -> u64 {
 
 /// An even draw from 0 to `limit` - 1; 0 where the limit is 0.
 pub fn below(limit: u32) -> u32 {
-    // Lemire's multiplication; its bias is under limit / 2^64.
-    ((u128::from(bits()) * u128::from(limit)) >> 64) as u32
+    // Lemire's multiplication, with 32 bits since wasm has no wider one; its bias is under limit / 2^32.
+    (((bits() >> 32) * u64::from(limit)) >> 32) as u32
 }
 
 /// One step of splitmix64: an even, well-mixed sequence from any seed (Steele, Lea, Flood 2014).
