@@ -1,1 +1,150 @@
-//! power-of-two
+//! Of two random candidates, the one where the request is expected to wait less: latency, times the requests in
+//! flight with the one to come, for the weight, and dearer the more attempts fail.
+//!
+//! Two random choices avoid the herds that the best of all attracts (Mitzenmacher 2001), and cost the same in any pool.
+//! The host's latency rises at once and sinks slowly, so one slow answer is enough to be noticed. A node need
+//! not even answer for that: where its oldest request waits longer than the latency says, that wait is the latency.
+
+use bascule_plugin::prelude::*;
+
+/// One pick in so many takes the first of the two: a node that was slow or failed must be seen again to be better.
+const PROBE: u32 = 512;
+
+/// The policy. It has no keys and keeps no state.
+#[derive(Debug)]
+pub struct PowerOfTwo;
+
+impl Balancer for PowerOfTwo {
+    fn pick(&mut self, request: &Request, nodes: &Nodes) -> Choice {
+        let pair = nodes.two_random();
+        let mut drawn = pair.iter();
+        let (Some(first), Some(second)) = (drawn.next(), drawn.next()) else {
+            return Choice::Abstain;
+        };
+        if random::below(PROBE) == 0 && request.attempt() == 1 {
+            return first.into();
+        }
+        // A node that nobody knows yet is taken to be as fast as the other: requests in flight decide, so it gets
+        // its share, and no more while it has not answered.
+        let (ours, theirs) = (latency(&first), latency(&second));
+        let ours_or = ours.or(theirs).unwrap_or(1);
+        let theirs_or = theirs.or(ours).unwrap_or(1);
+        if wait(&second, theirs_or) < wait(&first, ours_or) {
+            second.into()
+        } else {
+            first.into()
+        }
+    }
+}
+
+/// What an answer takes, in microseconds, if anything is known of it.
+fn latency(node: &Node) -> Option<u32> {
+    node.latency()
+        .max(Some(node.oldest()).filter(|oldest| *oldest > 0))
+}
+
+fn wait(node: &Node, latency: u32) -> u64 {
+    let queue = u64::from(latency) * (u64::from(node.in_flight()) + 1);
+    node.penalised(queue.saturating_mul(1000) / u64::from(node.weight()))
+}
+
+bascule_plugin::export!(PowerOfTwo: balancer);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bascule_plugin::testing::{Picked, PolicyTest, request};
+
+    use super::PowerOfTwo;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// How many of 1,000 picks go to a node.
+    fn share(test: &mut PolicyTest<PowerOfTwo>, id: &'static str) -> usize {
+        (0..1000)
+            .filter(|_| test.pick(&request("GET", "/")) == Picked::Node(id))
+            .count()
+    }
+
+    fn pair() -> PolicyTest<PowerOfTwo> {
+        PolicyTest::new(PowerOfTwo)
+    }
+
+    #[test]
+    fn the_faster_of_two_is_picked() {
+        let mut test = pair()
+            .node("slow", |node| node.latency(MS * 9))
+            .node("fast", |node| node.latency(MS));
+        assert!(share(&mut test, "fast") > 990);
+    }
+
+    #[test]
+    fn a_queue_is_worth_its_latency() {
+        let mut test = pair()
+            .node("fast", |node| node.latency(MS).in_flight(9))
+            .node("slow", |node| node.latency(MS * 4).in_flight(1));
+        assert!(share(&mut test, "slow") > 990, "10 x 1 ms is more than 2 x 4 ms");
+    }
+
+    #[test]
+    fn a_heavier_node_takes_more() {
+        let mut test = pair()
+            .node("light", |node| node.latency(MS).in_flight(1))
+            .node("heavy", |node| node.latency(MS).in_flight(2).weight(4));
+        assert!(share(&mut test, "heavy") > 990);
+    }
+
+    #[test]
+    fn errors_do_not_attract() {
+        let mut test = pair()
+            .node("broken", |node| node.latency(MS / 10).error_rate(1.0))
+            .node("good", |node| node.latency(MS * 5).in_flight(10));
+        assert!(share(&mut test, "good") > 990);
+    }
+
+    #[test]
+    fn a_node_that_got_stuck_is_noticed_before_it_answers() {
+        let mut test = pair()
+            .node("stuck", |node| node.latency(MS).in_flight(1).oldest(MS * 900))
+            .node("good", |node| node.latency(MS * 10).in_flight(3).oldest(MS * 5));
+        assert!(share(&mut test, "good") > 990);
+    }
+
+    #[test]
+    fn a_new_node_is_neither_starved_nor_flooded() {
+        let mut test = pair()
+            .node("known", |node| node.latency(MS).in_flight(2))
+            .node("new", |node| node);
+        assert!(share(&mut test, "new") > 990, "it is idle, so it is tried");
+        test.change("new", |node| node.in_flight(3));
+        assert!(
+            share(&mut test, "known") > 990,
+            "it has not answered, so it gets no more"
+        );
+    }
+
+    #[test]
+    fn a_slow_node_is_still_probed() {
+        let mut test = pair()
+            .node("slow", |node| node.latency(MS * 900))
+            .node("fast", |node| node.latency(MS));
+        let probes: usize = (0..20).map(|_| share(&mut test, "slow")).sum();
+        assert!((5..50).contains(&probes), "{probes} of 20,000");
+    }
+
+    #[test]
+    fn unknown_nodes_share_evenly() {
+        let mut test = pair().nodes(["a", "b"]);
+        assert!((400..600).contains(&share(&mut test, "a")));
+    }
+
+    #[test]
+    fn one_candidate_is_picked_and_none_is_no_opinion() {
+        assert_eq!(
+            pair().nodes(["only"]).pick(&request("GET", "/")),
+            Picked::Node("only")
+        );
+        assert_eq!(pair().pick(&request("GET", "/")), Picked::Abstain);
+    }
+}
