@@ -1,21 +1,36 @@
 //! Durations in a plugin's configuration, written as in the gateway's own: a number and a unit.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::Deserializer;
+use serde::de::{Error, Visitor};
 
 /// Reads "250ms", "30s", "15m", "12h" or "7d": `#[serde(deserialize_with = "bascule_plugin::duration::read")]`.
 pub fn read<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(source)?;
-    parse(&text).ok_or_else(|| {
-        let what = [
-            "`",
-            &text,
-            "` is no duration; write a number with ms, s, m, h or d, such as \"30s\"",
-        ];
-        D::Error::custom(what.concat())
-    })
+    source.deserialize_str(Written)
+}
+
+/// A visitor, since an error from within it carries its place, so that the message can name the key.
+struct Written;
+
+impl Visitor<'_> for Written {
+    type Value = Duration;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a duration such as \"30s\"")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
+        parse(text).ok_or_else(|| {
+            let what = [
+                "`",
+                text,
+                "` is no duration; write a number with ms, s, m, h or d, such as \"30s\"",
+            ];
+            E::custom(what.concat())
+        })
+    }
 }
 
 fn parse(text: &str) -> Option<Duration> {
