@@ -33,4 +33,4 @@ pub(crate) mod world;
 pub use message::{TestRequest, TestResponse, request, response};
 pub use node::TestNode;
 pub use plugin::{FilterTest, Picked, PluginTest, PolicyTest, RequestSeen, ResponseSeen, Routed};
-pub use serde_json::json;
+pub use serde_json::{Value as JsonValue, json};
