@@ -219,6 +219,9 @@ impl Fields {
         if OFF_LIMITS.iter().any(|other| other.eq_ignore_ascii_case(name)) {
             return Err(format!("`{name}` belongs to the gateway"));
         }
+        if value.len() > 16 * 1024 {
+            return Err("the value is longer than 16 KiB".into());
+        }
         if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
             return Err(format!("the value of `{name}` has a CR, LF or NUL"));
         }

@@ -35,6 +35,9 @@ pub struct HeaderRewrite {
     response: Vec<Edit>,
 }
 
+/// The gateway takes no more edits from one call.
+const MOST_EDITS: usize = 64;
+
 /// One edit; they are made in this order.
 #[derive(Debug)]
 enum Edit {
@@ -91,6 +94,9 @@ fn done(edit: Result<(), Refused>) {
 }
 
 fn plan(edits: Edits, phase: Phase) -> Result<Vec<Edit>, String> {
+    if edits.remove.len() + edits.set.len() + edits.add.len() > MOST_EDITS {
+        return Err("set, add and remove: together they may have 64 lines; split them over two uses".into());
+    }
     let mut plan = Vec::new();
     for name in edits.remove {
         check(&name).map_err(|why| ["remove: ", &why].concat())?;

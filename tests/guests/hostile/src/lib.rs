@@ -19,6 +19,11 @@ pub struct Config {
     on_complete: Option<Mischief>,
     /// It misbehaves on each such call only, counted for each role in the instance.
     every: u32,
+    /// It misbehaves only on requests with this header.
+    when: Option<String>,
+    /// Whether it misbehaves in the trial that the gateway makes before it takes a plugin. Or else it is taken, and
+    /// misbehaves when requests come.
+    trial: bool,
 }
 
 impl Default for Config {
@@ -31,6 +36,8 @@ impl Default for Config {
             on_response: None,
             on_complete: None,
             every: 1,
+            when: None,
+            trial: false,
         }
     }
 }
@@ -107,7 +114,13 @@ const ON_COMPLETE: usize = 4;
 
 impl Hostile {
     /// Whether this call of a role is one to misbehave in.
-    fn due(&mut self, role: usize) -> bool {
+    fn due(&mut self, role: usize, request: &Request) -> bool {
+        let Config { when, trial, .. } = &self.config;
+        if !trial && request.pool() == "trial"
+            || when.as_ref().is_some_and(|name| request.header(name).is_none())
+        {
+            return false;
+        }
         self.calls[role] += 1;
         self.calls[role].is_multiple_of(self.config.every)
     }
@@ -133,8 +146,8 @@ impl Lifecycle for Hostile {
 }
 
 impl Router for Hostile {
-    fn route(&mut self, _request: &Request) -> Decision {
-        let Some(route) = self.config.route.filter(|_| self.due(ROUTE)) else {
+    fn route(&mut self, request: &Request) -> Decision {
+        let Some(route) = self.config.route.filter(|_| self.due(ROUTE, request)) else {
             return Decision::GoOn;
         };
         match route {
@@ -161,8 +174,8 @@ impl Router for Hostile {
 }
 
 impl Balancer for Hostile {
-    fn pick(&mut self, _request: &Request, nodes: &Nodes) -> Choice {
-        let Some(pick) = self.config.pick.filter(|_| self.due(PICK)) else {
+    fn pick(&mut self, request: &Request, nodes: &Nodes) -> Choice {
+        let Some(pick) = self.config.pick.filter(|_| self.due(PICK, request)) else {
             return Choice::Abstain;
         };
         match pick {
@@ -185,7 +198,7 @@ impl Balancer for Hostile {
 
 impl Filter for Hostile {
     fn on_request(&mut self, request: &mut RequestMut) -> Verdict {
-        match self.config.on_request.filter(|_| self.due(ON_REQUEST)) {
+        match self.config.on_request.filter(|_| self.due(ON_REQUEST, request)) {
             None => Verdict::GoOn,
             Some(Filtering::BadPath) => {
                 let tries = ["no-slash", "/a b", "/a\r\nx: y", ""].map(|path| request.set_path(path));
@@ -195,8 +208,8 @@ impl Filter for Hostile {
         }
     }
 
-    fn on_response(&mut self, _request: &Request, response: &mut ResponseMut) -> Verdict {
-        match self.config.on_response.filter(|_| self.due(ON_RESPONSE)) {
+    fn on_response(&mut self, request: &Request, response: &mut ResponseMut) -> Verdict {
+        match self.config.on_response.filter(|_| self.due(ON_RESPONSE, request)) {
             None => Verdict::GoOn,
             Some(Filtering::BadStatus) => {
                 let tries = [0, 101, 199, 600, u16::MAX].map(|status| response.set_status(status));
@@ -208,8 +221,8 @@ impl Filter for Hostile {
 }
 
 impl Observer for Hostile {
-    fn on_complete(&mut self, _request: &Request, _outcome: &Outcome) {
-        if let Some(mischief) = self.config.on_complete.filter(|_| self.due(ON_COMPLETE)) {
+    fn on_complete(&mut self, request: &Request, _outcome: &Outcome) {
+        if let Some(mischief) = self.config.on_complete.filter(|_| self.due(ON_COMPLETE, request)) {
             break_down(mischief);
         }
     }
@@ -247,8 +260,8 @@ fn edit(what: Filtering, mut add: impl FnMut(&str, &[u8]) -> Result<(), Refused>
             report(names.map(|name| add(name, b"1")), |value| add("x-refused", value))
         }
         Filtering::ManyHeaders => {
-            let refused = (0..100_000).filter(|_| add("x-many", b"1").is_err()).count();
-            tell(refused, 100_000, |value| add("x-refused", value))
+            let refused = (0..1000).filter(|_| add("x-many", b"1").is_err()).count();
+            tell(refused, 1000, |value| add("x-refused", value))
         }
         Filtering::HugeHeader => report([add("x-huge", &filled.repeat(2000))], |value| {
             add("x-refused", value)
@@ -323,6 +336,15 @@ mod tests {
                 bad
             ]
         );
+    }
+
+    #[test]
+    fn it_behaves_in_a_trial_and_without_its_header() {
+        let mut test = hostile(json!({ "pick": "node-0", "when": "x-hostile" }));
+        assert_eq!(test.pick(&request("GET", "/")), Picked::Abstain);
+        let marked = request("GET", "/").header("x-hostile", "1");
+        assert_eq!(test.pick(&marked), Picked::Node("a"));
+        assert_eq!(test.pick(&marked.pool("trial")), Picked::Abstain);
     }
 
     #[test]

@@ -30,9 +30,9 @@ pub(crate) fn break_down(mischief: Mischief) {
         Mischief::DeepStack => {
             black_box(deep_stack(1));
         }
-        Mischief::LogFlood => (0..10_000).for_each(|_| log::error("hostile: a line of a flood")),
+        Mischief::LogFlood => (0..1000).for_each(|_| log::error("hostile: a line of a flood")),
         Mischief::MetricFlood => {
-            (0..10_000).for_each(|series: u32| metrics::counter(&format!("hostile_{series}"), 1));
+            (0..1000).for_each(|series: u32| metrics::counter(&format!("hostile_{series}"), 1));
         }
         Mischief::Exit => std::process::exit(0),
     }
