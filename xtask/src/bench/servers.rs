@@ -1,0 +1,318 @@
+//! The servers of a benchmark: nodes (nginx), and the proxies in front of them, each with one worker on one core.
+//!
+//! Their configuration is generated into a temporary folder, on free ports; everything ends with the benchmark.
+
+use crate::{plugins, tools};
+use anyhow::{Context, Result, bail};
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Proxies run here; the load and the nodes on `LOAD_CORE`.
+const PROXY_CORE: &str = "0";
+const LOAD_CORE: &str = "1";
+
+/// What can be measured.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Proxy {
+    Nginx,
+    Haproxy,
+    /// least-connections in wasm and one header-rewrite filter.
+    Bascule,
+    /// No plugin: the native round robin.
+    BasculeNative,
+}
+
+impl Proxy {
+    /// Its name in the tables.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Proxy::Nginx => "nginx",
+            Proxy::Haproxy => "haproxy",
+            Proxy::Bascule => "bascule (wasm least-connections + header-rewrite)",
+            Proxy::BasculeNative => "bascule (native only)",
+        }
+    }
+}
+
+/// A running server; it ends when this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+impl Server {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // SIGTERM, not Child::kill: nginx's master has to end its worker.
+        let command = format!("kill -TERM {}", self.child.id());
+        _ = Command::new("sh").args(["-c", &command]).status();
+        let ended = tools::poll(Duration::from_secs(5), || self.child.try_wait().ok().flatten());
+        if ended.is_none() {
+            _ = self.child.kill();
+            _ = self.child.wait();
+        }
+    }
+}
+
+/// The temporary folder and the running nodes.
+pub(crate) struct Ground {
+    // Dropped in this order: the nodes end before their folder goes.
+    _nodes: Server,
+    nodes: [u16; 2],
+    gateway: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Ground {
+    /// Starts the nodes.
+    ///
+    /// # Errors
+    /// When nginx does not start.
+    pub(crate) fn prepare(gateway: PathBuf) -> Result<Ground> {
+        let folder = tempfile::Builder::new().prefix("bascule-bench-").tempdir()?;
+        // nginx's worker is another user when root starts it.
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
+        std::fs::write(folder.path().join("b"), vec![b'x'; 100_000])?;
+        std::fs::create_dir(folder.path().join("no-plugins"))?;
+        let nodes = free_ports()?;
+        let servers: String = nodes.iter().map(|port| node(*port, folder.path())).collect();
+        let command = nginx(folder.path(), "nodes", &servers)?;
+        let running = start(folder.path(), "nodes", LOAD_CORE, nodes[0], &command)?;
+        Ok(Ground {
+            _nodes: running,
+            nodes,
+            gateway,
+            folder,
+        })
+    }
+
+    /// Starts a proxy in front of the nodes.
+    ///
+    /// # Errors
+    /// When it does not start; its log is shown.
+    pub(crate) fn start(&self, proxy: Proxy) -> Result<Server> {
+        let folder = self.folder.path();
+        let ports = free_ports()?;
+        let port = ports[0];
+        let (name, command) = match proxy {
+            Proxy::Nginx => ("nginx", nginx(folder, "nginx", &self.nginx_proxy(port))?),
+            Proxy::Haproxy => {
+                let file = write(folder, "haproxy.cfg", &self.haproxy(port))?;
+                (
+                    "haproxy",
+                    vec![program("haproxy"), "-db".into(), "-f".into(), file],
+                )
+            }
+            Proxy::Bascule => ("bascule", self.bascule("bascule", &self.with_plugins(ports))?),
+            Proxy::BasculeNative => (
+                "bascule-native",
+                self.bascule("bascule-native", &self.native(ports))?,
+            ),
+        };
+        start(folder, name, PROXY_CORE, port, &command)
+    }
+
+    fn bascule(&self, name: &str, configuration: &str) -> Result<Vec<String>> {
+        let file = write(self.folder.path(), &format!("{name}.toml"), configuration)?;
+        Ok(vec![
+            self.gateway.display().to_string(),
+            "run".into(),
+            "--config".into(),
+            file,
+        ])
+    }
+
+    /// `policy` and `filters` are lines of the pool and the route, `plugins` are tables; all may be empty.
+    fn configuration(&self, [port, admin]: [u16; 2], policy: &str, filters: &str, plugins: &str) -> String {
+        let [first, second] = self.nodes;
+        format!(
+            r#"[gateway]
+workers = 1
+[admin]
+address = "127.0.0.1:{admin}"
+[listener.bench]
+address = "127.0.0.1:{port}"
+[route.bench]
+path = "/"
+pool = "bench"
+{filters}
+[pool.bench]
+nodes = ["127.0.0.1:{first}", "127.0.0.1:{second}"]
+{policy}
+{plugins}"#
+        )
+    }
+
+    fn native(&self, ports: [u16; 2]) -> String {
+        let folder = self.folder.path().join("no-plugins");
+        self.configuration(
+            ports,
+            "",
+            "",
+            &format!("[plugins]\ndirectory = \"{}\"\n", folder.display()),
+        )
+    }
+
+    fn with_plugins(&self, ports: [u16; 2]) -> String {
+        let plugins = format!(
+            r#"[plugins]
+directory = "{}"
+[plugin.headers]
+file = "header_rewrite.wasm"
+config = {{ request = {{ set = {{ "x-edge" = "bascule" }} }} }}
+"#,
+            plugins::folder().display()
+        );
+        self.configuration(
+            ports,
+            r#"policy = "least-connections""#,
+            r#"filters = ["headers"]"#,
+            &plugins,
+        )
+    }
+
+    fn nginx_proxy(&self, port: u16) -> String {
+        let [first, second] = self.nodes;
+        format!(
+            "upstream nodes {{ server 127.0.0.1:{first}; server 127.0.0.1:{second}; keepalive 256; keepalive_requests 1000000000; }}
+             server {{ listen 127.0.0.1:{port} backlog=4096;
+               location / {{ proxy_pass http://nodes; proxy_http_version 1.1; proxy_set_header Connection ''; }} }}"
+        )
+    }
+
+    fn haproxy(&self, port: u16) -> String {
+        let [first, second] = self.nodes;
+        format!(
+            "global
+  nbthread 1
+  maxconn 12000
+defaults
+  mode http
+  timeout client 600s
+  timeout http-keep-alive 600s
+  timeout server 60s
+  timeout connect 5s
+  http-reuse always
+frontend bench
+  bind 127.0.0.1:{port}
+  default_backend nodes
+backend nodes
+  balance roundrobin
+  server first 127.0.0.1:{first}
+  server second 127.0.0.1:{second}
+"
+        )
+    }
+}
+
+/// An nginx node: `/b` is a file of 100 KB, all else a line.
+fn node(port: u16, folder: &Path) -> String {
+    let root = folder.display();
+    format!(
+        "server {{ listen 127.0.0.1:{port} backlog=4096;
+           location = /b {{ root {root}; }} location / {{ return 200 'hello from {port}'; }} }}\n"
+    )
+}
+
+/// Writes nginx's configuration; answers its command.
+fn nginx(folder: &Path, name: &str, servers: &str) -> Result<Vec<String>> {
+    let place = folder.join(name);
+    let place = place.display();
+    let text = format!(
+        "worker_processes 1; worker_rlimit_nofile 20000; daemon off; pid {place}.pid; error_log {place}.err;
+events {{ worker_connections 16000; }}
+http {{
+  access_log off; sendfile on; open_file_cache max=10; keepalive_requests 1000000000; keepalive_timeout 600s;
+  client_body_temp_path {place}.1; proxy_temp_path {place}.2; fastcgi_temp_path {place}.3;
+  uwsgi_temp_path {place}.4; scgi_temp_path {place}.5;
+  {servers}
+}}
+"
+    );
+    Ok(vec![
+        program("nginx"),
+        "-c".into(),
+        write(folder, &format!("{name}.conf"), &text)?,
+    ])
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
+    let path = folder.join(name);
+    std::fs::write(&path, text)?;
+    Ok(path.display().to_string())
+}
+
+fn program(name: &str) -> String {
+    tools::find(name)
+        .unwrap_or_else(|| name.into())
+        .display()
+        .to_string()
+}
+
+/// Starts a server on one core and waits until it listens.
+fn start(folder: &Path, name: &str, core: &str, port: u16, command: &[String]) -> Result<Server> {
+    let log = folder.join(format!("{name}.log"));
+    let file = File::create(&log)?;
+    let mut pinned = Command::new("taskset");
+    pinned
+        .args(["-c", core])
+        .args(command)
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file);
+    let mut server = Server {
+        child: pinned.spawn().with_context(|| format!("cannot start {name}"))?,
+        port,
+    };
+    let listens = tools::poll(Duration::from_secs(15), || match server.child.try_wait() {
+        Ok(Some(_)) => Some(false),
+        _ => TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .is_ok()
+            .then_some(true),
+    });
+    if listens == Some(true) {
+        return Ok(server);
+    }
+    bail!(
+        "{name} does not listen on port {port}:\n{}",
+        std::fs::read_to_string(&log).unwrap_or_default()
+    )
+}
+
+/// Two ports that nothing listens on now.
+fn free_ports() -> Result<[u16; 2]> {
+    let listeners = [
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+    ];
+    Ok([
+        listeners[0].local_addr()?.port(),
+        listeners[1].local_addr()?.port(),
+    ])
+}
+
+/// What nginx and haproxy say of themselves.
+pub(crate) fn versions() -> String {
+    let first_line = |name: &str| {
+        let output = Command::new(tools::find(name)?).arg("-v").output().ok()?;
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).ok()?;
+        let version = text
+            .split_whitespace()
+            .find(|word| word.trim_start_matches("nginx/").starts_with(char::is_numeric))?;
+        Some(format!("{name} {}", version.trim_start_matches("nginx/")))
+    };
+    ["nginx", "haproxy"]
+        .into_iter()
+        .filter_map(first_line)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
