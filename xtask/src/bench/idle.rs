@@ -4,28 +4,22 @@
 //! memory counts; the kernel's socket buffers are the same for all.
 
 use super::process;
-use super::servers::{Ground, Proxy};
+use super::servers::{Ground, MOST_CONNECTIONS, Proxy};
 use super::table::Table;
 use anyhow::{Context, Result, ensure};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-const WANTED: u64 = 10_000;
-/// Files that a proxy or this process has open beside the clients' connections; generous.
-const BESIDE: u64 = 1_000;
-
 /// Measures each proxy by itself, one after the other.
 ///
 /// # Errors
 /// When a server does not start, or refuses a connection.
 pub(crate) fn measure(ground: &Ground, proxies: &[Proxy]) -> Result<Table> {
-    let files = process::raise_open_files(WANTED + BESIDE)?;
-    let connections = WANTED.min(files.saturating_sub(BESIDE));
+    let connections = ground.connections;
     ensure!(
         connections > 0,
-        "only {files} files may be open: raise the limit with `ulimit -n {}`",
-        WANTED + BESIDE
+        "too few files may be open: raise the limit with `ulimit -n 11000`"
     );
     let mut table = Table {
         title: format!("{connections} idle client connections"),
@@ -33,11 +27,11 @@ pub(crate) fn measure(ground: &Ground, proxies: &[Proxy]) -> Result<Table> {
         rows: Vec::new(),
         remarks: Vec::new(),
     };
-    if connections < WANTED {
-        table.remarks.push(format!(
-            "Only {files} files may be open here; for {WANTED} connections run `ulimit -n {}` as root.",
-            WANTED + BESIDE
-        ));
+    if connections < MOST_CONNECTIONS {
+        let remark = format!(
+            "The limit of open files allows no more here; `ulimit -n 11000` as root allows {MOST_CONNECTIONS}."
+        );
+        table.remarks.push(remark);
     }
     for proxy in proxies {
         eprintln!("{}: {}", table.title, proxy.title());

@@ -2,6 +2,7 @@
 //!
 //! Their configuration is generated into a temporary folder, on free ports; everything ends with the benchmark.
 
+use super::process;
 use crate::{plugins, tools};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
@@ -14,6 +15,8 @@ use std::time::Duration;
 /// Proxies run here; the load and the nodes on `LOAD_CORE`.
 const PROXY_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
+/// The most client connections that a scenario holds.
+pub(crate) const MOST_CONNECTIONS: u64 = 10_000;
 
 /// What can be measured.
 #[derive(Clone, Copy, PartialEq)]
@@ -54,7 +57,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         // SIGTERM, not Child::kill: nginx's master has to end its worker.
         let command = format!("kill -TERM {}", self.child.id());
-        _ = Command::new("sh").args(["-c", &command]).status();
+        _ = Command::new("sh")
+            .args(["-c", &command])
+            .stderr(Stdio::null())
+            .status();
         let ended = tools::poll(Duration::from_secs(5), || self.child.try_wait().ok().flatten());
         if ended.is_none() {
             _ = self.child.kill();
@@ -69,6 +75,8 @@ pub(crate) struct Ground {
     _nodes: Server,
     nodes: [u16; 2],
     gateway: PathBuf,
+    /// How many client connections a proxy may hold, at most `MOST_CONNECTIONS`: the limit of open files rules.
+    pub(crate) connections: u64,
     folder: tempfile::TempDir,
 }
 
@@ -78,6 +86,10 @@ impl Ground {
     /// # Errors
     /// When nginx does not start.
     pub(crate) fn prepare(gateway: PathBuf) -> Result<Ground> {
+        // What a proxy, or this process, has open beside the clients' connections: generous.
+        const BESIDE: u64 = 1_000;
+        let files = process::raise_open_files(MOST_CONNECTIONS + BESIDE)?;
+        let connections = MOST_CONNECTIONS.min(files.saturating_sub(BESIDE));
         let folder = tempfile::Builder::new().prefix("bascule-bench-").tempdir()?;
         // nginx's worker is another user when root starts it.
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
@@ -91,6 +103,7 @@ impl Ground {
             _nodes: running,
             nodes,
             gateway,
+            connections,
             folder,
         })
     }
@@ -191,10 +204,12 @@ config = {{ request = {{ set = {{ "x-edge" = "bascule" }} }} }}
 
     fn haproxy(&self, port: u16) -> String {
         let [first, second] = self.nodes;
+        let connections = self.connections + 100;
         format!(
             "global
   nbthread 1
-  maxconn 12000
+  no strict-limits # it wants two files for each connection, and idle ones need only one
+  maxconn {connections}
 defaults
   mode http
   timeout client 600s
