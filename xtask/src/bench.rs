@@ -13,7 +13,7 @@ mod table;
 mod wrk;
 
 use crate::{plugins, tools};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use servers::{Ground, Proxy};
 use std::path::PathBuf;
@@ -95,7 +95,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
 
     let gateway = match &options.gateway {
-        Some(path) => path.canonicalize()?,
+        Some(path) => path
+            .canonicalize()
+            .with_context(|| format!("there is no {}", path.display()))?,
         None => build()?,
     };
     let ground = Ground::prepare(gateway)?;

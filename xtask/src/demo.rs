@@ -8,7 +8,7 @@ mod client;
 mod tries;
 
 use crate::{plugins, tools};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
@@ -34,12 +34,20 @@ pub(crate) struct Options {
     /// Use the dev profile, which builds faster and runs slower
     #[arg(long)]
     dev: bool,
+    /// Use this binary, and do not build one
+    #[arg(long, conflicts_with = "dev")]
+    gateway: Option<PathBuf>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     ports_free()?; // before a build of minutes, not after it
     plugins::shipped()?;
-    let gateway = build(options.dev)?;
+    let gateway = match &options.gateway {
+        Some(path) => path
+            .canonicalize()
+            .with_context(|| format!("there is no {}", path.display()))?,
+        None => build(options.dev)?,
+    };
     ports_free()?;
     let mut command = Command::new(gateway);
     command

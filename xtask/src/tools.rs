@@ -190,3 +190,12 @@ pub(crate) fn poll<T>(limit: Duration, mut done: impl FnMut() -> Option<T>) -> O
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// Sends a signal ("INT", "TERM") to a process that we started; one that ended already is no error.
+pub(crate) fn signal(pid: u32, name: &str) {
+    // The shell's own `kill`, since std can only send SIGKILL and a machine may lack the program.
+    _ = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {pid}")])
+        .stderr(Stdio::null())
+        .status();
+}

@@ -56,11 +56,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // SIGTERM, not Child::kill: nginx's master has to end its worker.
-        let command = format!("kill -TERM {}", self.child.id());
-        _ = Command::new("sh")
-            .args(["-c", &command])
-            .stderr(Stdio::null())
-            .status();
+        tools::signal(self.child.id(), "TERM");
         let ended = tools::poll(Duration::from_secs(5), || self.child.try_wait().ok().flatten());
         if ended.is_none() {
             _ = self.child.kill();

@@ -2,7 +2,7 @@
 
 use super::{client, tries};
 use crate::tools;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::process::{Child, Command, Stdio};
@@ -20,7 +20,9 @@ pub(crate) fn run(mut command: Command) -> Result<()> {
         .stderr(log.try_clone()?)
         .spawn();
     let mut demo = Demo(child.context("the gateway does not start")?);
-    let failed = wait_until_ready(&mut demo).and_then(|()| try_all());
+    let failed = wait_until_ready(&mut demo)
+        .and_then(|()| try_all())
+        .and_then(|()| ctrl_c(&mut demo));
     demo.stop();
     if failed.is_err() {
         eprintln!("--- the demo's log ---\n{}---", read(&mut log)?);
@@ -64,7 +66,16 @@ fn try_all() -> Result<()> {
         let saw = (each.check)().with_context(|| format!("{number}. {}: not as promised", each.title))?;
         println!("ok  {number}. {}: {saw}", each.title);
     }
-    println!("ok  the demo shows all that it promises");
+    Ok(())
+}
+
+fn ctrl_c(demo: &mut Demo) -> Result<()> {
+    tools::signal(demo.0.id(), "INT");
+    let ended = tools::poll(Duration::from_secs(10), || demo.0.try_wait().ok().flatten());
+    let status = ended.context("Ctrl-C: the demo still runs ten seconds later")?;
+    ensure!(status.success(), "Ctrl-C: the demo ended with {status}");
+    super::ports_free().context("Ctrl-C: something of the demo is left")?;
+    println!("ok  Ctrl-C stopped all of it");
     Ok(())
 }
 

@@ -110,7 +110,7 @@ fn spread() -> Result<String> {
 fn stickiness() -> Result<String> {
     let mut nodes = BTreeSet::new();
     // Several clients, since one alone might meet its node again by chance.
-    for _ in 0..8 {
+    for _ in 0..24 {
         let first = client::get(GATEWAY, "/sticky", &[])?;
         let cookie = first
             .header("set-cookie")
@@ -131,7 +131,7 @@ fn stickiness() -> Result<String> {
         nodes.insert(bound);
     }
     ensure!(nodes.len() > 1, "all clients were bound to {nodes:?}");
-    Ok(format!("8 clients kept their nodes, among {nodes:?}"))
+    Ok(format!("24 clients kept their nodes, among {nodes:?}"))
 }
 
 fn header_rewrite() -> Result<String> {
