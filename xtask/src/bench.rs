@@ -5,6 +5,7 @@
 //! every proxy alike; a ratio to nginx is taken within a round, and medians over the rounds are printed. CPU time is
 //! that of the proxy's whole process tree, from the kernel's own count.
 
+mod configuration;
 mod idle;
 mod load;
 mod process;

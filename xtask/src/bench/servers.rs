@@ -2,6 +2,7 @@
 //!
 //! Their configuration is generated into a temporary folder, on free ports; everything ends with the benchmark.
 
+use super::configuration::{self, Setup};
 use super::process;
 use crate::{plugins, tools};
 use anyhow::{Context, Result, bail};
@@ -92,7 +93,10 @@ impl Ground {
         std::fs::write(folder.path().join("b"), vec![b'x'; 100_000])?;
         std::fs::create_dir(folder.path().join("no-plugins"))?;
         let nodes = free_ports()?;
-        let servers: String = nodes.iter().map(|port| node(*port, folder.path())).collect();
+        let servers: String = nodes
+            .iter()
+            .map(|port| configuration::nginx_node(*port, folder.path()))
+            .collect();
         let command = nginx(folder.path(), "nodes", &servers)?;
         let running = start(folder.path(), "nodes", LOAD_CORE, nodes[0], &command)?;
         Ok(Ground {
@@ -110,28 +114,39 @@ impl Ground {
     /// When it does not start; its log is shown.
     pub(crate) fn start(&self, proxy: Proxy) -> Result<Server> {
         let folder = self.folder.path();
-        let ports = free_ports()?;
-        let port = ports[0];
+        let [port, admin] = free_ports()?;
+        let setup = Setup {
+            port,
+            admin,
+            nodes: self.nodes,
+            connections: self.connections,
+        };
         let (name, command) = match proxy {
-            Proxy::Nginx => ("nginx", nginx(folder, "nginx", &self.nginx_proxy(port))?),
+            Proxy::Nginx => (
+                "nginx",
+                nginx(folder, "nginx", &configuration::nginx_proxy(&setup))?,
+            ),
             Proxy::Haproxy => {
-                let file = write(folder, "haproxy.cfg", &self.haproxy(port))?;
+                let file = write(folder, "haproxy.cfg", &configuration::haproxy(&setup))?;
                 (
                     "haproxy",
                     vec![program("haproxy"), "-db".into(), "-f".into(), file],
                 )
             }
-            Proxy::Bascule => ("bascule", self.bascule("bascule", &self.with_plugins(ports))?),
-            Proxy::BasculeNative => (
-                "bascule-native",
-                self.bascule("bascule-native", &self.native(ports))?,
-            ),
+            Proxy::Bascule => {
+                let text = configuration::bascule_with_plugins(&setup, &plugins::folder());
+                ("bascule", self.bascule("bascule", &text)?)
+            }
+            Proxy::BasculeNative => {
+                let text = configuration::bascule_native(&setup, &folder.join("no-plugins"));
+                ("bascule-native", self.bascule("bascule-native", &text)?)
+            }
         };
         start(folder, name, PROXY_CORE, port, &command)
     }
 
-    fn bascule(&self, name: &str, configuration: &str) -> Result<Vec<String>> {
-        let file = write(self.folder.path(), &format!("{name}.toml"), configuration)?;
+    fn bascule(&self, name: &str, text: &str) -> Result<Vec<String>> {
+        let file = write(self.folder.path(), &format!("{name}.toml"), text)?;
         Ok(vec![
             self.gateway.display().to_string(),
             "run".into(),
@@ -139,116 +154,11 @@ impl Ground {
             file,
         ])
     }
-
-    /// `policy` and `filters` are lines of the pool and the route, `plugins` are tables; all may be empty.
-    fn configuration(&self, [port, admin]: [u16; 2], policy: &str, filters: &str, plugins: &str) -> String {
-        let [first, second] = self.nodes;
-        format!(
-            r#"[gateway]
-workers = 1
-[admin]
-address = "127.0.0.1:{admin}"
-[listener.bench]
-address = "127.0.0.1:{port}"
-[route.bench]
-path = "/"
-pool = "bench"
-{filters}
-[pool.bench]
-nodes = ["127.0.0.1:{first}", "127.0.0.1:{second}"]
-{policy}
-{plugins}"#
-        )
-    }
-
-    fn native(&self, ports: [u16; 2]) -> String {
-        let folder = self.folder.path().join("no-plugins");
-        self.configuration(
-            ports,
-            "",
-            "",
-            &format!("[plugins]\ndirectory = \"{}\"\n", folder.display()),
-        )
-    }
-
-    fn with_plugins(&self, ports: [u16; 2]) -> String {
-        let plugins = format!(
-            r#"[plugins]
-directory = "{}"
-[plugin.headers]
-file = "header_rewrite.wasm"
-config = {{ request = {{ set = {{ "x-edge" = "bascule" }} }} }}
-"#,
-            plugins::folder().display()
-        );
-        self.configuration(
-            ports,
-            r#"policy = "least-connections""#,
-            r#"filters = ["headers"]"#,
-            &plugins,
-        )
-    }
-
-    fn nginx_proxy(&self, port: u16) -> String {
-        let [first, second] = self.nodes;
-        format!(
-            "upstream nodes {{ server 127.0.0.1:{first}; server 127.0.0.1:{second}; keepalive 256; keepalive_requests 1000000000; }}
-             server {{ listen 127.0.0.1:{port} backlog=4096;
-               location / {{ proxy_pass http://nodes; proxy_http_version 1.1; proxy_set_header Connection ''; }} }}"
-        )
-    }
-
-    fn haproxy(&self, port: u16) -> String {
-        let [first, second] = self.nodes;
-        let connections = self.connections + 100;
-        format!(
-            "global
-  nbthread 1
-  no strict-limits # it wants two files for each connection, and idle ones need only one
-  maxconn {connections}
-defaults
-  mode http
-  timeout client 600s
-  timeout http-keep-alive 600s
-  timeout server 60s
-  timeout connect 5s
-  http-reuse always
-frontend bench
-  bind 127.0.0.1:{port}
-  default_backend nodes
-backend nodes
-  balance roundrobin
-  server first 127.0.0.1:{first}
-  server second 127.0.0.1:{second}
-"
-        )
-    }
-}
-
-/// An nginx node: `/b` is a file of 100 KB, all else a line.
-fn node(port: u16, folder: &Path) -> String {
-    let root = folder.display();
-    format!(
-        "server {{ listen 127.0.0.1:{port} backlog=4096;
-           location = /b {{ root {root}; }} location / {{ return 200 'hello from {port}'; }} }}\n"
-    )
 }
 
 /// Writes nginx's configuration; answers its command.
 fn nginx(folder: &Path, name: &str, servers: &str) -> Result<Vec<String>> {
-    let place = folder.join(name);
-    let place = place.display();
-    let text = format!(
-        "worker_processes 1; worker_rlimit_nofile 20000; daemon off; pid {place}.pid; error_log {place}.err;
-events {{ worker_connections 16000; }}
-http {{
-  access_log off; sendfile on; open_file_cache max=10; keepalive_requests 1000000000; keepalive_timeout 600s;
-  client_body_temp_path {place}.1; proxy_temp_path {place}.2; fastcgi_temp_path {place}.3;
-  uwsgi_temp_path {place}.4; scgi_temp_path {place}.5;
-  {servers}
-}}
-"
-    );
+    let text = configuration::nginx(&folder.join(name), servers);
     Ok(vec![
         program("nginx"),
         "-c".into(),
