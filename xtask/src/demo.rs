@@ -65,10 +65,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Builds the gateway, and answers where it lies.
 fn build(dev: bool) -> Result<PathBuf> {
     let mut cargo = tools::cargo();
-    cargo.args(["build", "--package", "bascule", "--bin", "bascule"]);
-    if !dev {
+    cargo.args(["build", "--bin", "bascule"]);
+    if dev {
+        // With the features that `cargo test --workspace` unifies, so that what it built, wasmtime above all, is used again.
+        cargo.arg("--workspace");
+    } else {
         println!("Building the gateway with full optimisation; the first time takes some minutes.");
-        cargo.arg("--release");
+        cargo.args(["--release", "--package", "bascule"]);
     }
     tools::run(&mut cargo)?;
     let target = tools::metadata(&["--no-deps"])?.target_directory;
