@@ -13,8 +13,6 @@ use std::time::Duration;
 const GATEWAY: u16 = 8080;
 const ADMIN: u16 = 9901;
 const NODES: [&str; 3] = ["node-a", "node-b", "node-c"];
-/// Asks for the x-bascule-* fields on the response.
-const DEBUG: (&str, &str) = ("x-bascule-debug", "1");
 
 /// One thing to try.
 pub(crate) struct Try {
@@ -64,6 +62,7 @@ pub(crate) const TRIES: [Try; 5] = [
         title: "A policy swapped while requests run",
         shell: &[
             "cp target/plugins/round_robin.wasm target/plugins/least_connections.wasm",
+            "curl -s http://127.0.0.1:9901/snapshot | grep -A 2 '\"use\": \"least-connections\"'    # its new version",
             "curl -s 'http://127.0.0.1:8080/?[1-6]'",
             "cargo xtask plugins    # puts the old one back",
         ],
@@ -84,7 +83,7 @@ pub(crate) fn text() -> String {
             text += &format!("     {line}\n");
         }
     }
-    text + "\nWith -H 'x-bascule-debug: 1' and -i a response tells its pool, node, policy and attempt. Ctrl-C stops all of it.\n\n"
+    text + "\nWith `curl -i` each response also tells its pool, node, policy and attempt (x-bascule-*). Ctrl-C stops all of it.\n\n"
 }
 
 fn spread() -> Result<String> {
@@ -96,7 +95,7 @@ fn spread() -> Result<String> {
         seen.len() == NODES.len(),
         "30 requests reached {seen:?}, not all three nodes"
     );
-    let answer = client::get(GATEWAY, "/", &[DEBUG])?;
+    let answer = client::get(GATEWAY, "/", &[])?;
     let policy = answer
         .header("x-bascule-policy")
         .unwrap_or("(no x-bascule-policy)");
@@ -226,12 +225,10 @@ fn version() -> Result<String> {
     let plugins = snapshot["plugins"]
         .as_array()
         .context("/snapshot lists no plugins")?;
-    let policy = plugins
-        .iter()
-        .find(|plugin| plugin["name"] == "least-connections");
+    let policy = plugins.iter().find(|plugin| plugin["use"] == "least-connections");
     let version = policy.and_then(|plugin| plugin["version"].as_str());
     Ok(version
-        .context("/snapshot lists no plugin least-connections with a version")?
+        .context("/snapshot lists no use least-connections with a version")?
         .to_owned())
 }
 
