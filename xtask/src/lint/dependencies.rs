@@ -74,15 +74,21 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// The packages that the lock file names for this machine's target.
+/// The packages that the lock file names for this machine's target and for plugins.
 fn in_use() -> Result<Vec<Package>> {
     let rustc = tools::output(Command::new("rustc").current_dir(tools::root()).arg("-vV"))?;
     let host = rustc
         .lines()
         .find_map(|line| line.strip_prefix("host: "))
         .context("`rustc -vV` names no host")?;
-    let metadata = tools::metadata(&["--locked", "--filter-platform", host])
-        .context("Cargo.lock does not fit the Cargo.toml files: run `cargo check` and commit Cargo.lock")?;
+    let metadata = tools::metadata(&[
+        "--locked",
+        "--filter-platform",
+        host,
+        "--filter-platform",
+        "wasm32-wasip1",
+    ])
+    .context("Cargo.lock does not fit the Cargo.toml files: run `cargo check` and commit Cargo.lock")?;
     let resolve = metadata.resolve.context("`cargo metadata` resolved nothing")?;
     let used: HashSet<String> = resolve.nodes.into_iter().map(|node| node.id).collect();
     Ok(metadata
