@@ -74,7 +74,7 @@ impl Config {
     fn missing(&self, used: &Use, files: &BTreeSet<String>) -> Error {
         let folder = self.plugins.directory.display();
         let what = format!(
-            "there is no plugin \"{}\": {folder} has no file {}",
+            "there is no plugin \"{}\": the folder {folder} has no file {}",
             used.name.value, used.file.value
         );
         let stems = files.iter().filter_map(|file| file.strip_suffix(".wasm"));

@@ -60,6 +60,17 @@ impl Place {
         Arc::ptr_eq(&self.source, &other.source) && self.start == other.start
     }
 
+    /// What stands there.
+    pub(super) fn text(&self) -> &str {
+        let text = &self.source.text;
+        &text[text.floor_char_boundary(self.start)..text.floor_char_boundary(self.end.max(self.start))]
+    }
+
+    /// Whether the line is a table's header.
+    pub(super) fn is_in_header(&self) -> bool {
+        self.split().1.trim_start().starts_with('[')
+    }
+
     /// The text of the whole source.
     pub(super) fn source_text(&self) -> &str {
         &self.source.text
@@ -77,7 +88,7 @@ impl Place {
         let text = &self.source.text[..self.source.text.floor_char_boundary(self.start)];
         let start = text.rfind('\n').map_or(0, |newline| newline + 1);
         let this = self.source.text[start..].lines().next()?;
-        let is_header = bare(this).starts_with('[');
+        let is_header = self.is_in_header();
         let mut end = start;
         for line in text[..start].split_inclusive('\n').rev() {
             end -= line.len();
@@ -126,10 +137,8 @@ impl Place {
             .chain(start.chars())
             .map(|c| if c == '\t' { '\t' } else { ' ' })
             .collect();
-        let text = &self.source.text;
-        let marked =
-            &text[text.floor_char_boundary(self.start)..text.floor_char_boundary(self.end.max(self.start))];
-        let marks = marked
+        let marks = self
+            .text()
             .lines()
             .next()
             .unwrap_or("")

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::error::{At, Error, Place};
 use super::file::{self, File};
 use super::nearest::nearest;
-use super::reading::{Key, Named};
+use super::reading::{Entry, Key, Named};
 use super::resolved::*;
 use super::text::Size;
 use crate::name::Name;
@@ -30,8 +30,8 @@ pub(super) struct Parse {
     pub(super) start: Place,
 }
 
-/// Tables by name; one whose content is wrong has only its name.
-type Tables<T> = Vec<(At<Name>, Option<T>)>;
+/// Tables by name, from all files.
+type Tables<T> = Vec<Entry<T>>;
 
 impl Parse {
     /// The whole configuration. What it says is worth something only if no error was noted.
@@ -114,21 +114,19 @@ impl Parse {
     ) -> Tables<T> {
         let mut all: Tables<T> = Vec::new();
         let mut first: HashMap<Name, Place> = HashMap::new();
-        for (name, value) in files
+        for entry in files
             .iter_mut()
             .filter_map(|file| std::mem::take(table(file)).get())
             .flat_map(|at| at.value.0)
         {
-            match first.get(&name.value) {
-                Some(first) => {
-                    let what = format!("there is a {kind} \"{}\" already", name.value);
-                    self.twice(&name.place, what, first, "give one of them another name");
-                }
-                None => {
-                    first.insert(name.value.clone(), name.place.clone());
-                    all.push((name, value));
-                }
+            let name = &entry.name;
+            if let Some(first) = first.get(&name.value) {
+                let what = format!("there is a {kind} \"{}\" already", name.value);
+                self.twice(&name.place, what, first, "give one of them another name");
+                continue;
             }
+            first.insert(name.value.clone(), name.place.clone());
+            all.push(entry);
         }
         all
     }
@@ -153,7 +151,16 @@ impl Parse {
         }
         let write = match nearest(name.as_str(), known.iter().map(Name::as_str)) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("add a table [{kind}.{}]", name.value),
+            None => {
+                // Ten fit on a line.
+                let some: Vec<_> = known.iter().take(10).map(Name::as_str).collect();
+                let others = if some.is_empty() {
+                    String::new()
+                } else {
+                    format!("; there are: {}", some.join(", "))
+                };
+                format!("add a table [{kind}.{}]{others}", name.value)
+            }
         };
         self.wrong(
             &name.place,
@@ -233,23 +240,28 @@ impl Parse {
             let write = "add one: a table [listener.public] with `address = \"0.0.0.0:8080\"`";
             self.wrong(&start, "there is no listener, so no request could arrive", write);
         }
-        let mut taken = HashMap::from([(admin.address.value, admin.address.place.clone())]);
+        let mut taken: HashMap<SocketAddr, Place> = HashMap::new();
         let mut listeners = BTreeMap::new();
-        for (name, listener) in tables {
-            let Some(listener) = listener else { continue };
+        for Entry { name, table, .. } in tables {
+            let Some(listener) = table else { continue };
             let Some(address) = self.required(listener.address, &name, "address", "\"0.0.0.0:8080\"") else {
                 continue;
             };
-            match taken.get(&address.value) {
-                // Port 0 is another port each time.
-                Some(first) if address.port() != 0 => {
-                    let what = format!("{} is taken already", address.value);
-                    self.twice(&address.place, what, &first.clone(), "listen on another port");
-                }
-                _ => {
-                    taken.insert(address.value, address.place.clone());
+            // Port 0 is another port each time.
+            if address.port() != 0 {
+                if let Some(first) = taken.get(&address.value) {
+                    let what = format!("a listener has {} already", address.value);
+                    self.twice(&address.place, what, first, "listen on another port");
+                } else if address == admin.address {
+                    let what = format!("the admin API listens on {}", address.value);
+                    self.wrong(
+                        &address.place,
+                        what,
+                        "listen on another port, or give [admin] another `address`",
+                    );
                 }
             }
+            taken.insert(address.value, address.place.clone());
             listeners.insert(name.value.clone(), Listener { name, address });
         }
         listeners
@@ -275,7 +287,7 @@ impl Parse {
         pools: &BTreeMap<Name, Pool>,
     ) -> BTreeMap<Name, Use> {
         let mut uses = BTreeMap::new();
-        for (name, table) in tables {
+        for Entry { name, table, .. } in tables {
             let made = self.one_use(name.clone(), table.unwrap_or_default());
             uses.insert(name.value, made);
         }

@@ -138,14 +138,21 @@ impl<'t, 'i> Fields<'t, 'i> {
         let DeValue::Table(table) = item.get_ref() else {
             return reading.wrong_type(item, &format!("a table with the keys of {whose}"));
         };
-        for (key, _) in table
-            .iter()
-            .filter(|(key, _)| !keys.contains(&key.get_ref().as_ref()))
+        let unknown = |key: &str| !keys.contains(&key);
+        for (key, _) in in_order(table)
+            .into_iter()
+            .filter(|(key, _)| unknown(key.get_ref()))
         {
-            let known = format!("its keys are: {}", keys.join(", "));
-            let write = nearest(key.get_ref(), keys.iter().copied())
-                .map_or_else(|| known.clone(), |near| format!("did you mean `{near}`? {known}"));
-            reading.wrong::<(), _>(key, format!("{whose} has no key `{}`", key.get_ref()), &write);
+            let mut error = Error::new(
+                &reading.place(key),
+                format!("{whose} has no key `{}`", key.get_ref()),
+            );
+            if let Some(near) = nearest(key.get_ref(), keys.iter().copied()) {
+                error = error.note(format!("did you mean `{near}`?"));
+            }
+            reading
+                .errors
+                .push(error.note(format!("its keys are: {}", keys.join(", "))));
         }
         Some(Self(table))
     }
@@ -186,9 +193,19 @@ fn in_order<'t, 'i>(
     entries
 }
 
-/// A table of tables with names, `[pool.api]`, `[pool.web]`. One whose content is no table keeps its name.
+/// A table with a name, such as `[pool.api]`.
 #[derive(Clone)]
-pub(super) struct Named<T>(pub(super) Vec<(At<Name>, Option<T>)>);
+pub(super) struct Entry<T> {
+    pub(super) name: At<Name>,
+    /// None if what stands there is no table: then the name is known at least.
+    pub(super) table: Option<T>,
+    /// Whether nothing in it is wrong, so that it can be compared with others.
+    pub(super) sound: bool,
+}
+
+/// Tables with names, in the order in which they are written.
+#[derive(Clone)]
+pub(super) struct Named<T>(pub(super) Vec<Entry<T>>);
 
 impl<T: Value> Value for Named<T> {
     fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
@@ -198,8 +215,14 @@ impl<T: Value> Value for Named<T> {
         let mut named = Vec::new();
         for (key, item) in in_order(table) {
             let name = reading.text(key, key.get_ref());
-            let value = T::read(item, reading);
-            named.extend(name.map(|name| (At::new(name, reading.place(key)), value)));
+            let errors = reading.errors.len();
+            let table = T::read(item, reading);
+            let sound = reading.errors.len() == errors;
+            named.extend(name.map(|name| Entry {
+                name: At::new(name, reading.place(key)),
+                table,
+                sound,
+            }));
         }
         Some(Self(named))
     }

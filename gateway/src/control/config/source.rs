@@ -144,26 +144,31 @@ impl Sources {
             return File::read(&root, reading).unwrap_or_default();
         }
         self.complete = false;
+        let mut header_twice = false;
         for error in syntax {
             let place = start.with_span(error.span().unwrap_or(0..0));
-            reading.errors.push(syntax_error(&place, error.message()));
+            if error.message() != "duplicate key" {
+                let what = format!("this is not TOML: {}", error.message());
+                reading
+                    .errors
+                    .push(Error::new(&place, what).note("see https://toml.io for how it is written"));
+                continue;
+            }
+            let first = place.earlier_twin();
+            // Keys below a table that is written twice meet those of the first; the table's error is enough.
+            if first.is_some() || !header_twice {
+                let mut error = Error::new(&place, format!("`{}` is written twice", place.text()));
+                if let Some(first) = first {
+                    error = error.note(format!("the first is at {first}"));
+                }
+                reading
+                    .errors
+                    .push(error.note("leave one of them out, or give it another name"));
+            }
+            header_twice |= place.is_in_header();
         }
         File::default()
     }
-}
-
-/// A mistake in the TOML. The most frequent one says where the other half is.
-fn syntax_error(place: &Place, message: &str) -> Error {
-    if message != "duplicate key" {
-        return Error::new(place, format!("this is not TOML: {message}"))
-            .note("see https://toml.io for how it is written");
-    }
-    let error = Error::new(place, "this is written twice");
-    let error = match place.earlier_twin() {
-        Some(first) => error.note(format!("the first is at {first}")),
-        None => error,
-    };
-    error.note("leave one of them out, or give it another name")
 }
 
 /// The files that an `include` means, sorted; notes an error if it can mean none.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Parse, Tables, number};
 use crate::control::config::error::{At, Place};
 use crate::control::config::file;
-use crate::control::config::reading::{Key, List, OneOrMany, Texts};
+use crate::control::config::reading::{Entry, Key, List, OneOrMany, Texts};
 use crate::control::config::resolved::{HostHeader, Node, Pool};
 use crate::control::config::value::NodeEntry;
 use crate::name::Name;
@@ -18,10 +18,8 @@ impl Parse {
         defaults: &file::PoolDefaults,
     ) -> BTreeMap<Name, Pool> {
         let mut pools = BTreeMap::new();
-        for (name, table) in tables
-            .into_iter()
-            .filter_map(|(name, table)| Some((name, table?)))
-        {
+        for Entry { name, table, .. } in tables {
+            let Some(table) = table else { continue };
             pools.insert(name.value.clone(), self.pool(name, table, defaults));
         }
         pools

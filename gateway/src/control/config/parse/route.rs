@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Parse, Tables, items};
 use crate::control::config::error::At;
 use crate::control::config::file;
-use crate::control::config::reading::{Key, List, OneOrMany, Texts};
+use crate::control::config::reading::{Entry, Key, List, OneOrMany, Texts};
 use crate::control::config::resolved::Route;
 use crate::control::config::text::{HostPattern, Method, PathPattern, RoutePath};
 use crate::name::Name;
@@ -20,8 +20,8 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn of(listeners: &Tables<file::Listener>, pools: &Tables<file::Pool>) -> Self {
         Self {
-            listeners: listeners.iter().map(|(name, _)| name.value.clone()).collect(),
-            pools: pools.iter().map(|(name, _)| name.value.clone()).collect(),
+            listeners: listeners.iter().map(|entry| entry.name.value.clone()).collect(),
+            pools: pools.iter().map(|entry| entry.name.value.clone()).collect(),
         }
     }
 }
@@ -42,13 +42,25 @@ impl Parse {
         {
             self.unknown(pool, "pool", &known.pools);
         }
-        let named = tables
-            .into_iter()
-            .filter_map(|(name, table)| Some((name, table?)));
-        let routes: Vec<Route> = named
-            .filter_map(|(name, table)| self.route(name, table, defaults, known))
-            .collect();
-        self.no_twins(&routes);
+        let mut routes = Vec::new();
+        let mut sound = Vec::new();
+        for Entry {
+            name,
+            table,
+            sound: is_sound,
+        } in tables
+        {
+            if let Some(route) = table.and_then(|table| self.route(name, table, defaults, known)) {
+                routes.push(route);
+                sound.push(is_sound);
+            }
+        }
+        self.no_twins(
+            routes
+                .iter()
+                .zip(sound)
+                .filter_map(|(route, sound)| sound.then_some(route)),
+        );
         routes
     }
 
@@ -134,7 +146,7 @@ impl Parse {
     }
 
     /// Two routes that match the same requests on one listener: one of them would never be taken.
-    fn no_twins(&mut self, routes: &[Route]) {
+    fn no_twins<'r>(&mut self, routes: impl Iterator<Item = &'r Route>) {
         let mut same: HashMap<_, Vec<&Route>> = HashMap::new();
         for route in routes {
             let others = same
