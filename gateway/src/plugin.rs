@@ -1,0 +1,5 @@
+//! Placeholder until the module lands.
+
+/// See the module.
+#[derive(Debug)]
+pub struct Use;
