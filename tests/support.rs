@@ -10,7 +10,7 @@ mod wait;
 mod wire;
 
 pub use client::{Response, TestClient};
-pub use gateway::TestGateway;
+pub use gateway::{TestGateway, plugin_file};
 pub use node::{Connection, Request, TestNode};
 pub use process::GatewayProcess;
 pub use wait::wait_until;

@@ -48,6 +48,11 @@ impl TestClient {
         self
     }
 
+    /// Sends these bytes; whether the gateway could still take them.
+    pub fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.wire.send(bytes)
+    }
+
     /// Sends a GET with a Host, and reads its response.
     pub fn get(&mut self, path: &str) -> Response {
         self.get_with(path, "")

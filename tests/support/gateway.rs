@@ -2,9 +2,10 @@
 
 use super::client::{Response, TestClient};
 use super::node::TestNode;
-use bascule::control::config::Config;
+use bascule::control::config;
 use bascule::gateway::Gateway;
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -41,20 +42,25 @@ impl TestGateway {
     /// A configuration in TOML, where {node1}, {node2}, … stand for the nodes' addresses and {nodes} for all of them in
     /// quotes. The files of the plugins that it uses are copied into a folder of its own.
     pub fn with(text: &str, nodes: &[&TestNode]) -> TestGateway {
+        TestGateway::with_files(text, nodes, &[])
+    }
+
+    /// The same with further files in the plugin folder.
+    pub fn with_files(text: &str, nodes: &[&TestNode], files: &[(&str, &[u8])]) -> TestGateway {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = write_configuration(folder.path(), text, nodes);
-        let config = Config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+        for (name, content) in files {
+            put_whole(&folder.path().join("plugins").join(name), content);
+        }
+        let config = config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
         for plugin in config.uses.values() {
             if let Some(built) = built_plugin(&plugin.file) {
-                fs::copy(built, folder.path().join("plugins").join(&*plugin.file))
-                    .expect("the plugin is copied");
+                let place = folder.path().join("plugins").join(&plugin.file.value);
+                fs::copy(built, place).expect("the plugin is copied");
             }
         }
         let gateway = Gateway::start(config, Some(path)).unwrap_or_else(|error| panic!("{error}"));
-        TestGateway {
-            gateway: Some(gateway),
-            folder,
-        }
+        TestGateway { gateway: Some(gateway), folder }
     }
 
     fn running(&self) -> &Gateway {
@@ -68,7 +74,25 @@ impl TestGateway {
 
     /// Puts a file into the plugin folder, whole.
     pub fn drop_plugin(&self, name: &str, content: &[u8]) {
-        put_whole(&self.folder.path().join("plugins").join(name), content);
+        put_whole(&self.plugin_path(name), content);
+    }
+
+    /// Writes a file into the plugin folder piece by piece, as `cp` would over a slow line.
+    pub fn copy_plugin_slowly(&self, name: &str, content: &[u8]) {
+        let mut file = fs::File::create(self.plugin_path(name)).expect("the file is created");
+        for piece in content.chunks(content.len().div_ceil(8)) {
+            file.write_all(piece).expect("the file is written");
+            std::thread::sleep(std::time::Duration::from_millis(40)); // what the copy does, not what a test waits for
+        }
+    }
+
+    /// Takes a file out of the plugin folder.
+    pub fn delete_plugin(&self, name: &str) {
+        fs::remove_file(self.plugin_path(name)).expect("the file was there");
+    }
+
+    fn plugin_path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("plugins").join(name)
     }
 
     /// Where clients connect.
