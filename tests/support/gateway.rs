@@ -47,20 +47,32 @@ impl TestGateway {
 
     /// The same with further files in the plugin folder.
     pub fn with_files(text: &str, nodes: &[&TestNode], files: &[(&str, &[u8])]) -> TestGateway {
+        TestGateway::start(text, nodes, files).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What a gateway says that does not start.
+    pub fn refused(text: &str, nodes: &[&TestNode]) -> String {
+        match TestGateway::start(text, nodes, &[]) {
+            Ok(_) => panic!("a gateway started with:\n{text}"),
+            Err(error) => error,
+        }
+    }
+
+    fn start(text: &str, nodes: &[&TestNode], files: &[(&str, &[u8])]) -> Result<TestGateway, String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = write_configuration(folder.path(), text, nodes);
         for (name, content) in files {
             put_whole(&folder.path().join("plugins").join(name), content);
         }
-        let config = config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+        let config = config::load(&path).map_err(|errors| errors.to_string())?;
         for plugin in config.uses.values() {
             if let Some(built) = built_plugin(&plugin.file) {
                 let place = folder.path().join("plugins").join(&plugin.file.value);
                 fs::copy(built, place).expect("the plugin is copied");
             }
         }
-        let gateway = Gateway::start(config, Some(path)).unwrap_or_else(|error| panic!("{error}"));
-        TestGateway { gateway: Some(gateway), folder }
+        let gateway = Gateway::start(config, Some(path)).map_err(|error| error.to_string())?;
+        Ok(TestGateway { gateway: Some(gateway), folder })
     }
 
     fn running(&self) -> &Gateway {

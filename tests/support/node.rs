@@ -266,7 +266,9 @@ impl Inner {
         if played.is_err() {
             self.failed.store(true, SeqCst);
         }
-        self.open.lock().unwrap().streams.remove(&number); // before the connection: its second handle would keep it open
+        drop(connection);
+        // The second handle kept it open: whoever sees that it is not counted any more knows that it is closed.
+        self.open.lock().unwrap().streams.remove(&number);
     }
 }
 
