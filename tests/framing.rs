@@ -6,6 +6,7 @@ mod interim;
 mod requests;
 mod responses;
 mod splits;
+mod upgrades;
 
 use crate::support::{TestGateway, TestNode};
 
