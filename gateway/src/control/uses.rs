@@ -1,0 +1,115 @@
+//! Tries uses: a module, a configuration, and whether they fit what the routes and pools want of them.
+//!
+//! A use that did not change stays the same one, with its warm instances. It knows nothing of files and folders.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::config::{self, Config, Error, Place};
+use super::library::Compiled;
+use crate::name::Name;
+use crate::plugin::engine::Engine;
+use crate::plugin::module::{Roles, Version};
+use crate::plugin::services::Services;
+use crate::plugin::stats::UseStats;
+use crate::plugin::use_::{Use, UseSpec};
+
+/// Where uses are mentioned, and so what they have to be able to do.
+pub(super) struct Mentions {
+    policies: BTreeMap<Name, Place>,
+    filters: BTreeMap<Name, Place>,
+}
+
+impl Mentions {
+    /// What this configuration mentions; of several places the last one.
+    pub(super) fn of(config: &Config) -> Self {
+        let named = |name: &config::At<Name>| (name.value.clone(), name.place.clone());
+        Self {
+            policies: config.pools.values().flat_map(|pool| &pool.policy).map(named).collect(),
+            filters: config.routes.iter().flat_map(|route| &route.filters).map(named).collect(),
+        }
+    }
+
+    /// Whether a plugin with these roles can be what its use is mentioned as.
+    fn check(&self, used: &config::Use, roles: Roles) -> Result<(), Error> {
+        let name = &used.name.value;
+        let lacks = |place: &Place, what: &str| {
+            let error = Error::new(place, format!("the plugin \"{name}\" cannot be a {what}: its roles are {roles}"));
+            Err(error.note(format!("name another plugin here, or let {} play such a role", used.file.value)))
+        };
+        if let Some(place) = self.policies.get(name)
+            && !roles.contains(Roles::BALANCER)
+        {
+            return lacks(place, "policy");
+        }
+        let acts = [Roles::ROUTER, Roles::FILTER, Roles::OBSERVER].into_iter().any(|role| roles.contains(role));
+        match self.filters.get(name) {
+            Some(place) if !acts => lacks(place, "filter"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is kept of a use from one configuration to the next.
+struct Kept {
+    /// What sessions and notes know the use by, whatever its place in a snapshot is.
+    key: u32,
+    stats: Arc<UseStats>,
+    /// The last one that was made.
+    last: Option<(config::Use, Version, Arc<Use>)>,
+}
+
+/// All uses that there ever were, by name.
+pub(super) struct Uses {
+    engine: Engine,
+    services: Arc<Services>,
+    kept: BTreeMap<Name, Kept>,
+}
+
+impl Uses {
+    /// No use was made yet.
+    pub(super) fn new(engine: Engine, services: Arc<Services>) -> Self {
+        Self { engine, services, kept: BTreeMap::new() }
+    }
+
+    /// The use, on this content of its file: the last one if neither changed, else a new one that passed its trial.
+    ///
+    /// # Errors
+    /// Why it is refused, at its place in the configuration.
+    pub(super) fn make(
+        &mut self,
+        used: &config::Use,
+        mentions: &Mentions,
+        compiled: &Compiled,
+    ) -> Result<Arc<Use>, Error> {
+        let refused = |why: String| Error::new(&used.name.place, format!("the plugin \"{}\": {why}", used.name.value));
+        let module = compiled.module.as_ref().map_err(|error| refused(format!("{}: {error}", used.file.value)))?;
+        if used.sha256.is_some_and(|wanted| wanted != *compiled.version.bytes()) {
+            let error = refused(format!("{} has another content than its sha256 says", used.file.value));
+            return Err(error.note("put the right file into the folder, or write the new hash"));
+        }
+        mentions.check(used, module.roles)?;
+        let next_key = self.kept.len() as u32;
+        let new = || Kept { key: next_key, stats: Arc::default(), last: None };
+        let kept = self.kept.entry(used.name.value.clone()).or_insert_with(new);
+        if let Some((same, version, made)) = &kept.last
+            && same == used
+            && *version == compiled.version
+        {
+            return Ok(Arc::clone(made));
+        }
+        let generation = kept.last.as_ref().map_or(1, |(_, _, last)| last.generation() + 1);
+        let made = Use::new(
+            &self.engine,
+            kept.key,
+            generation,
+            spec(used),
+            Arc::clone(module),
+            Arc::clone(&kept.stats),
+            Arc::clone(&self.services),
+        );
+        let made = Arc::new(made.map_err(|error| refused(error.to_string()))?);
+        made.trial().map_err(|error| refused(error.to_string()))?;
+        Ok(made)
+    }
+}

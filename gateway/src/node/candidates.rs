@@ -1,0 +1,167 @@
+//! The nodes of a pool that picks choose from: published by control, immutable, shared by all workers.
+//!
+//! Whatever makes a pick cheap in a large pool is worked out here, once for each publication. What one request has
+//! tried is not known here; see [`super::selection`].
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use foldhash::fast::FixedState;
+
+use super::Node;
+use super::ring::Ring;
+
+/// The longest turn order that is worked out; longer ones are rounded to about this length.
+const LONGEST_ORDER: u64 = 4096;
+
+/// A node that can be picked.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Its effective weight in thousandths, above 0: 1000 is a weight of 1.
+    pub weight: u32,
+}
+
+/// Eligible nodes, known by index, and draining ones behind them, which only [`Candidates::find`] tells.
+#[derive(Debug, Default)]
+pub struct Candidates {
+    nodes: Vec<Candidate>,
+    count: usize,
+    indices: HashMap<Arc<str>, u32, FixedState>,
+    /// For each eligible node the sum of the weights up to and with its own.
+    sums: Vec<u64>,
+    /// Whether all weights are equal: then order and draws need no table.
+    equal: bool,
+    order: Vec<u32>,
+    ring: OnceLock<Ring>,
+}
+
+impl Candidates {
+    /// Publishes these nodes. A node that is draining stands in `draining` only.
+    pub fn new(eligible: Vec<Candidate>, draining: Vec<Candidate>) -> Candidates {
+        let count = eligible.len();
+        let equal = eligible.windows(2).all(|pair| pair[0].weight == pair[1].weight);
+        let sums = running_sums(eligible.iter().map(|candidate| candidate.weight));
+        let order = if equal { Vec::new() } else { turn_order(&eligible) };
+        let mut nodes = eligible;
+        nodes.extend(draining);
+        let ids = nodes.iter().enumerate();
+        let indices = ids
+            .map(|(index, candidate)| (Arc::clone(&candidate.node.spec.id), index as u32))
+            .collect();
+        Candidates {
+            nodes,
+            count,
+            indices,
+            sums,
+            equal,
+            order,
+            ring: OnceLock::new(),
+        }
+    }
+
+    /// The number of eligible nodes.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The node of this index: below [`Candidates::count`] an eligible one, above it a draining one.
+    pub fn get(&self, index: u32) -> Option<&Candidate> {
+        self.nodes.get(index as usize)
+    }
+
+    /// The index of the node with this id, eligible or draining.
+    pub fn find(&self, id: &str) -> Option<u32> {
+        self.indices.get(id).copied()
+    }
+
+    /// All nodes, eligible ones first.
+    pub fn iter(&self) -> impl Iterator<Item = &Candidate> {
+        self.nodes.iter()
+    }
+
+    /// Builds now what was needed of `earlier`, the candidates that these replace. Control calls it before it
+    /// publishes, so that a worker seldom has to build a ring (some milliseconds for 1,000 nodes).
+    pub fn prepare_like(&self, earlier: &Candidates) {
+        if earlier.ring.get().is_some() {
+            self.ring();
+        }
+    }
+
+    /// The node whose turn this is in a smooth weighted round robin.
+    pub(super) fn turn(&self, turn: u32) -> Option<u32> {
+        if self.equal {
+            return turn.checked_rem(self.count as u32);
+        }
+        self.order.get(turn as usize % self.order.len().max(1)).copied()
+    }
+
+    /// How many turns give every node its share.
+    pub(super) fn turns(&self) -> u32 {
+        if self.equal {
+            self.count as u32
+        } else {
+            self.order.len() as u32
+        }
+    }
+
+    pub(super) fn sums(&self) -> &[u64] {
+        &self.sums
+    }
+
+    pub(super) fn is_equal(&self) -> bool {
+        self.equal
+    }
+
+    pub(super) fn ring(&self) -> &Ring {
+        self.ring.get_or_init(|| Ring::new(&self.nodes[..self.count]))
+    }
+}
+
+pub(super) fn running_sums(weights: impl Iterator<Item = u32>) -> Vec<u64> {
+    weights
+        .scan(0, |sum, weight| {
+            *sum += u64::from(weight);
+            Some(*sum)
+        })
+        .collect()
+}
+
+/// nginx's smooth weighted round robin, played through once: each turn everyone gains their weight, the richest is
+/// picked and pays the sum of all. A node's turns are spread evenly, not served in a row. Empty for pools so large
+/// that the order would be too long; their turns are drawn by weight.
+fn turn_order(eligible: &[Candidate]) -> Vec<u32> {
+    let weights: Vec<u64> = eligible
+        .iter()
+        .map(|candidate| u64::from(candidate.weight))
+        .collect();
+    if weights.len() as u64 > LONGEST_ORDER {
+        return Vec::new();
+    }
+    let divisor = weights.iter().copied().fold(0, gcd).max(1);
+    let sum: u64 = weights.iter().sum::<u64>() / divisor;
+    let shrink = |weight: u64| match weight / divisor {
+        weight if sum <= LONGEST_ORDER => weight as i64,
+        weight => (weight * LONGEST_ORDER / sum).max(1) as i64,
+    };
+    let weights: Vec<i64> = weights.into_iter().map(shrink).collect();
+    let sum: i64 = weights.iter().sum();
+    let mut credit = vec![0; weights.len()];
+    let turn = |_| {
+        let mut richest = 0;
+        for index in 0..weights.len() {
+            credit[index] += weights[index];
+            if credit[index] > credit[richest] {
+                richest = index;
+            }
+        }
+        credit[richest] -= sum;
+        richest as u32
+    };
+    (0..sum).map(turn).collect()
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

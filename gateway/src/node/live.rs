@@ -1,0 +1,208 @@
+//! A node's live state: a few atomics that every worker writes and any policy may read.
+//!
+//! Relaxed atomics and no lock: readers want numbers that are about right now, not a consistent picture. Time is an
+//! argument, so averages can be tested in virtual time. It counts; it never decides whether a node is healthy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use super::Node;
+use super::average::{ErrorRate, PeakLatency};
+use super::signals::Signals;
+
+/// So many requests in flight have their age watched: one cache line of them.
+const WATCHED: usize = 16;
+/// A slot of [`Live::starts`] that watches no request.
+const FREE: u32 = 0;
+
+/// Counters and averages of one node, as this gateway sees it.
+#[derive(Debug)]
+pub struct Live {
+    hot: Hot,
+    starts: Starts,
+    signals: Signals,
+    /// Averages and ages count their milliseconds from here.
+    born: Instant,
+}
+
+/// What every attempt writes: one cache line.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Hot {
+    in_flight: AtomicU32,
+    latency: PeakLatency,
+    errors: ErrorRate,
+    attempts: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// When requests in flight started, in milliseconds since the node's birth: another cache line.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Starts([AtomicU32; WATCHED]);
+
+impl Default for Live {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Live {
+    /// A node of which nothing is known.
+    pub fn new() -> Live {
+        Live {
+            hot: Hot::default(),
+            starts: Starts::default(),
+            signals: Signals::default(),
+            born: Instant::now(),
+        }
+    }
+
+    /// Requests in flight now, from this gateway.
+    pub fn in_flight(&self) -> u32 {
+        self.hot.in_flight.load(Relaxed)
+    }
+
+    /// Peak-sensitive moving average of the time to the response head, in microseconds; 0 if unknown.
+    pub fn latency(&self, now: Instant) -> u32 {
+        self.hot.latency.get(self.millis(now))
+    }
+
+    /// Moving average of the share of attempts that failed or were answered with 5xx, in thousandths.
+    pub fn error_rate(&self, now: Instant) -> u32 {
+        self.hot.errors.get(self.millis(now))
+    }
+
+    /// Age of the oldest request in flight, in microseconds, to the millisecond; 0 if there is none. While more than
+    /// 16 are in flight the youngest are not watched, so now and then it is a little too young.
+    pub fn oldest(&self, now: Instant) -> u32 {
+        if self.in_flight() == 0 {
+            return 0;
+        }
+        let now = self.millis(now);
+        let starts = self.starts.0.iter().map(|slot| slot.load(Relaxed));
+        let oldest = starts
+            .filter(|&start| start != FREE)
+            .map(|start| age(now, start))
+            .max();
+        oldest.unwrap_or(0).saturating_mul(1000)
+    }
+
+    /// A number about this node that was set under this name, unless it expired.
+    pub fn signal(&self, name: &str, now: Instant) -> Option<f64> {
+        self.signals.get(name, now)
+    }
+
+    /// Sets a number about this node for a time; see [`Signals::set`] for when it answers false.
+    pub fn set_signal(&self, name: &str, value: f64, ttl: Duration, now: Instant) -> bool {
+        self.signals.set(name, value, ttl, now)
+    }
+
+    /// Attempts since the node is known.
+    pub fn attempts(&self) -> u64 {
+        self.hot.attempts.load(Relaxed)
+    }
+
+    /// Attempts of these that failed or were answered with 5xx.
+    pub fn failures(&self) -> u64 {
+        self.hot.failures.load(Relaxed)
+    }
+
+    fn millis(&self, now: Instant) -> u32 {
+        // Wraps after 49 days, which `age` allows for.
+        now.saturating_duration_since(self.born).as_millis() as u32
+    }
+
+    /// Takes a free slot to watch a request's age. The search starts where there is likely one.
+    fn watch(&self, in_flight: u32, now: u32) -> Option<u8> {
+        let start = now.max(FREE + 1);
+        (0..WATCHED)
+            .map(|step| (in_flight as usize + step) % WATCHED)
+            .find(|&slot| {
+                self.starts.0[slot]
+                    .compare_exchange(FREE, start, Relaxed, Relaxed)
+                    .is_ok()
+            })
+            .map(|slot| slot as u8)
+    }
+}
+
+/// Milliseconds from `then` to `now`; 0 if another worker's clock is ahead of this one's.
+pub(super) fn age(now: u32, then: u32) -> u32 {
+    (now.wrapping_sub(then) as i32).max(0) as u32
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptResult {
+    /// The node answered, and not with 5xx.
+    Ok,
+    /// The node answered with 5xx.
+    ServerError,
+    /// The node did not answer.
+    Failed,
+}
+
+/// One request in flight on a node: taken back when dropped, so that no path can leak a count.
+#[derive(Debug)]
+pub struct InFlight {
+    node: Arc<Node>,
+    started: Instant,
+    slot: Option<u8>,
+    observed: bool,
+}
+
+impl InFlight {
+    pub(super) fn begin(node: Arc<Node>, now: Instant) -> InFlight {
+        let live = &node.live;
+        let others = live.hot.in_flight.fetch_add(1, Relaxed);
+        live.hot.attempts.fetch_add(1, Relaxed);
+        let slot = live.watch(others, live.millis(now));
+        InFlight {
+            node,
+            started: now,
+            slot,
+            observed: false,
+        }
+    }
+
+    /// The node that it is in flight on.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// When the attempt began.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Tells how the attempt went, once: when the response head arrived or the attempt failed. Later calls are
+    /// ignored. An attempt that nobody waited for (the client left) is dropped without a word.
+    pub fn observe(&mut self, now: Instant, result: AttemptResult) {
+        if std::mem::replace(&mut self.observed, true) {
+            return;
+        }
+        let live = &self.node.live;
+        let micros = now.saturating_duration_since(self.started).as_micros();
+        let micros = micros.clamp(1, u128::from(u32::MAX)) as u32;
+        let millis = live.millis(now);
+        live.hot.errors.attempt(result != AttemptResult::Ok, millis);
+        if result == AttemptResult::Ok {
+            live.hot.latency.sample(micros, millis);
+        } else {
+            live.hot.failures.fetch_add(1, Relaxed);
+            live.hot.latency.failure(micros, millis);
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let live = &self.node.live;
+        if let Some(slot) = self.slot {
+            live.starts.0[usize::from(slot)].store(FREE, Relaxed);
+        }
+        live.hot.in_flight.fetch_sub(1, Relaxed);
+    }
+}
