@@ -11,6 +11,10 @@ use std::time::Instant;
 
 use super::candidates::{Candidate, Candidates, running_sums};
 
+/// A bounded walk along the ring gives up after so many points: with half of the nodes above their bound, one walk in
+/// 2^512 would need more.
+const MOST_STEPS: usize = 512;
+
 /// What the gateway knows of a candidate now; as the record of the plugin contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
@@ -28,10 +32,18 @@ pub struct Load {
     pub oldest: u32,
 }
 
+/// A worker's own handle on candidates that all workers share: a request counts itself in a cache line that no other
+/// worker writes.
+#[expect(
+    clippy::redundant_allocation,
+    reason = "the inner Arc is shared between workers"
+)]
+pub type LocalCandidates = Rc<Arc<Candidates>>;
+
 /// What one request's picks choose from; reused between requests.
 #[derive(Debug, Default)]
 pub struct Selection {
-    candidates: Option<Rc<Arc<Candidates>>>,
+    candidates: Option<LocalCandidates>,
     /// Eligible nodes that were tried: raw indices, ascending.
     tried: Vec<u32>,
     /// Draining nodes that were tried: raw indices.
@@ -46,7 +58,7 @@ pub struct Selection {
 
 impl Selection {
     /// Starts a request on a pool.
-    pub fn begin(&mut self, candidates: Rc<Arc<Candidates>>) {
+    pub fn begin(&mut self, candidates: LocalCandidates) {
         self.clear();
         self.candidates = Some(candidates);
     }
@@ -136,11 +148,50 @@ impl Selection {
         self.list()?.ring().walk(key).find_map(|raw| self.index_of(raw))
     }
 
-    /// The candidate that is nearest to this key on the ring among those with at most `percent` hundredths of their
-    /// fair share of the requests in flight, this one included (Mirrokni, Thorup, Zadimoghaddam 2018).
+    /// The same with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2018): goes on along the ring past nodes that would
+    /// have more than `percent` hundredths of their fair share of the requests in flight.
+    ///
+    /// A second request on a node is always let through, so that an idle pool keeps its affinity. Where all nodes are
+    /// above their bound (it is below 100 %, or nodes are left out), the least loaded that was met is the answer.
     pub fn by_hash_bounded(&self, key: &[u8], percent: u32) -> Option<u32> {
-        let _ = percent;
-        self.by_hash(key)
+        let owner = self.by_hash(key)?;
+        if self.candidate(owner)?.node.live.in_flight() <= 1 {
+            return Some(owner);
+        }
+        let share = self.share_of_weight() * f64::from(percent) / 100.0;
+        let mut least = (f64::INFINITY, owner);
+        let steps = self.list()?.ring().walk(key).filter_map(|raw| self.index_of(raw));
+        for index in steps.take(MOST_STEPS) {
+            let candidate = self.candidate(index)?;
+            let in_flight = candidate.node.live.in_flight();
+            let weight = f64::from(candidate.weight);
+            if in_flight <= 1 || f64::from(in_flight + 1) <= (share * weight).ceil() {
+                return Some(index);
+            }
+            if f64::from(in_flight) / weight < least.0 {
+                least = (f64::from(in_flight) / weight, index);
+            }
+        }
+        Some(least.1)
+    }
+
+    /// Requests in flight for each thousandth of weight, with the one that is being placed. In large pools it is
+    /// estimated from 64 candidates, spread over the list: reading 1,000 nodes' counters would cost more than the
+    /// rest of the pick.
+    fn share_of_weight(&self) -> f64 {
+        let count = self.count();
+        let looked_at = count.min(64);
+        let (first, step) = (fastrand::u32(..count.max(1)), count / looked_at.max(1));
+        let (mut in_flight, mut weight) = (0_u64, 0_u64);
+        for number in 0..looked_at {
+            let index = (u64::from(first) + u64::from(number * step)) % u64::from(count);
+            if let Some(candidate) = self.candidate(index as u32) {
+                in_flight += u64::from(candidate.node.live.in_flight());
+                weight += u64::from(candidate.weight);
+            }
+        }
+        let own = f64::from(looked_at) / f64::from(count.max(1));
+        (in_flight as f64 + own) / weight.max(1) as f64
     }
 
     /// Wishes to narrow the candidates to these; the last wish of a policy counts, unknown indices do not. Indices
@@ -262,8 +313,37 @@ impl Selection {
         self.draw_by_weight(except)
     }
 
+    /// Places are raw indices, or those among what was kept. Whatever is left out is cut out of the line of weights,
+    /// so that one draw is enough.
     fn draw_by_weight(&self, except: Option<u32>) -> Option<u32> {
-        let _ = except;
-        None
+        let all = self.kept.is_empty();
+        let (sums, tried) = if all {
+            (self.list()?.sums(), &*self.tried)
+        } else {
+            (&*self.kept_sums, &[][..])
+        };
+        let except = if all {
+            except.and_then(|index| self.raw(index))
+        } else {
+            except
+        };
+        let begin = |place: u32| place.checked_sub(1).map_or(0, |before| sums[before as usize]);
+        let weight = |place: u32| sums[place as usize] - begin(place);
+
+        let (smaller, larger) = tried.split_at(tried.partition_point(|&place| Some(place) < except));
+        let left_out = smaller
+            .iter()
+            .copied()
+            .chain(except)
+            .chain(larger.iter().copied());
+        let sum = sums.last()? - left_out.clone().map(weight).sum::<u64>();
+        let mut drawn = fastrand::u64(..sum.max(1));
+        for place in left_out {
+            if drawn >= begin(place) {
+                drawn += weight(place);
+            }
+        }
+        let place = sums.partition_point(|&sum| sum <= drawn) as u32;
+        if all { self.index_of(place) } else { Some(place) }
     }
 }

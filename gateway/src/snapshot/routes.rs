@@ -6,11 +6,17 @@
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
+use memchr::{memchr, memchr_iter};
 
 use crate::http::head::RequestHead;
 
+mod normal;
+mod paths;
+
+use paths::Paths;
+
 /// Which requests a route is for. All of its parts must match.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RouteMatch {
     /// The listeners that it serves, by number; all of them if none are named.
     pub listeners: Option<Vec<u16>>,
@@ -65,25 +71,71 @@ pub struct Conflict {
 #[derive(Debug)]
 pub struct RouteTable<T> {
     routes: Vec<(RouteMatch, T)>,
-    _hosts: HashMap<Box<[u8]>, u32, FixedState>,
+    exact: Hosts,
+    /// By what stands behind "*.".
+    suffixes: Hosts,
+    longest_suffix: usize,
+    any: Paths,
 }
+
+type Hosts = HashMap<Box<[u8]>, Paths, FixedState>;
 
 impl<T> RouteTable<T> {
     /// Builds the table from routes in the order of the configuration.
     ///
     /// # Errors
-    /// Two routes say the same.
+    /// Two routes match the same requests.
     pub fn new(routes: Vec<(RouteMatch, T)>) -> Result<RouteTable<T>, Conflict> {
+        let normal: Vec<RouteMatch> = routes.iter().map(|(route, _)| normal::route(route)).collect();
+        let mut seen = HashMap::new();
+        for (second, route) in normal.iter().enumerate() {
+            if let Some(first) = seen.insert(route, second) {
+                return Err(Conflict { first, second });
+            }
+        }
+        let mut order: Vec<usize> = (0..routes.len()).collect();
+        order.sort_by_key(|&index| std::cmp::Reverse(rank(&normal[index])));
+        let (mut exact, mut suffixes, mut any) = (Hosts::default(), Hosts::default(), Paths::default());
+        for index in order {
+            let route = &normal[index];
+            let paths = match &route.host {
+                HostPattern::Any => &mut any,
+                HostPattern::Exact(host) => exact.entry(host.as_bytes().into()).or_default(),
+                HostPattern::Suffix(host) => suffixes.entry(host.as_bytes().into()).or_default(),
+            };
+            paths.add(&route.path, index as u32);
+        }
+        let longest_suffix = suffixes.keys().map(|suffix| suffix.len()).max().unwrap_or(0);
         Ok(RouteTable {
             routes,
-            _hosts: HashMap::default(),
+            exact,
+            suffixes,
+            longest_suffix,
+            any,
         })
     }
 
     /// What the best route for this request leads to.
     pub fn find(&self, listener: u16, request: &RequestHead) -> Option<&T> {
-        let _ = (listener, request);
-        None
+        let mut buffer = [0; normal::LONGEST_HOST];
+        let host = normal::host(request.authority(), &mut buffer);
+        let path = request.path();
+        let path = &path[..memchr(b'?', path).unwrap_or(path.len())];
+        let holds = |index: u32| holds(&self.routes[index as usize].0, listener, request);
+        let in_exact = || self.exact.get(host)?.find(path, &holds);
+        let in_suffixes = || self.suffixes_of(host).find_map(|paths| paths.find(path, &holds));
+        let index = in_exact()
+            .or_else(in_suffixes)
+            .or_else(|| self.any.find(path, &holds))?;
+        self.get(index as usize)
+    }
+
+    /// The paths of all wildcards that the host stands below, the longest one first.
+    fn suffixes_of(&self, host: &[u8]) -> impl Iterator<Item = &Paths> {
+        let host = if self.suffixes.is_empty() { &[] } else { host };
+        let dots = memchr_iter(b'.', host).map(|dot| &host[dot + 1..]);
+        dots.filter(|suffix| suffix.len() <= self.longest_suffix)
+            .filter_map(|suffix| self.suffixes.get(suffix))
     }
 
     /// What a route leads to, by its place in the configuration.
@@ -105,4 +157,29 @@ impl<T> RouteTable<T> {
     pub fn is_empty(&self) -> bool {
         self.routes.is_empty()
     }
+}
+
+/// How specific a route is among those of the same host and path.
+fn rank(route: &RouteMatch) -> (usize, bool) {
+    let conditions = usize::from(!route.methods.is_empty()) + route.headers.len();
+    (conditions, route.listeners.is_some())
+}
+
+/// Whether all holds that a route asks for besides host and path.
+fn holds(route: &RouteMatch, listener: u16, request: &RequestHead) -> bool {
+    let on_listener = route
+        .listeners
+        .as_ref()
+        .is_none_or(|listeners| listeners.contains(&listener));
+    let by_method = || {
+        route.methods.is_empty()
+            || route
+                .methods
+                .iter()
+                .any(|method| **method == *request.method_name())
+    };
+    let has = |(name, value): &(Box<str>, Box<str>)| {
+        request.fields.get_all(name).any(|sent| sent == value.as_bytes())
+    };
+    on_listener && by_method() && route.headers.iter().all(has)
 }

@@ -1,0 +1,86 @@
+//! What is compared of hosts, paths and whole routes: the forms in which equal things are equal bytes.
+
+use memchr::{memchr, memrchr};
+
+use super::{HostPattern, PathPattern, RouteMatch};
+
+/// The longest name of a host (RFC 1035, 2.3.4, and a byte for good measure).
+pub(super) const LONGEST_HOST: usize = 255;
+
+/// A request's host as it is compared: without port and trailing dot, in lower case. Empty for one that is longer
+/// than any host's name: it belongs to no one.
+pub(super) fn host<'a>(authority: &[u8], buffer: &'a mut [u8; LONGEST_HOST]) -> &'a [u8] {
+    let host = without_port(authority);
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let Some(normal) = buffer.get_mut(..host.len()) else {
+        return &[];
+    };
+    normal.copy_from_slice(host);
+    normal.make_ascii_lowercase();
+    normal
+}
+
+fn without_port(authority: &[u8]) -> &[u8] {
+    let end = if authority.starts_with(b"[") {
+        memchr(b']', authority).map(|bracket| bracket + 1)
+    } else {
+        memrchr(b':', authority)
+    };
+    &authority[..end.unwrap_or(authority.len())]
+}
+
+/// A route's match in the form in which two that say the same are equal.
+pub(super) fn route(route: &RouteMatch) -> RouteMatch {
+    let name = |host: &str| Box::from(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase());
+    let header = |(name, value): &(Box<str>, Box<str>)| (Box::from(name.to_ascii_lowercase()), value.clone());
+    RouteMatch {
+        listeners: route.listeners.clone().map(sorted),
+        host: match &route.host {
+            HostPattern::Any => HostPattern::Any,
+            HostPattern::Exact(host) => HostPattern::Exact(name(host)),
+            HostPattern::Suffix(host) => HostPattern::Suffix(name(host.strip_prefix("*.").unwrap_or(host))),
+        },
+        path: match &route.path {
+            PathPattern::Exact(path) => PathPattern::Exact(path.clone()),
+            PathPattern::Prefix(path) => PathPattern::Prefix(path.strip_suffix('/').unwrap_or(path).into()),
+        },
+        methods: sorted(route.methods.clone()),
+        headers: sorted(route.headers.iter().map(header).collect()),
+    }
+}
+
+fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_compared_without_port_case_and_trailing_dot() {
+        for (authority, expected) in [
+            ("Example.COM", "example.com"),
+            ("example.com:8080", "example.com"),
+            ("example.com.", "example.com"),
+            ("example.com.:80", "example.com"),
+            ("[::1]:80", "[::1]"),
+            ("[::FF]", "[::ff]"),
+            ("[::1", "[::1"),
+            ("", ""),
+            (":80", ""),
+        ] {
+            let mut buffer = [0; LONGEST_HOST];
+            assert_eq!(
+                host(authority.as_bytes(), &mut buffer),
+                expected.as_bytes(),
+                "{authority}"
+            );
+        }
+        let mut buffer = [0; LONGEST_HOST];
+        assert_eq!(host(&[b'a'; LONGEST_HOST], &mut buffer).len(), LONGEST_HOST);
+        assert_eq!(host(&[b'a'; LONGEST_HOST + 1], &mut buffer), b"");
+    }
+}
