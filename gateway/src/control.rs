@@ -84,7 +84,7 @@ impl Control {
     pub fn start(
         path: Option<PathBuf>,
         config: Config,
-        engine: Engine,
+        engine: Arc<Engine>,
         services: Arc<Services>,
         telemetry: Arc<Telemetry>,
     ) -> Result<(Self, Published), StartError> {

@@ -21,7 +21,8 @@ const WEIGHT_UNIT: u32 = 1000;
 /// The snapshot that follows `earlier`, or the first one.
 pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snapshot {
     let config = &*prepared.config;
-    let uses = places(prepared.uses.iter().map(|used| used.name()));
+    let mentioned = config.uses.iter().filter(|(_, used)| used.mentioned).map(|(name, _)| name);
+    let uses = places(mentioned);
     let pools = places(config.pools.keys());
     let listeners = places(config.listeners.keys());
     let routes = (0..).zip(&config.routes).map(|(index, route)| {

@@ -53,14 +53,14 @@ pub(super) struct Look {
 
 /// The files of the folder and their modules.
 pub(super) struct Library {
-    engine: Engine,
+    engine: Arc<Engine>,
     folder: PathBuf,
     known: BTreeMap<String, Known>,
 }
 
 impl Library {
     /// A library that has not looked yet.
-    pub(super) fn new(engine: Engine, folder: PathBuf) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, folder: PathBuf) -> Self {
         Self { engine, folder, known: BTreeMap::new() }
     }
 

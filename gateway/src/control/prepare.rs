@@ -10,13 +10,13 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::addresses::{Addresses, resolve};
-use super::config::{Config, Error, Errors};
+use super::config::{self, Config, Error, Errors};
 use super::folder::{Next, folders_of};
 use super::library::{Compiled, Library};
-use super::roles::Roles;
 use super::sources::{self, Sources};
 use super::status::{FileOutcome, Status};
-use super::uses::Uses;
+use super::uses::{Made, Mentions, Uses};
+use crate::name::Name;
 use crate::plugin::engine::Engine;
 use crate::plugin::module::Version;
 use crate::plugin::services::Services;
@@ -55,13 +55,13 @@ impl Builder {
     pub(super) fn start(
         path: Option<PathBuf>,
         config: Config,
-        engine: Engine,
+        engine: Arc<Engine>,
         services: Arc<Services>,
         status: Arc<Status>,
     ) -> Result<Self, Errors> {
         let config = Arc::new(config);
-        let mut library = Library::new(engine.clone(), config.plugins.directory.value.clone());
-        let mut uses = Uses::new(engine, services);
+        let mut library = Library::new(engine, config.plugins.directory.value.clone());
+        let mut uses = Uses::new(services);
         library.look(&wanted_files(&config), false);
         let current = prepare(&config, &mut library, &mut uses, &Addresses::new(), &status)?;
         let sources = path.map(Sources::new);
@@ -168,14 +168,15 @@ fn prepare(
     config.check_plugin_files(&library.names())?;
     let mut errors = Vec::new();
     let addresses = resolve(config, earlier, &mut errors);
-    let roles = Roles::asked_by(config);
-    let mut ready = BTreeMap::new();
+    let mentions = Mentions::of(config);
+    let mut ready: BTreeMap<Name, Made> = BTreeMap::new();
     let mut accepted: Vec<(String, Compiled)> = Vec::new();
     for file in wanted_files(config) {
         let mut attempt = |compiled: Option<&Compiled>| {
             let used = config.uses.values().filter(|used| used.mentioned && used.file.value == file);
             let compiled = compiled?.clone();
-            let made: Result<Vec<_>, Error> = used.map(|used| uses.make(used, &roles, &compiled)).collect();
+            let make = |used: &config::Use| Ok((used.name.value.clone(), uses.make(used, &mentions, &compiled)?));
+            let made: Result<Vec<_>, Error> = used.map(make).collect();
             Some(made.map(|made| (compiled, made)))
         };
         let (newest, good) = library.versions(&file);
@@ -201,7 +202,8 @@ fn prepare(
     }
     let loaded = accepted.iter().map(|(file, compiled)| (file.clone(), compiled.version)).collect();
     accepted.into_iter().for_each(|(file, compiled)| library.accept(&file, compiled));
-    let uses = ready.into_values().collect();
+    uses.serve(ready.values());
+    let uses = ready.into_values().map(|made| made.made).collect();
     Ok(Prepared { config: Arc::clone(config), uses, addresses, loaded, as_written: true })
 }
 
@@ -209,7 +211,7 @@ fn prepare(
 ///
 /// # Errors
 /// All that is wrong, at the places in the configuration.
-pub fn check_plugins(config: &Config, engine: Engine, services: Arc<Services>) -> Result<(), Errors> {
+pub fn check_plugins(config: &Config, engine: Arc<Engine>, services: Arc<Services>) -> Result<(), Errors> {
     let mut config = config.clone();
     // Unlike the gateway, a check looks at uses that nothing mentions too.
     config.uses.values_mut().for_each(|used| used.mentioned = true);

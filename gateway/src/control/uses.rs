@@ -8,11 +8,10 @@ use std::sync::Arc;
 use super::config::{self, Config, Error, Place};
 use super::library::Compiled;
 use crate::name::Name;
-use crate::plugin::engine::Engine;
 use crate::plugin::module::{Roles, Version};
 use crate::plugin::services::Services;
 use crate::plugin::stats::UseStats;
-use crate::plugin::use_::{Use, UseSpec};
+use crate::plugin::use_::{Limits, OnFault, Use, UseSpec};
 
 /// Where uses are mentioned, and so what they have to be able to do.
 pub(super) struct Mentions {
@@ -50,29 +49,36 @@ impl Mentions {
     }
 }
 
-/// What is kept of a use from one configuration to the next.
+/// What is kept of a use for as long as the process lives.
 struct Kept {
     /// What sessions and notes know the use by, whatever its place in a snapshot is.
     key: u32,
     stats: Arc<UseStats>,
-    /// The last one that was made.
-    last: Option<(config::Use, Version, Arc<Use>)>,
+    /// The one that serves.
+    serving: Option<Made>,
+}
+
+/// A use and what it was made from.
+#[derive(Clone)]
+pub(super) struct Made {
+    from: (config::Use, Version),
+    pub(super) made: Arc<Use>,
 }
 
 /// All uses that there ever were, by name.
 pub(super) struct Uses {
-    engine: Engine,
     services: Arc<Services>,
     kept: BTreeMap<Name, Kept>,
 }
 
 impl Uses {
     /// No use was made yet.
-    pub(super) fn new(engine: Engine, services: Arc<Services>) -> Self {
-        Self { engine, services, kept: BTreeMap::new() }
+    pub(super) fn new(services: Arc<Services>) -> Self {
+        Self { services, kept: BTreeMap::new() }
     }
 
-    /// The use, on this content of its file: the last one if neither changed, else a new one that passed its trial.
+    /// The use, on this content of its file: the one that serves if neither changed, else a new one that passed its
+    /// trial.
     ///
     /// # Errors
     /// Why it is refused, at its place in the configuration.
@@ -81,8 +87,9 @@ impl Uses {
         used: &config::Use,
         mentions: &Mentions,
         compiled: &Compiled,
-    ) -> Result<Arc<Use>, Error> {
-        let refused = |why: String| Error::new(&used.name.place, format!("the plugin \"{}\": {why}", used.name.value));
+    ) -> Result<Made, Error> {
+        let name = &used.name.value;
+        let refused = |why: String| Error::new(&used.name.place, format!("the plugin \"{name}\" is refused: {why}"));
         let module = compiled.module.as_ref().map_err(|error| refused(format!("{}: {error}", used.file.value)))?;
         if used.sha256.is_some_and(|wanted| wanted != *compiled.version.bytes()) {
             let error = refused(format!("{} has another content than its sha256 says", used.file.value));
@@ -90,26 +97,47 @@ impl Uses {
         }
         mentions.check(used, module.roles)?;
         let next_key = self.kept.len() as u32;
-        let new = || Kept { key: next_key, stats: Arc::default(), last: None };
-        let kept = self.kept.entry(used.name.value.clone()).or_insert_with(new);
-        if let Some((same, version, made)) = &kept.last
-            && same == used
-            && *version == compiled.version
-        {
-            return Ok(Arc::clone(made));
+        let new = || Kept { key: next_key, stats: Arc::default(), serving: None };
+        let kept = self.kept.entry(name.clone()).or_insert_with(new);
+        let from = (used.clone(), compiled.version);
+        if let Some(serving) = kept.serving.as_ref().filter(|serving| serving.from == from) {
+            return Ok(serving.clone());
         }
-        let generation = kept.last.as_ref().map_or(1, |(_, _, last)| last.generation() + 1);
-        let made = Use::new(
-            &self.engine,
-            kept.key,
-            generation,
-            spec(used),
-            Arc::clone(module),
-            Arc::clone(&kept.stats),
-            Arc::clone(&self.services),
-        );
-        let made = Arc::new(made.map_err(|error| refused(error.to_string()))?);
+        let generation = kept.serving.as_ref().map_or(1, |serving| serving.made.generation + 1);
+        let (module, stats, services) = (Arc::clone(module), Arc::clone(&kept.stats), Arc::clone(&self.services));
+        let made = Use::new(kept.key, generation, spec(used), module, stats, services)
+            .map_err(|error| refused(error.to_string()))?;
         made.trial().map_err(|error| refused(error.to_string()))?;
-        Ok(made)
+        Ok(Made { from, made: Arc::new(made) })
+    }
+
+    /// These serve from now on.
+    pub(super) fn serve<'a>(&mut self, made: impl Iterator<Item = &'a Made>) {
+        for made in made {
+            if let Some(kept) = self.kept.get_mut(&made.from.0.name.value) {
+                if kept.serving.as_ref().is_some_and(|before| !Arc::ptr_eq(&before.made, &made.made)) {
+                    kept.stats.count_swap();
+                }
+                kept.serving = Some(made.clone());
+            }
+        }
+    }
+}
+
+/// What the host is told of a use.
+fn spec(used: &config::Use) -> UseSpec {
+    UseSpec {
+        name: used.name.as_str().into(),
+        configuration: used.config.json().to_string(),
+        on_fault: match used.on_fault {
+            config::OnFault::Fail => OnFault::Fail,
+            config::OnFault::Skip => OnFault::Skip,
+        },
+        grants: used.grants.iter().map(|grant| grant.as_str().to_owned()).collect(),
+        limits: Limits {
+            memory: usize::try_from(used.limits.memory.get()).unwrap_or(usize::MAX),
+            deadline: used.limits.deadline,
+            instances: used.limits.instances.get() as usize,
+        },
     }
 }

@@ -64,25 +64,25 @@ fn write_plugins(text: &mut Exposition, snapshot: &Snapshot) {
     let uses: Vec<_> = snapshot.uses.iter().map(Arc::as_ref).collect();
     let mut family = text.family("bascule_plugin_info", Kind::Gauge, "Always 1; the labels say what runs.");
     for used in &uses {
-        family.sample(&[("plugin", used.name()), ("version", &used.module().version.to_string())], 1);
+        family.sample(&[("plugin", &*used.spec.name), ("version", &used.module.version.to_string())], 1);
     }
     let mut family = text.family("bascule_plugin_generation", Kind::Gauge, "Counts a use's swaps.");
     for used in &uses {
-        family.sample(&[("plugin", used.name())], used.generation());
+        family.sample(&[("plugin", &*used.spec.name)], used.generation);
     }
     let mut family = text.family("bascule_plugin_calls_total", Kind::Counter, "Calls of a use, by role.");
     for used in &uses {
-        for role in used.module().roles.iter() {
-            family.sample(&[("plugin", used.name()), ("role", role.name())], used.stats().calls(role));
+        for role in used.module.roles.iter() {
+            family.sample(&[("plugin", &*used.spec.name), ("role", role.name())], used.stats.calls(role));
         }
     }
     let mut family =
         text.family("bascule_plugin_faults_total", Kind::Counter, "Calls that failed, by role and kind of fault.");
     for used in &uses {
-        for role in Role::ALL.into_iter().filter(|role| used.module().roles.plays(*role)) {
+        for role in Role::ALL.into_iter().filter(|role| used.module.roles.plays(*role)) {
             for kind in FaultKind::ALL {
-                let labels = [("plugin", used.name()), ("role", role.name()), ("kind", kind.name())];
-                family.sample(&labels, used.stats().faults(role, kind));
+                let labels = [("plugin", &*used.spec.name), ("role", role.name()), ("kind", kind.name())];
+                family.sample(&labels, used.stats.faults(role, kind));
             }
         }
     }

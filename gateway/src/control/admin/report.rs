@@ -145,7 +145,7 @@ fn route_row<'a>(snapshot: &'a Snapshot, route: &'a Route) -> RouteRow<'a> {
 }
 
 fn names_of<'a>(snapshot: &'a Snapshot, uses: &[u32]) -> Vec<&'a str> {
-    uses.iter().map(|used| snapshot.uses[*used as usize].name()).collect()
+    uses.iter().map(|used| &*snapshot.uses[*used as usize].spec.name).collect()
 }
 
 fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, now: Instant) -> PoolRow<'a> {
@@ -176,17 +176,17 @@ fn node_row<'a>(pool: &Pool, node: &'a Arc<Node>, now: Instant) -> NodeRow<'a> {
 }
 
 fn plugin_row<'a>(used: &'a Use, outcomes: &'a Outcomes) -> PluginRow<'a> {
-    let config = outcomes.config.as_ref().and_then(|config| config.uses.get(used.name()));
+    let config = outcomes.config.as_ref().and_then(|config| config.uses.get(&*used.spec.name));
     let file = config.map(|config| config.file.as_str());
-    let roles = used.module().roles;
-    let of_kind = |kind| Role::ALL.into_iter().map(|role| used.stats().faults(role, kind)).sum();
+    let roles = used.module.roles;
+    let of_kind = |kind| Role::ALL.into_iter().map(|role| used.stats.faults(role, kind)).sum();
     PluginRow {
-        r#use: used.name(),
+        r#use: &*used.spec.name,
         file,
-        version: used.module().version.to_string(),
+        version: used.module.version.to_string(),
         roles: roles.iter().map(Role::name).collect(),
-        generation: used.generation(),
-        calls: roles.iter().map(|role| (role.name(), used.stats().calls(role))).collect(),
+        generation: used.generation,
+        calls: roles.iter().map(|role| (role.name(), used.stats.calls(role))).collect(),
         faults: FaultKind::ALL.into_iter().map(|kind| (kind.name(), of_kind(kind))).collect(),
         last: file.and_then(|file| outcomes.files.get(file)).and_then(last_outcome),
     }
