@@ -19,12 +19,13 @@ mod writer;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::mpsc;
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 pub use admin::Phase;
@@ -53,6 +54,8 @@ pub struct Control {
     events: Sender<Event>,
     phase: Arc<PhaseCell>,
     admin_address: SocketAddr,
+    /// Dropping it ends the control path, too.
+    stop: oneshot::Sender<()>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -102,6 +105,7 @@ impl Control {
         let phase = Arc::<PhaseCell>::default();
         let (events, received) = channel(EVENTS);
         let (hints, hinted) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
         let watch = Watch::new(hints.clone());
         let writer = Writer {
             published: Arc::clone(&published),
@@ -118,11 +122,20 @@ impl Control {
             token,
         };
         let threads = vec![
-            run_control(writer, received, socket, admin)?,
+            run_control(writer, received, stopped, socket, admin)?,
             run_builder(builder, hinted, watch, events.clone())?,
         ];
         info!(admin = %admin_address, "control path started");
-        Ok((Self { events, phase, admin_address, threads }, published))
+        Ok((
+            Self {
+                events,
+                phase,
+                admin_address,
+                stop,
+                threads,
+            },
+            published,
+        ))
     }
 
     /// Where to send events. Use `try_send` from a worker, which must not wait.
@@ -142,8 +155,7 @@ impl Control {
 
     /// Ends the control path, and waits for its threads; at most for a compilation that is under way.
     pub fn stop(self) {
-        // If the writer is gone already, so are the others.
-        let _gone = self.events.blocking_send(Event::Stop);
+        drop(self.stop);
         for thread in self.threads {
             if thread.join().is_err() {
                 warn!("a thread of the control path had panicked");
@@ -156,17 +168,22 @@ impl Control {
 fn run_control(
     writer: Writer,
     events: Receiver<Event>,
+    stopped: oneshot::Receiver<()>,
     socket: std::net::TcpListener,
     admin: Admin,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name("bascule-control".into()).spawn(move || {
-        runtime.block_on(async {
-            let api = tokio::spawn(admin::serve(socket, Arc::new(admin)));
-            writer.run(events).await;
-            api.abort();
-        });
-    })
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    thread::Builder::new()
+        .name("bascule-control".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                let api = tokio::spawn(admin::serve(socket, Arc::new(admin)));
+                writer.run(events, stopped).await;
+                api.abort();
+            });
+        })
 }
 
 fn run_builder(
@@ -175,18 +192,23 @@ fn run_builder(
     watch: Watch,
     events: Sender<Event>,
 ) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("bascule-builder".into()).spawn(move || {
-        // On Linux this is the calling thread's alone. Without it compilations are merely louder.
-        if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-            warn!("the builder thread runs at normal priority: {error}");
-        }
-        folder::run(&hints, watch, || {
-            let (prepared, next) = builder.look();
-            if let Some(prepared) = prepared {
-                // If the writer is gone, the hint to stop is on its way.
-                let _stopping = events.blocking_send(Event::Prepared(Box::new(prepared)));
+    thread::Builder::new()
+        .name("bascule-builder".into())
+        .spawn(move || {
+            // On Linux this is the calling thread's alone. Without it compilations are merely louder.
+            if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+                warn!("the builder thread runs at normal priority: {error}");
             }
-            next
-        });
-    })
+            folder::run(&hints, watch, || {
+                let (prepared, next) = builder.look();
+                if let Some(prepared) = prepared {
+                    // If the writer is gone, the hint to stop is on its way.
+                    let _stopping = events.blocking_send(Event::Prepared(Box::new(prepared)));
+                }
+                next
+            });
+        })
 }
+
+#[cfg(test)]
+mod tests;

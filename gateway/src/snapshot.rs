@@ -15,7 +15,7 @@ use crate::cidr::Cidr;
 use crate::name::Name;
 use crate::node::Node;
 use crate::node::candidates::Candidates;
-use crate::plugin::Use;
+use crate::plugin::use_::Use;
 
 pub mod routes;
 

@@ -22,27 +22,34 @@ pub(super) fn resolve(config: &Config, earlier: &Addresses, errors: &mut Vec<Err
         if addresses.contains_key(text) {
             continue;
         }
-        match (look_up(&node.address), earlier.get(text)) {
+        match (look_up(&node.address, earlier.get(text)), earlier.get(text)) {
             (Ok(address), _) => drop(addresses.insert(text.to_owned(), address)),
             (Err(error), Some(address)) => {
                 warn!("{text} cannot be looked up now ({error}); it stays at {address}");
                 addresses.insert(text.to_owned(), *address);
             }
             (Err(error), None) => errors.push(
-                Error::new(&node.address.place, format!("{text} cannot be looked up: {error}"))
-                    .note("write a name that the system's resolver knows, or an IP address"),
+                Error::new(
+                    &node.address.place,
+                    format!("{text} cannot be looked up: {error}"),
+                )
+                .note("write a name that the system's resolver knows, or an IP address"),
             ),
         }
     }
     addresses
 }
 
-fn look_up(address: &NodeAddress) -> io::Result<SocketAddr> {
-    match address.host() {
-        NodeHost::Ip(ip) => Ok(SocketAddr::new(*ip, address.port())),
-        NodeHost::Dns(name) => (name.as_str(), address.port())
-            .to_socket_addrs()?
-            .next()
-            .ok_or_else(|| io::Error::other("the name has no address")),
-    }
+/// The earlier address if the name still has it: servers turn the order of a name's addresses with each answer.
+fn look_up(address: &NodeAddress, earlier: Option<&SocketAddr>) -> io::Result<SocketAddr> {
+    let name = match address.host() {
+        NodeHost::Ip(ip) => return Ok(SocketAddr::new(*ip, address.port())),
+        NodeHost::Dns(name) => name.as_str(),
+    };
+    let found: Vec<_> = (name, address.port()).to_socket_addrs()?.collect();
+    let kept = earlier
+        .filter(|earlier| found.contains(earlier))
+        .or(found.first());
+    kept.copied()
+        .ok_or_else(|| io::Error::other("the name has no address"))
 }

@@ -61,20 +61,16 @@ pub(super) struct Library {
 impl Library {
     /// A library that has not looked yet.
     pub(super) fn new(engine: Arc<Engine>, folder: PathBuf) -> Self {
-        Self { engine, folder, known: BTreeMap::new() }
+        Self {
+            engine,
+            folder,
+            known: BTreeMap::new(),
+        }
     }
 
     /// Where the files are.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
-    }
-
-    /// Turns to another folder. What was compiled stays known until the files there say otherwise.
-    pub(super) fn move_to(&mut self, folder: &Path) {
-        if self.folder != folder {
-            self.folder = folder.to_owned();
-            self.known.values_mut().for_each(|known| known.stamp = None);
-        }
     }
 
     /// Reads and compiles the wanted files that changed. At the start (`wait` is false) nothing is still being written.
@@ -83,7 +79,7 @@ impl Library {
         self.known.retain(|name, _| wanted.contains(name));
         for name in wanted {
             let mut known = self.known.remove(name).unwrap_or_default();
-            match self.read(name, &mut known, wait) {
+            match self.read(name, &known, wait) {
                 Ok(Seen::Same) => {}
                 Ok(Seen::NotYet) => look.not_yet = true,
                 Ok(Seen::Content(stamp, content)) => {
@@ -92,7 +88,12 @@ impl Library {
                         look.not_yet = true;
                     } else {
                         known.stamp = Some(stamp);
-                        look.changed |= known.newest.as_ref().is_none_or(|old| old.version != compiled.version);
+                        let same = known
+                            .newest
+                            .as_ref()
+                            .is_some_and(|old| old.version == compiled.version);
+                        look.changed |= !same || known.gone;
+                        known.gone = false;
                         known.newest = Some(compiled);
                     }
                 }
@@ -112,10 +113,15 @@ impl Library {
 
     /// What a file holds now, and what of it is known to be good, if that is another version.
     pub(super) fn versions(&self, name: &str) -> (Option<&Compiled>, Option<&Compiled>) {
-        let Some(known) = self.known.get(name) else { return (None, None) };
+        let Some(known) = self.known.get(name) else {
+            return (None, None);
+        };
         let newest = known.newest.as_ref();
         let good = known.good.as_ref();
-        (newest, good.filter(|good| newest.is_none_or(|newest| newest.version != good.version)))
+        (
+            newest,
+            good.filter(|good| newest.is_none_or(|newest| newest.version != good.version)),
+        )
     }
 
     /// This version of a file serves requests: it is what a bad one may not replace.
@@ -130,10 +136,13 @@ impl Library {
         let listed = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let listed = listed.filter_map(|entry| entry.file_name().into_string().ok());
         let known = self.known.iter().filter(|(_, known)| known.newest.is_some());
-        listed.filter(|name| name.ends_with(".wasm")).chain(known.map(|(name, _)| name.clone())).collect()
+        listed
+            .filter(|name| name.ends_with(".wasm"))
+            .chain(known.map(|(name, _)| name.clone()))
+            .collect()
     }
 
-    fn read(&self, name: &str, known: &mut Known, wait: bool) -> io::Result<Seen> {
+    fn read(&self, name: &str, known: &Known, wait: bool) -> io::Result<Seen> {
         let path = self.folder.join(name);
         let mut file = File::open(&path)?;
         let before = Stamp::of(&file.metadata()?);
@@ -146,22 +155,31 @@ impl Library {
         let mut content = Vec::new();
         file.by_ref().take(LARGEST + 1).read_to_end(&mut content)?;
         if content.len() as u64 > LARGEST {
-            return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
+            return Err(io::Error::other(format!(
+                "it is larger than {} MiB",
+                LARGEST >> 20
+            )));
         }
         if wait && Stamp::of(&fs::metadata(&path)?) != before {
             return Ok(Seen::NotYet);
         }
-        known.gone = false;
         Ok(Seen::Content(before, content))
     }
 
     /// Compiles a content, unless that was done before, whatever its name was.
     fn compile(&self, content: &[u8], known: &Known) -> Compiled {
         let version = Version::of(content);
-        let all = self.known.values().chain([known]).flat_map(|known| [&known.newest, &known.good]);
+        let all = self
+            .known
+            .values()
+            .chain([known])
+            .flat_map(|known| [&known.newest, &known.good]);
         match all.flatten().find(|compiled| compiled.version == version) {
             Some(same) => same.clone(),
-            None => Compiled { version, module: self.engine.compile(content).map(Arc::new) },
+            None => Compiled {
+                version,
+                module: self.engine.compile(content).map(Arc::new),
+            },
         }
     }
 }
@@ -177,8 +195,14 @@ impl Known {
     fn unreadable(&mut self, error: &io::Error) -> bool {
         let text = format!("it cannot be read: {error}");
         let version = Version::of(text.as_bytes());
-        let news = self.newest.as_ref().is_none_or(|newest| newest.version != version);
-        self.newest = Some(Compiled { version, module: Err(LoadError::Refused(text)) });
+        let news = self
+            .newest
+            .as_ref()
+            .is_none_or(|newest| newest.version != version);
+        self.newest = Some(Compiled {
+            version,
+            module: Err(LoadError::Refused(text)),
+        });
         self.stamp = None;
         news
     }
@@ -214,7 +238,9 @@ impl Stamp {
 
     fn age(&self) -> Duration {
         // A time in the future is some other machine's clock: nothing to wait for.
-        SystemTime::now().duration_since(self.modified).unwrap_or(GIVEN_UP)
+        SystemTime::now()
+            .duration_since(self.modified)
+            .unwrap_or(GIVEN_UP)
     }
 
     /// Whether a later write must show in the stamp: file systems' clocks tick as slowly as every two seconds.

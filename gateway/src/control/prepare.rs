@@ -45,6 +45,8 @@ pub(super) struct Builder {
     current: Prepared,
     /// The configuration as it is written now; none if it cannot be read.
     written: Option<Arc<Config>>,
+    /// Whether something changed that was not tried yet.
+    untried: bool,
 }
 
 impl Builder {
@@ -65,7 +67,15 @@ impl Builder {
         library.look(&wanted_files(&config), false);
         let current = prepare(&config, &mut library, &mut uses, &Addresses::new(), &status)?;
         let sources = path.map(Sources::new);
-        Ok(Self { sources, library, uses, status, written: Some(config), current })
+        Ok(Self {
+            sources,
+            library,
+            uses,
+            status,
+            written: Some(config),
+            untried: false,
+            current,
+        })
     }
 
     /// What was handed on last.
@@ -82,25 +92,36 @@ impl Builder {
             Some(sources::Look::NotYet) => soon = true,
             Some(sources::Look::Read(read)) => {
                 changed = true;
-                self.written = read.inspect_err(|errors| self.status.refused(errors)).ok().map(Arc::new);
+                self.written = read.inspect_err(|errors| self.status.refused(errors)).ok();
             }
         }
         let written = self.written.as_ref().unwrap_or(&self.current.config);
-        self.library.move_to(&written.plugins.directory);
         let files = &wanted_files(written) | &wanted_files(&self.current.config);
         let found = self.library.look(&files, true);
         for name in found.gone {
             self.status.file(&name, FileOutcome::Deleted);
         }
+        self.untried |= changed || found.changed;
+        // What is still being copied may be what the rest waits for: it all changes together.
         soon |= found.not_yet;
-        changed |= found.changed;
-        let prepared = if changed { self.prepare() } else { None };
-        (prepared, Next { folders: self.folders(), soon })
+        let prepared = if self.untried && !soon {
+            self.prepare()
+        } else {
+            None
+        };
+        (
+            prepared,
+            Next {
+                folders: self.folders(),
+                soon,
+            },
+        )
     }
 
     /// Tries the configuration as it is written; if that fails, the one that rules, with what is new of its plugins.
     fn prepare(&mut self) -> Option<Prepared> {
         let ruling = Arc::clone(&self.current.config);
+        self.untried = false;
         let prepared = match self.written.clone().map(|written| self.attempt(&written)) {
             Some(Ok(prepared)) => prepared,
             failed => {
@@ -108,8 +129,12 @@ impl Builder {
                     self.status.refused(&errors);
                 }
                 let again = self.attempt(&ruling);
-                let again = again.inspect_err(|errors| warn!("what runs could not be prepared again: {errors}"));
-                Prepared { as_written: false, ..again.ok()? }
+                let again =
+                    again.inspect_err(|errors| warn!("what runs could not be prepared again: {errors}"));
+                Prepared {
+                    as_written: false,
+                    ..again.ok()?
+                }
             }
         };
         self.current = prepared.clone();
@@ -117,8 +142,14 @@ impl Builder {
     }
 
     fn attempt(&mut self, config: &Arc<Config>) -> Result<Prepared, Errors> {
-        same_listeners(config, &self.current.config)?;
-        prepare(config, &mut self.library, &mut self.uses, &self.current.addresses, &self.status)
+        same_ground(config, &self.current.config)?;
+        prepare(
+            config,
+            &mut self.library,
+            &mut self.uses,
+            &self.current.addresses,
+            &self.status,
+        )
     }
 
     fn folders(&self) -> BTreeSet<PathBuf> {
@@ -134,25 +165,55 @@ impl Prepared {
     /// Whether a snapshot of this is another than one of `other`.
     pub(super) fn differs_from(&self, other: &Self) -> bool {
         let same_uses = self.uses.len() == other.uses.len()
-            && self.uses.iter().zip(&other.uses).all(|(one, two)| Arc::ptr_eq(one, two));
+            && self
+                .uses
+                .iter()
+                .zip(&other.uses)
+                .all(|(one, two)| Arc::ptr_eq(one, two));
         !same_uses || self.config != other.config || self.addresses != other.addresses
     }
 }
 
 fn wanted_files(config: &Config) -> BTreeSet<String> {
-    config.uses.values().filter(|used| used.mentioned).map(|used| used.file.value.clone()).collect()
+    config
+        .uses
+        .values()
+        .filter(|used| used.mentioned)
+        .map(|used| used.file.value.clone())
+        .collect()
 }
 
-/// Listeners are bound once, at the start.
-fn same_listeners(new: &Config, running: &Config) -> Result<(), Errors> {
-    let fresh = new.listeners.values().filter(|listener| running.listeners.get(&listener.name.value) != Some(listener));
+/// What is taken once, at the start: the listeners' sockets, and the folder of plugins.
+fn same_ground(new: &Config, running: &Config) -> Result<(), Errors> {
     let write = "restart the gateway with this configuration";
-    let mut errors: Vec<Error> = fresh
-        .map(|listener| Error::new(&listener.name.place, "a listener cannot change while the gateway runs").note(write))
-        .collect();
-    for gone in running.listeners.values().filter(|old| !new.listeners.contains_key(&old.name.value)) {
-        let what = format!("the listener \"{}\" cannot go while the gateway runs", gone.name.value);
-        errors.push(Error::new(&gone.name.place, what).note(write));
+    let fixed = |place: &config::Place, what: String| Error::new(place, what).note(write);
+    let mut errors = Vec::new();
+    for listener in new.listeners.values() {
+        if running.listeners.get(&listener.name.value) != Some(listener) {
+            let name = &listener.name.value;
+            errors.push(fixed(
+                &listener.name.place,
+                format!("the listener \"{name}\" cannot change while the gateway runs"),
+            ));
+        }
+    }
+    for gone in running
+        .listeners
+        .values()
+        .filter(|old| !new.listeners.contains_key(&old.name.value))
+    {
+        let name = &gone.name.value;
+        errors.push(fixed(
+            &gone.name.place,
+            format!("the listener \"{name}\" cannot go while the gateway runs"),
+        ));
+    }
+    let directory = &new.plugins.directory;
+    if *directory != running.plugins.directory {
+        errors.push(fixed(
+            &directory.place,
+            "the folder of plugins cannot change while the gateway runs".to_owned(),
+        ));
     }
     Errors::from_list(errors).map_or(Ok(()), Err)
 }
@@ -173,9 +234,13 @@ fn prepare(
     let mut accepted: Vec<(String, Compiled)> = Vec::new();
     for file in wanted_files(config) {
         let mut attempt = |compiled: Option<&Compiled>| {
-            let used = config.uses.values().filter(|used| used.mentioned && used.file.value == file);
+            let used = config
+                .uses
+                .values()
+                .filter(|used| used.mentioned && used.file.value == file);
             let compiled = compiled?.clone();
-            let make = |used: &config::Use| Ok((used.name.value.clone(), uses.make(used, &mentions, &compiled)?));
+            let make =
+                |used: &config::Use| Ok((used.name.value.clone(), uses.make(used, &mentions, &compiled)?));
             let made: Result<Vec<_>, Error> = used.map(make).collect();
             Some(made.map(|made| (compiled, made)))
         };
@@ -187,24 +252,45 @@ fn prepare(
                 continue;
             }
             Some(Err(error)) => error,
-            None => continue,
+            // It came between the look and now; the next look finds it.
+            None => {
+                let mentioned = config
+                    .uses
+                    .values()
+                    .filter(|used| used.mentioned && used.file.value == file);
+                let unread =
+                    |used: &config::Use| Error::new(&used.file.place, format!("{file} was not read yet"));
+                errors.extend(mentioned.map(unread));
+                continue;
+            }
         };
-        if let Some(newest) = newest {
-            status.file(&file, FileOutcome::Refused(newest.version, refused.to_string()));
-        }
-        match attempt(good) {
-            Some(Ok((_, made))) => ready.extend(made),
-            Some(Err(_)) | None => errors.push(refused),
+        match (attempt(good), newest) {
+            (Some(Ok((_, made))), Some(newest)) => {
+                status.file(&file, FileOutcome::Refused(newest.version, refused.to_string()));
+                ready.extend(made);
+            }
+            _ => errors.push(refused),
         }
     }
     if let Some(errors) = Errors::from_list(errors) {
         return Err(errors);
     }
-    let loaded = accepted.iter().map(|(file, compiled)| (file.clone(), compiled.version)).collect();
-    accepted.into_iter().for_each(|(file, compiled)| library.accept(&file, compiled));
+    let loaded = accepted
+        .iter()
+        .map(|(file, compiled)| (file.clone(), compiled.version))
+        .collect();
+    accepted
+        .into_iter()
+        .for_each(|(file, compiled)| library.accept(&file, compiled));
     uses.serve(ready.values());
     let uses = ready.into_values().map(|made| made.made).collect();
-    Ok(Prepared { config: Arc::clone(config), uses, addresses, loaded, as_written: true })
+    Ok(Prepared {
+        config: Arc::clone(config),
+        uses,
+        addresses,
+        loaded,
+        as_written: true,
+    })
 }
 
 /// Loads every plugin that the configuration names and hands it its configuration: `bascule check --plugins`.

@@ -8,6 +8,7 @@ use std::env::VarError;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
@@ -34,7 +35,7 @@ pub(super) enum Look {
     /// A file is still being written: look again shortly.
     NotYet,
     /// Something changed, and this is what the files say now.
-    Read(Result<Config, Errors>),
+    Read(Result<Arc<Config>, Errors>),
 }
 
 /// What was read: contents by hash, folders by their entries; none for what could not be read.
@@ -63,13 +64,16 @@ impl Sources {
         let recorder = Recorder::default();
         let read = config::load_from(&self.path, &recorder);
         self.seen = Some(recorder.0.into_inner());
-        Look::Read(read)
+        Look::Read(read.map(Arc::new))
     }
 
     /// The folders in which a change matters.
     pub(super) fn folders(&self) -> BTreeSet<PathBuf> {
         let seen = self.seen.iter();
-        let files = seen.clone().flat_map(|seen| seen.files.keys()).chain([&self.path]);
+        let files = seen
+            .clone()
+            .flat_map(|seen| seen.files.keys())
+            .chain([&self.path]);
         let folders = seen.flat_map(|seen| seen.folders.keys().cloned());
         files.flat_map(|file| folders_of(file)).chain(folders).collect()
     }
@@ -77,8 +81,13 @@ impl Sources {
 
 impl Seen {
     fn is_unchanged(&self) -> bool {
-        self.files.iter().all(|(path, hash)| hash_of(&fs::read(path)) == *hash)
-            && self.folders.iter().all(|(path, names)| names_in(&System.list(path)) == *names)
+        self.files
+            .iter()
+            .all(|(path, hash)| hash_of(&fs::read(path)) == *hash)
+            && self
+                .folders
+                .iter()
+                .all(|(path, names)| names_in(&System.list(path)) == *names)
     }
 
     fn is_settled(&self) -> bool {
@@ -92,7 +101,10 @@ impl Seen {
 }
 
 fn hash_of(content: &io::Result<Vec<u8>>) -> Option<Hash> {
-    content.as_ref().ok().map(|content| Sha256::digest(content).into())
+    content
+        .as_ref()
+        .ok()
+        .map(|content| Sha256::digest(content).into())
 }
 
 fn names_in(names: &io::Result<Vec<String>>) -> Option<BTreeSet<String>> {
@@ -106,13 +118,19 @@ struct Recorder(RefCell<Seen>);
 impl Outside for Recorder {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let content = System.read(path);
-        self.0.borrow_mut().files.insert(path.to_owned(), hash_of(&content));
+        self.0
+            .borrow_mut()
+            .files
+            .insert(path.to_owned(), hash_of(&content));
         content
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         let names = System.list(folder);
-        self.0.borrow_mut().folders.insert(folder.to_owned(), names_in(&names));
+        self.0
+            .borrow_mut()
+            .folders
+            .insert(folder.to_owned(), names_in(&names));
         names
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
 use tracing::info;
 
 use super::build;
@@ -21,8 +22,6 @@ pub enum Event {
     Look,
     /// The builder thread made the parts of a new snapshot.
     Prepared(Box<Prepared>),
-    /// It is over.
-    Stop,
 }
 
 /// What the task needs.
@@ -34,14 +33,18 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Works until it is told to stop.
-    pub(super) async fn run(mut self, mut events: Receiver<Event>) {
-        while let Some(event) = events.recv().await {
+    /// Works until `stop` is sent or dropped.
+    pub(super) async fn run(mut self, mut events: Receiver<Event>, mut stop: oneshot::Receiver<()>) {
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                _ = &mut stop => None,
+            };
             match event {
                 // The builder is gone only when all of this ends.
-                Event::Look => drop(self.hints.send(Hint::Look)),
-                Event::Prepared(prepared) => self.publish(*prepared),
-                Event::Stop => break,
+                Some(Event::Look) => drop(self.hints.send(Hint::Look)),
+                Some(Event::Prepared(prepared)) => self.publish(*prepared),
+                None => break,
             }
         }
         let _gone = self.hints.send(Hint::Stop);
