@@ -15,7 +15,7 @@ use crate::cidr::Cidr;
 use crate::name::Name;
 use crate::node::Node;
 use crate::node::candidates::Candidates;
-use crate::plugin::use_::Use;
+use crate::plugin::Use;
 
 pub mod routes;
 
