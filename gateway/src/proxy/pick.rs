@@ -10,7 +10,7 @@ const NATIVE: &str = "round-robin (native)";
 
 impl Exchange<'_> {
     /// The node for the next attempt, as an index of the selection.
-    pub fn pick(&mut self) -> Result<u32, Error> {
+    pub(super) fn pick(&mut self) -> Result<u32, Error> {
         let view = self.view;
         let policies = &view.pool(self.pool).policies;
         let mut why = None;
@@ -37,7 +37,10 @@ impl Exchange<'_> {
             pool.metrics.fallback(reason);
         }
         self.policy = NATIVE;
-        self.context().selection.round_robin(&pool.turn).ok_or(Error::NoNode)
+        self.context()
+            .selection
+            .round_robin(&pool.turn)
+            .ok_or(Error::NoNode)
     }
 }
 

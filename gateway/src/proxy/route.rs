@@ -5,10 +5,13 @@ use super::exchange::Exchange;
 
 impl Exchange<'_> {
     /// Finds the route by listener, host, path, method and fields.
-    pub fn find_route(&mut self) -> Result<(), Error> {
+    pub(super) fn find_route(&mut self) -> Result<(), Error> {
         let view = self.view;
         let context = self.context.as_mut().expect("no plugin was called yet");
-        let found = view.snapshot.routes.find(self.connection.listener, &context.request);
+        let found = view
+            .snapshot
+            .routes
+            .find(self.connection.listener, &context.request);
         let route = found.ok_or(Error::NoRoute)?;
         context.route = view.routes[route.index as usize].name.clone();
         self.route = Some(route);
