@@ -39,8 +39,7 @@ use prepare::Builder;
 use status::Status;
 use writer::Writer;
 
-use crate::plugin::engine::Engine;
-use crate::plugin::services::Services;
+use crate::plugin::{Engine, Services};
 use crate::snapshot::Published;
 use crate::telemetry::Telemetry;
 

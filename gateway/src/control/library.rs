@@ -11,9 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::plugin::engine::Engine;
-use crate::plugin::fault::LoadError;
-use crate::plugin::module::{Module, Version};
+use crate::plugin::{Engine, LoadError, Module, Version};
 
 /// The largest file that is read: policies are some 100 KB, and one in a garbage-collected language some megabytes.
 const LARGEST: u64 = 64 << 20;

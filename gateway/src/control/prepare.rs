@@ -17,10 +17,7 @@ use super::sources::{self, Sources};
 use super::status::{FileOutcome, Status};
 use super::uses::{Made, Mentions, Uses};
 use crate::name::Name;
-use crate::plugin::engine::Engine;
-use crate::plugin::module::Version;
-use crate::plugin::services::Services;
-use crate::plugin::use_::Use;
+use crate::plugin::{Engine, Services, Use, Version};
 
 /// Everything that a snapshot is built from; it was all tried.
 #[derive(Clone)]
