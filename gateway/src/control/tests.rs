@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
+use super::attempt::Prepared;
 use super::config::{self, Errors};
-use super::prepare::{Builder, Prepared};
+use super::prepare::Builder;
 use super::status::Status;
 use crate::plugin::Engine;
 
