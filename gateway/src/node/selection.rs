@@ -86,14 +86,14 @@ impl Selection {
     /// One candidate's load.
     pub fn load(&self, index: u32, now: Instant) -> Option<Load> {
         let candidate = self.candidate(index)?;
-        let live = &candidate.node.live;
+        let seen = candidate.node.live.seen(now);
         Some(Load {
             node: index,
-            in_flight: live.in_flight(),
-            latency: live.latency(now),
+            in_flight: seen.in_flight,
+            latency: seen.latency,
             weight: candidate.weight,
-            error_rate: live.error_rate(now),
-            oldest: live.oldest(now),
+            error_rate: seen.error_rate,
+            oldest: seen.oldest,
         })
     }
 
