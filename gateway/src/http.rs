@@ -1,6 +1,9 @@
 //! HTTP messages: heads, body lengths and the HTTP/1.1 codec. Pure: no socket, no clock, no node.
 
+pub mod error_body;
 pub mod fields;
+pub mod forwarded;
+pub mod h1;
 pub mod head;
 
 /// How long a body is, once its codec's framing is taken off.

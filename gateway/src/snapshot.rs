@@ -1,3 +1,133 @@
-//! The immutable tables that a request reads. No I/O and no async here.
+//! The immutable tables that a request reads: routes, pools, uses of plugins and settings.
+//!
+//! Control builds a snapshot and publishes it whole; a worker keeps its own copy and takes the next one between
+//! requests, so a request sees one state of the world from its head to its last byte. Nothing here does I/O, waits, or
+//! changes: what changes while requests run hangs on the nodes. Tables that change at different times are separate
+//! `Arc`s, so that publishing one does not copy the others.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::cidr::Cidr;
+use crate::name::Name;
+use crate::node::Node;
+use crate::node::candidates::Candidates;
+use crate::plugin::Use;
 
 pub mod routes;
+
+use routes::RouteTable;
+
+/// Where control puts the newest snapshot and where workers look for it. A worker reads it through
+/// `arc_swap::Cache`, which costs one load while nothing changed.
+pub type Published = Arc<ArcSwap<Snapshot>>;
+
+/// Everything that a request reads. A clone shares the tables.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// Counts from 1 with each swap; /snapshot and logs name it.
+    pub number: u64,
+    /// Which route a request takes.
+    pub routes: Arc<RouteTable<Route>>,
+    /// Every pool, sorted by name; a route knows its pool by its place here.
+    pub pools: Arc<[Arc<Pool>]>,
+    /// Every use of a plugin, sorted by name; routes and pools know theirs by their places here.
+    pub uses: Arc<[Arc<Use>]>,
+    /// What concerns the whole gateway.
+    pub settings: Arc<Settings>,
+    /// Where the gateway accepts, sorted by name; a route knows its listeners by their places here.
+    pub listeners: Arc<[ListenerSpec]>,
+}
+
+impl Snapshot {
+    /// The place of a pool in [`Snapshot::pools`], for a plugin that names one.
+    pub fn pool_named(&self, name: &str) -> Option<u32> {
+        let found = self.pools.binary_search_by(|pool| pool.name.as_str().cmp(name));
+        found.ok().map(|index| index as u32)
+    }
+}
+
+/// Where a request that matched goes, and what it passes on its way.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name in the configuration.
+    pub name: Name,
+    /// Its place in the configuration's order, from 0: what a worker's metrics are indexed by.
+    pub index: u32,
+    /// Places in [`Snapshot::uses`], in the order in which a request passes them.
+    pub filters: Vec<u32>,
+    /// Place in [`Snapshot::pools`].
+    pub pool: u32,
+    /// From a request's last head byte to its response's.
+    pub timeout: Duration,
+}
+
+/// Nodes that serve the same thing, and who picks one of them.
+#[derive(Clone)]
+pub struct Pool {
+    /// Its name in the configuration.
+    pub name: Name,
+    /// Places in [`Snapshot::uses`], in the order in which they are asked; the native round robin stands behind them.
+    pub policies: Vec<u32>,
+    /// What nodes are sent as Host.
+    pub host: HostPolicy,
+    /// How long a connection to a node may take to be made.
+    pub connect_timeout: Duration,
+    /// Idle connections that each worker keeps to each node.
+    pub idle_connections: usize,
+    /// How long they are kept.
+    pub idle_timeout: Duration,
+    /// On how many nodes a request is tried at most; at least 1.
+    pub attempts: u32,
+    /// The nodes that may be picked now. Its own `Arc`: health changes it without touching the rest.
+    pub candidates: Arc<Candidates>,
+    /// Every node, in the configuration's order, whether it may be picked or not.
+    pub nodes: Vec<Arc<Node>>,
+}
+
+/// What nodes are sent as Host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPolicy {
+    /// What the client sent.
+    Keep,
+    /// This, which is a valid field value.
+    Name(Box<[u8]>),
+}
+
+/// What concerns the whole gateway and may change while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Peers whose word about the client is believed; ask [`Settings::trusts`].
+    pub trusted_proxies: Vec<Cidr>,
+    /// Whether responses carry `x-bascule-pool`, `-node`, `-policy` and `-attempt`.
+    pub debug_headers: bool,
+    /// Most bytes of a request's head.
+    pub max_head: usize,
+    /// Most header fields of a request.
+    pub max_headers: usize,
+    /// From the first byte of a request's head to its last.
+    pub head_timeout: Duration,
+    /// Between two requests on a client's connection.
+    pub idle_timeout: Duration,
+    /// How long requests in flight may take to end when the gateway stops.
+    pub drain_timeout: Duration,
+}
+
+impl Settings {
+    /// Whether a peer's X-Forwarded-* and Forwarded fields are believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|block| block.contains(peer))
+    }
+}
+
+/// An address that the gateway accepts on. It is bound at start: a snapshot with other listeners needs a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerSpec {
+    /// Its name in the configuration.
+    pub name: Name,
+    /// Where. Port 0 takes a free one.
+    pub address: SocketAddr,
+}

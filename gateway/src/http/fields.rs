@@ -159,6 +159,16 @@ impl Fields {
         });
     }
 
+    /// Appends a field whose bytes will stand in the buffer once its codec swaps them in.
+    pub fn push_known(&mut self, name: Span, value: Span, known: Known) {
+        self.list.push(Field {
+            name,
+            value,
+            known,
+            removed: false,
+        });
+    }
+
     /// Appends bytes that no field speaks of (a new path, say) and tells where they stand.
     pub fn store(&mut self, bytes: &[u8]) -> Span {
         let start = self.buffer.len() as u32;

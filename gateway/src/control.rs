@@ -1,0 +1,2 @@
+//! The control path.
+pub mod config;

@@ -1,0 +1,298 @@
+//! The configuration as the rest of the gateway meets it: complete, checked, and without anything that cannot be.
+//!
+//! Defaults are filled in, names refer to what exists, numbers are in range. What needs a socket, the plugin folder or a
+//! name server is not known here. Each type's documentation names the keys; docs/configuration.md explains them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::At;
+use super::secret::{PluginConfig, Secret};
+use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, PathPattern, Size};
+use crate::cidr::Cidr;
+use crate::name::Name;
+
+/// A whole configuration. Two are equal if they mean the same, wherever it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `[gateway]`
+    pub gateway: Gateway,
+    /// `[sessions]`
+    pub sessions: Sessions,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[plugins]`
+    pub plugins: Plugins,
+    /// `[plugin.NAME]`, and a use for each name that a route or pool mentions without such a table.
+    pub uses: BTreeMap<Name, Use>,
+    /// `[listener.NAME]`; at least one.
+    pub listeners: BTreeMap<Name, Listener>,
+    /// `[route.NAME]`, in the order in which they are written; included files stand where they are included: behind.
+    pub routes: Vec<Route>,
+    /// `[pool.NAME]`
+    pub pools: BTreeMap<Name, Pool>,
+}
+
+/// What concerns the whole gateway.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gateway {
+    /// How many threads serve requests.
+    pub workers: Workers,
+    /// How long requests in flight may take to end when the gateway stops.
+    pub drain_timeout: Duration,
+    /// Peers whose X-Forwarded-* and Forwarded fields are believed.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Whether responses say which pool, node, policy and attempt served them (`x-bascule-*`).
+    pub debug_headers: bool,
+    /// What a client may take.
+    pub limits: Limits,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// How many threads serve requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// One for each core that the process may use.
+    Auto,
+    /// This many.
+    Count(NonZeroUsize),
+}
+
+/// What a client may take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Bytes of a request's head.
+    pub max_head: Size,
+    /// Header fields of a request.
+    pub max_headers: NonZeroU32,
+    /// From the first byte of a head to its last.
+    pub head_timeout: Duration,
+    /// Between two requests on a connection.
+    pub idle_timeout: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// The least important level that is written.
+    pub level: LogLevel,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How important a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    /// The word, as written in the configuration and taken by log filters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// Where clients' bindings to nodes are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sessions {
+    /// What keeps them.
+    pub store: Store,
+    /// The most that are kept; beyond, the least used go.
+    pub capacity: NonZeroU64,
+}
+
+/// What keeps sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// This process: they end with it.
+    Memory,
+}
+
+/// The admin API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admin {
+    /// Where it listens; not on a loopback address only if there is a token.
+    pub address: At<SocketAddr>,
+    /// What a caller has to know to change something.
+    pub token: Option<Secret>,
+}
+
+/// The folder of plugins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plugins {
+    /// Relative paths are joined to the folder of the file that says it. Its place is the file's start if it is the default.
+    pub directory: At<PathBuf>,
+}
+
+/// A configured use of a plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Use {
+    /// Its name, at its table, or where it is first mentioned if it has no table.
+    pub name: At<Name>,
+    /// A file in the folder of plugins; by default the name's, with underscores for dashes, and ".wasm".
+    pub file: At<String>,
+    /// Whether a route or a pool mentions it.
+    pub mentioned: bool,
+    /// What a filter's fault does to the request.
+    pub on_fault: OnFault,
+    /// What it may import, those included that are granted by default.
+    pub grants: BTreeSet<Grant>,
+    /// What it may take.
+    pub limits: UseLimits,
+    /// What `configure` is called with.
+    pub config: PluginConfig,
+    /// The only content that the file may have (SHA-256).
+    pub sha256: Option<[u8; 32]>,
+}
+
+/// What a filter's fault does to the request. (A policy's costs nothing: the next one picks.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFault {
+    /// It is answered with 500.
+    Fail,
+    /// It goes on as if the filter were not there.
+    Skip,
+}
+
+/// An interface that a use may import only if its configuration says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grant {
+    /// Bindings of clients to nodes. Granted by default.
+    Sessions,
+    /// Values that all workers see.
+    Shared,
+    /// Reading Authorization and Proxy-Authorization.
+    Credentials,
+}
+
+impl Grant {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Sessions, Self::Shared, Self::Credentials];
+
+    /// The word in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sessions => "sessions",
+            Self::Shared => "shared",
+            Self::Credentials => "credentials",
+        }
+    }
+}
+
+/// What an instance of a use may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UseLimits {
+    /// Bytes of linear memory.
+    pub memory: Size,
+    /// CPU time of one call.
+    pub deadline: Duration,
+    /// Instances on each worker.
+    pub instances: NonZeroU32,
+}
+
+/// An address that the gateway accepts on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Its name.
+    pub name: At<Name>,
+    /// Where. Port 0 takes a free one, for tests.
+    pub address: At<SocketAddr>,
+}
+
+/// What leads a request to a pool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Its name.
+    pub name: At<Name>,
+    /// The listeners that it belongs to; never empty.
+    pub listeners: BTreeSet<Name>,
+    /// Which hosts.
+    pub host: HostPattern,
+    /// Which paths.
+    pub path: PathPattern,
+    /// Which methods; any if empty.
+    pub methods: BTreeSet<Method>,
+    /// Fields that must be there with exactly this value.
+    pub headers: BTreeMap<HeaderName, HeaderValue>,
+    /// What sees and edits its requests and responses, in this order.
+    pub filters: Vec<At<Name>>,
+    /// Where its requests go.
+    pub pool: At<Name>,
+    /// From a request's last head byte to the response's.
+    pub timeout: Duration,
+}
+
+/// Nodes that serve the same thing, and how one of them is picked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pool {
+    /// Its name.
+    pub name: At<Name>,
+    /// Who picks, in this order; the native round robin stands behind them all.
+    pub policy: Vec<At<Name>>,
+    /// The nodes; at least one, each with another address and id.
+    pub nodes: Vec<Node>,
+    /// What nodes are sent as Host.
+    pub host: HostHeader,
+    /// How long a connection to a node may take to be made.
+    pub connect_timeout: Duration,
+    /// Idle connections that each worker keeps to each node.
+    pub idle_connections: u32,
+    /// How long they are kept.
+    pub idle_timeout: Duration,
+    /// On how many nodes a request is tried at most while no connection can be made.
+    pub attempts: NonZeroU32,
+}
+
+/// What nodes are sent as Host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostHeader {
+    /// What the client sent.
+    Keep,
+    /// This.
+    Name(String),
+}
+
+/// One server that answers requests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// What knows it again when its address changes; by default its address.
+    pub id: String,
+    /// Where it listens.
+    pub address: At<NodeAddress>,
+    /// Its share, beside the other nodes' weights; at most [`Node::MAX_WEIGHT`].
+    pub weight: NonZeroU32,
+    /// Where it stands.
+    pub zone: Option<String>,
+    /// What policies may know of it.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Node {
+    /// Weights are counted in thousandths, in 32 bits, and added up.
+    pub const MAX_WEIGHT: u32 = 100_000;
+}

@@ -1,0 +1,205 @@
+//! Tells that something may have changed in the folders of plugins and configuration.
+//!
+//! Events are only hints: editors rename, Kubernetes swaps a symbolic link, queues overflow, NFS says nothing. So the
+//! one who looks compares contents, and looks every two seconds in any case. What a look means is not known here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tracing::warn;
+
+/// A change comes as several events; this long after the first one all of them are there.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+/// How soon to look again at a file that was still being written.
+const SOON: Duration = Duration::from_millis(60);
+/// How often to look without any hint.
+const RESCAN: Duration = Duration::from_secs(2);
+
+/// What the thread that looks is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hint {
+    /// Something may have changed.
+    Look,
+    /// It is over.
+    Stop,
+}
+
+/// What a look asks for.
+#[derive(Debug, Default)]
+pub(super) struct Next {
+    /// The folders in which a change matters.
+    pub(super) folders: BTreeSet<PathBuf>,
+    /// Whether something was still being written.
+    pub(super) soon: bool,
+}
+
+/// Looks after each hint and every two seconds, until told to stop.
+pub(super) fn run(hints: &Receiver<Hint>, mut watch: Watch, mut look: impl FnMut() -> Next) {
+    let mut next = look();
+    loop {
+        watch.follow(&next.folders);
+        match hints.recv_timeout(if next.soon { SOON } else { RESCAN }) {
+            Ok(Hint::Look) if gather(hints) => {}
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+        next = look();
+    }
+}
+
+/// Takes in the hints that follow a first one; answers whether to go on.
+fn gather(hints: &Receiver<Hint>) -> bool {
+    let end = Instant::now() + DEBOUNCE;
+    loop {
+        match hints.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(Hint::Look) => {}
+            Err(RecvTimeoutError::Timeout) => return true,
+            Ok(Hint::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
+        }
+    }
+}
+
+/// The operating system's watches on folders.
+pub(super) struct Watch {
+    watcher: Option<RecommendedWatcher>,
+    /// Each folder and which one it was (device and inode): a path may come to name another folder.
+    watched: BTreeMap<PathBuf, (u64, u64)>,
+}
+
+impl Watch {
+    /// Watches nothing yet. Where watching is not to be had, the regular look remains.
+    pub(super) fn new(hints: Sender<Hint>) -> Self {
+        let tell = move |event: notify::Result<notify::Event>| {
+            let matters = match event.map(|event| event.kind) {
+                // Our own reading comes back as an event: only the end of a write is news.
+                Ok(EventKind::Access(kind)) => kind == AccessKind::Close(AccessMode::Write),
+                Ok(_) | Err(_) => true,
+            };
+            if matters {
+                // Nobody listens any more when the gateway stops.
+                let _stopped = hints.send(Hint::Look);
+            }
+        };
+        let watcher = notify::recommended_watcher(tell)
+            .inspect_err(|error| warn!("folders cannot be watched, changes are seen every 2 s: {error}"));
+        Self { watcher: watcher.ok(), watched: BTreeMap::new() }
+    }
+
+    /// Watches these folders and no others. One that does not exist is watched when it does.
+    pub(super) fn follow(&mut self, folders: &BTreeSet<PathBuf>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let wanted: BTreeMap<PathBuf, (u64, u64)> =
+            folders.iter().filter_map(|folder| Some((folder.clone(), identity(folder)?))).collect();
+        for (folder, _) in self.watched.iter().filter(|(folder, id)| wanted.get(*folder) != Some(id)) {
+            // It may be gone, and its watch with it.
+            let _gone = watcher.unwatch(folder);
+        }
+        self.watched.retain(|folder, id| wanted.get(folder) == Some(id));
+        for (folder, id) in wanted {
+            if self.watched.contains_key(&folder) {
+                continue;
+            }
+            match watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                Ok(()) => drop(self.watched.insert(folder, id)),
+                Err(error) => warn!("{} cannot be watched: {error}", folder.display()),
+            }
+        }
+    }
+}
+
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(folder).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// The folders in which a change of this file shows: where it is named, and where it is if it is a link.
+pub(super) fn folders_of(file: &Path) -> impl Iterator<Item = PathBuf> {
+    let parent = |path: &Path| {
+        let parent = path.parent()?;
+        Some(if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() })
+    };
+    let real = fs::canonicalize(file).ok().and_then(|path| parent(&path));
+    parent(file).into_iter().chain(real)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// Long enough for any machine; a test that passes waits for the event only.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn watching(folder: &Path) -> (Watch, Receiver<Hint>) {
+        let (hints, told) = channel();
+        let mut watch = Watch::new(hints);
+        watch.follow(&BTreeSet::from([folder.to_owned()]));
+        (watch, told)
+    }
+
+    #[test]
+    fn a_file_that_appears_or_is_renamed_is_a_hint() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_watch, told) = watching(folder.path());
+        fs::write(folder.path().join("new"), "1").unwrap();
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(Hint::Look));
+        while told.try_recv().is_ok() {}
+        fs::rename(folder.path().join("new"), folder.path().join("a.wasm")).unwrap();
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(Hint::Look));
+    }
+
+    #[test]
+    fn a_folder_that_is_replaced_is_watched_anew() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("plugins");
+        fs::create_dir(&folder).unwrap();
+        let (mut watch, told) = watching(&folder);
+        fs::rename(&folder, parent.path().join("old")).unwrap();
+        fs::create_dir(&folder).unwrap();
+        watch.follow(&BTreeSet::from([folder.clone()]));
+        while told.try_recv().is_ok() {}
+        fs::write(folder.join("a.wasm"), "1").unwrap();
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(Hint::Look));
+    }
+
+    #[test]
+    fn reading_is_no_hint() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a"), "1").unwrap();
+        let (_watch, told) = watching(folder.path());
+        fs::read(folder.path().join("a")).unwrap();
+        fs::read_dir(folder.path()).unwrap().for_each(drop);
+        // The write comes behind the reads: if the first hint is its, and then its others, the reads gave none.
+        fs::write(folder.path().join("b"), "").unwrap();
+        let first = told.recv_timeout(PATIENCE);
+        assert_eq!(first, Ok(Hint::Look));
+        let others = std::iter::from_fn(|| told.recv_timeout(DEBOUNCE).ok()).count();
+        assert!(others <= 2, "creating and closing one file gave {others} more hints");
+    }
+
+    #[test]
+    fn it_looks_after_a_hint_and_stops_when_told() {
+        let (hints, told) = channel();
+        let (looked, looks) = channel();
+        let watch = Watch::new(hints.clone());
+        let thread = std::thread::spawn(move || {
+            run(&told, watch, || {
+                looked.send(()).unwrap();
+                Next::default()
+            });
+        });
+        looks.recv_timeout(PATIENCE).unwrap();
+        hints.send(Hint::Look).unwrap();
+        looks.recv_timeout(PATIENCE).unwrap();
+        hints.send(Hint::Stop).unwrap();
+        thread.join().unwrap();
+    }
+}

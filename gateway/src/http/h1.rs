@@ -1,0 +1,77 @@
+//! The HTTP/1.1 codec, for both sides of the gateway (RFC 9112).
+//!
+//! It turns bytes into heads and body pieces, and back. httparse splits a head into tokens; what a message's
+//! framing is, what is refused and what is never forwarded is decided here. An edge and its nodes must
+//! agree on where each message ends, so whatever RFC 9112 lets two readers see differently is refused.
+//! No socket, no clock, no state but a body's: what is not complete yet is simply asked again.
+
+mod body;
+mod encode;
+mod encode_body;
+mod error;
+mod framing;
+mod parse;
+mod scan;
+mod target;
+mod trailers;
+
+#[cfg(test)]
+mod tests;
+
+pub use body::{BodyDecoder, Piece};
+pub use encode::{RequestEncoding, ResponseEncoding, encode_request, encode_response};
+pub use encode_body::{BodyEncoder, ChunkFrame};
+pub use error::Malformed;
+pub use parse::{parse_request, parse_response};
+pub use target::{valid_authority, valid_path};
+
+use super::BodyLength;
+
+/// How many fields a head may have at most, whatever [`HeadLimits`] says: they are tokenised on the stack.
+pub const MAX_FIELDS: usize = 128;
+
+/// What a peer may make us hold for one head.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Bytes of the whole head, its last empty line included.
+    pub max_bytes: usize,
+    /// Field lines; never more than [`MAX_FIELDS`].
+    pub max_fields: usize,
+}
+
+impl Default for HeadLimits {
+    /// 32 KiB: four times nginx's line, since cookies and tokens grow. 100 fields, as most servers allow.
+    fn default() -> Self {
+        HeadLimits {
+            max_bytes: 32 * 1024,
+            max_fields: 100,
+        }
+    }
+}
+
+/// What HTTP/1.1 says about a request's exchange beside its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestFraming {
+    /// How long the body is; [`BodyLength::Unknown`] means chunked.
+    pub body: BodyLength,
+    /// Whether the client may send another request on this connection.
+    pub keep_alive: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110, 10.1.1).
+    pub expect_continue: bool,
+    /// Whether the client asks for another protocol (RFC 9110, 7.8). Never true for `h2c`: a tunnel that
+    /// speaks HTTP would carry requests past every check.
+    pub upgrade: bool,
+}
+
+/// What HTTP/1.1 says about a response's exchange beside its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseFraming {
+    /// How long the body is.
+    pub body: BodyLength,
+    /// Whether the connection may be used again once the body ended.
+    pub keep_alive: bool,
+    /// False: the body ends with the connection.
+    pub delimited: bool,
+    /// Whether an unknown length is told by chunks.
+    pub chunked: bool,
+}

@@ -1,0 +1,100 @@
+//! The request target and the authority: which host is meant, and which path (RFC 9112, 3.2).
+
+use std::net::Ipv6Addr;
+
+use super::Malformed;
+use crate::http::fields::Span;
+use crate::http::head::Method;
+
+/// A request target, taken apart.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// The authority of the absolute form.
+    pub(super) authority: Option<Span>,
+    /// Path and query.
+    pub(super) path: Span,
+    /// The absolute form may leave the path out, so `path` is empty or only a query.
+    pub(super) path_missing: bool,
+}
+
+/// Takes the target apart; `whole` is the buffer that it stands in.
+pub(super) fn parse_target(whole: &[u8], target: &[u8], method: Method) -> Result<Target, Malformed> {
+    if method == Method::Connect {
+        return Err(Malformed::Connect);
+    }
+    // httparse let neither controls nor white space through.
+    if !target.is_ascii() || memchr::memchr(b'#', target).is_some() {
+        return Err(Malformed::Target);
+    }
+    if target.first() == Some(&b'/') || (target == b"*" && method == Method::Options) {
+        return Ok(Target {
+            authority: None,
+            path: Span::of(whole, target),
+            path_missing: false,
+        });
+    }
+    let rest = strip_scheme(target).ok_or(Malformed::Target)?;
+    let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if !valid_authority(authority) {
+        return Err(Malformed::Target);
+    }
+    Ok(Target {
+        authority: Some(Span::of(whole, authority)),
+        path: Span::of(whole, path),
+        path_missing: path.first() != Some(&b'/'),
+    })
+}
+
+/// Whether this is a path with or without a query that may stand in a request line, as an edit must ask
+/// before it sets one: a space or CR LF would end the line early.
+pub fn valid_path(path: &[u8]) -> bool {
+    path.first() == Some(&b'/') && path.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#')
+}
+
+/// What follows `http://` or `https://`, in any case.
+fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
+    [&b"http://"[..], b"https://"].iter().find_map(|scheme| {
+        let (head, rest) = target.split_at_checked(scheme.len())?;
+        head.eq_ignore_ascii_case(scheme).then_some(rest)
+    })
+}
+
+/// Whether this is `host` or `host:port` as a request may name it.
+///
+/// Narrower than RFC 3986: no user information, no percent-encoding and no sub-delimiters in the host, no
+/// empty host or port. No DNS name has them, and a comma or a quote would change the fields in which
+/// the host is passed on.
+pub fn valid_authority(authority: &[u8]) -> bool {
+    let (host_is_valid, port) = match authority.strip_prefix(b"[") {
+        Some(rest) => {
+            let Some(end) = memchr::memchr(b']', rest) else {
+                return false;
+            };
+            let address = std::str::from_utf8(&rest[..end]).unwrap_or("");
+            (address.parse::<Ipv6Addr>().is_ok(), &rest[end + 1..])
+        }
+        None => {
+            let end = memchr::memchr(b':', authority).unwrap_or(authority.len());
+            let (host, port) = authority.split_at(end);
+            (
+                !host.is_empty() && host.iter().all(|&byte| is_host_byte(byte)),
+                port,
+            )
+        }
+    };
+    host_is_valid && (port.is_empty() || port.strip_prefix(b":").is_some_and(valid_port))
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+fn valid_port(port: &[u8]) -> bool {
+    (1..=5).contains(&port.len())
+        && port.iter().all(u8::is_ascii_digit)
+        && port
+            .iter()
+            .fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
+            <= u32::from(u16::MAX)
+}

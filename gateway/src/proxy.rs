@@ -1,0 +1,17 @@
+//! The request path: accept, read, route, filter, pick, forward, filter, answer.
+//!
+//! Start with [`exchange`]: its first function is the life of a request. Nothing here decides what the tables say or
+//! which node is healthy; that is control's, and the two meet in `snapshot` and `node` alone.
+
+mod connection;
+mod error;
+mod exchange;
+mod filters;
+mod finish;
+mod forward;
+mod head;
+mod pick;
+mod route;
+mod transfer;
+mod view;
+pub mod worker;

@@ -1,0 +1,107 @@
+//! A client's connection: one request after the other, and nothing held in memory between two.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::exchange;
+use super::worker::Worker;
+use crate::transport::deadline::Deadline;
+use crate::transport::stream::Stream;
+
+/// What may be read and thrown away before a connection is closed, so that the client gets the answer instead of a
+/// reset (RFC 9112, 9.6).
+const LINGER_BYTES: usize = 1 << 20;
+/// How long that may take.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A client's connection.
+pub struct Connection {
+    /// The socket.
+    pub stream: Stream,
+    /// Whose address is at its other end.
+    pub peer: SocketAddr,
+    /// The listener that accepted it, by its place in the snapshot.
+    pub listener: u16,
+    /// What was read and not used yet.
+    pub buffer: Vec<u8>,
+    /// Its time limit, for whatever it waits for now.
+    pub deadline: Deadline,
+}
+
+/// What becomes of the connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The next request may come.
+    KeepAlive,
+    /// The answer was the last one; what the client still sends is of no interest.
+    Close,
+    /// There is nobody to answer.
+    Gone,
+    /// Not all of an answer was sent, and its end must not look like an end.
+    Abort,
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub fn new(worker: &Worker, stream: Stream, peer: SocketAddr, listener: u16) -> Connection {
+        Connection {
+            stream,
+            peer,
+            listener,
+            buffer: Vec::new(),
+            deadline: worker.deadlines.deadline(),
+        }
+    }
+}
+
+/// Serves a connection until one side closes it.
+pub async fn serve(worker: &Rc<Worker>, mut connection: Connection) {
+    while is_wanted(worker, &mut connection).await {
+        // Boxed so that an idle connection is small: the exchange's state is some kilobytes.
+        match Box::pin(exchange::serve(worker, &mut connection)).await {
+            After::KeepAlive => {}
+            After::Close => return linger(worker, connection).await,
+            After::Gone => return,
+            After::Abort => return connection.stream.reset(),
+        }
+    }
+}
+
+/// Waits for the first byte of a request; false when there will be none.
+async fn is_wanted(worker: &Worker, connection: &mut Connection) -> bool {
+    if !connection.buffer.is_empty() {
+        return true;
+    }
+    worker.buffers.put(std::mem::take(&mut connection.buffer));
+    if worker.is_draining() {
+        return false;
+    }
+    connection
+        .deadline
+        .set_idle(worker.view().snapshot.settings.idle_timeout);
+    let (reader, _) = connection.stream.split();
+    matches!(connection.deadline.race(reader.readable()).await, Ok(Ok(())))
+}
+
+/// Closes after the answer: says so, then reads on for a moment, since closing on unread bytes would reset the
+/// connection and could destroy the answer on its way.
+async fn linger(worker: &Worker, mut connection: Connection) {
+    connection.deadline.set(LINGER);
+    let mut trash = std::mem::take(&mut connection.buffer);
+    if trash.capacity() == 0 {
+        trash = worker.buffers.head();
+    }
+    let (mut reader, mut writer) = connection.stream.split();
+    if writer.shutdown().await.is_err() {
+        return;
+    }
+    let mut left = LINGER_BYTES;
+    while left > 0 {
+        trash.clear();
+        match connection.deadline.race(reader.fill(&mut trash)).await {
+            Ok(Ok(count)) if count > 0 => left = left.saturating_sub(count),
+            _ => break,
+        }
+    }
+    worker.buffers.put(trash);
+}

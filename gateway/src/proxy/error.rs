@@ -1,0 +1,101 @@
+//! Why a request was not served by a node: one kind for each cause, so that status, retry and metrics are not guesses.
+
+use std::io;
+
+use crate::http::h1::Malformed;
+
+/// What went wrong with one request.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request cannot be understood (RFC 9112) or is larger than the limits.
+    #[error("the request is malformed: {0}")]
+    BadRequest(Malformed),
+    /// The client was too slow with its head or body.
+    #[error("the request did not arrive in time")]
+    RequestLate,
+    /// The client closed before the answer was ready; nobody waits for one.
+    #[error("the client is gone")]
+    ClientGone,
+    /// No route matches.
+    #[error("no route matches")]
+    NoRoute,
+    /// A router named a pool that the configuration does not have.
+    #[error("a plugin named the pool {0:?}, which does not exist")]
+    UnknownPool(String),
+    /// A plugin with `on_fault = "fail"` faulted.
+    #[error("the plugin {0} failed")]
+    PluginFault(String),
+    /// The pool has no candidate, or all were tried.
+    #[error("no node is left to try")]
+    NoNode,
+    /// A policy refused with this status.
+    #[error("a policy refused with {0}")]
+    Refused(u16),
+    /// No connection could be made. Nothing was sent, so another node may be tried.
+    #[error("cannot connect to the node: {0}")]
+    Connect(io::Error),
+    /// A connection did not come about in time. Nothing was sent.
+    #[error("the node did not accept a connection in time")]
+    ConnectLate,
+    /// The node closed or reset the connection before its response head was complete.
+    #[error("the node closed the connection before it answered")]
+    NodeClosed,
+    /// The node's response cannot be understood.
+    #[error("the node's response is malformed: {0}")]
+    BadResponse(Malformed),
+    /// The node did not answer in time.
+    #[error("the node did not answer in time")]
+    NodeLate,
+}
+
+impl Error {
+    /// The status that the client gets; 0 where nobody is left to read one.
+    pub fn status(&self) -> u16 {
+        match self {
+            Error::BadRequest(malformed) => malformed.status(),
+            Error::RequestLate => 408,
+            Error::ClientGone => 0,
+            Error::NoRoute => 404,
+            Error::UnknownPool(_) | Error::PluginFault(_) => 500,
+            Error::NoNode => 503,
+            Error::Refused(status) => *status,
+            Error::Connect(_) | Error::NodeClosed | Error::BadResponse(_) => 502,
+            Error::ConnectLate | Error::NodeLate => 504,
+        }
+    }
+
+    /// A short stable word for metrics and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::BadRequest(_) => "bad_request",
+            Error::RequestLate => "request_late",
+            Error::ClientGone => "client_gone",
+            Error::NoRoute => "no_route",
+            Error::UnknownPool(_) => "unknown_pool",
+            Error::PluginFault(_) => "plugin_fault",
+            Error::NoNode => "no_node",
+            Error::Refused(_) => "refused",
+            Error::Connect(_) => "connect",
+            Error::ConnectLate => "connect_timeout",
+            Error::NodeClosed => "reset",
+            Error::BadResponse(_) => "protocol",
+            Error::NodeLate => "timeout",
+        }
+    }
+
+    /// The contract's word for observers, where the node is to blame.
+    pub fn node_error(&self) -> Option<&'static str> {
+        match self {
+            Error::Connect(_) | Error::ConnectLate => Some("connect"),
+            Error::NodeClosed => Some("reset"),
+            Error::BadResponse(_) => Some("protocol"),
+            Error::NodeLate => Some("timeout"),
+            _ => None,
+        }
+    }
+
+    /// Whether the request may go to another node: nothing of it was sent.
+    pub fn may_try_another(&self) -> bool {
+        matches!(self, Error::Connect(_) | Error::ConnectLate)
+    }
+}

@@ -1,0 +1,134 @@
+//! The life of a request, from top to bottom. Read [`Exchange::run`] first; each step of it is one file.
+//!
+//! ```text
+//! head.rs     read the head            400, 408, 414, 431 …
+//! route.rs    find the route           404
+//! filters.rs  filters see the request  an answer of their own, another pool, 500
+//! pick.rs     policies pick a node     503
+//! forward.rs  send it, await the head  502, 504; another node if nothing was sent
+//! filters.rs  filters see the response, in reverse order
+//! finish.rs   send the answer; the only place where an error becomes a status
+//! ```
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::connection::{After, Connection};
+use super::error::Error;
+use super::forward::NodeResponse;
+use super::transfer::Transfer;
+use super::view::View;
+use super::worker::Worker;
+use crate::http::BodyLength;
+use crate::http::h1::RequestFraming;
+use crate::node::live::InFlight;
+use crate::plugin::Context;
+use crate::snapshot::Route;
+
+/// One request and its response.
+pub(super) struct Exchange<'a> {
+    pub worker: &'a Worker,
+    pub view: &'a View,
+    pub connection: &'a mut Connection,
+    /// When the head was complete.
+    pub started: Instant,
+    pub framing: RequestFraming,
+    /// What plugins see. It is lent to the plugin host for each call, and here at all other times.
+    pub context: Option<Box<Context>>,
+    pub route: Option<&'a Route>,
+    /// Place of the pool in the snapshot.
+    pub pool: u32,
+    /// How many of the route's filters played on the request, and whether the pool's policies did.
+    pub filtered: usize,
+    pub policies_filtered: bool,
+    /// The name of the policy that picked.
+    pub policy: &'a str,
+    /// The attempt that runs; it counts on its node until the exchange ends.
+    pub in_flight: Option<InFlight>,
+    /// The request on its way to the node.
+    pub upload: Option<Transfer>,
+}
+
+/// What a client is answered.
+pub(super) enum Answer {
+    /// A node's response: its head is in the context, its body comes.
+    Node(NodeResponse),
+    /// What a plugin prepared as its reply, with this status.
+    Plugin(u16),
+}
+
+/// Serves one request of a connection.
+pub(super) async fn serve(worker: &Rc<Worker>, connection: &mut Connection) -> After {
+    let view = worker.view();
+    let mut exchange = Exchange {
+        worker,
+        view: &view,
+        connection,
+        started: Instant::now(),
+        framing: RequestFraming {
+            body: BodyLength::Empty,
+            keep_alive: false,
+            expect_continue: false,
+            upgrade: false,
+        },
+        context: Some(worker.take_context()),
+        route: None,
+        pool: 0,
+        filtered: 0,
+        policies_filtered: false,
+        policy: "",
+        in_flight: None,
+        upload: None,
+    };
+    let after = exchange.run().await;
+    let Exchange { context, upload, .. } = exchange;
+    if let Some(context) = context {
+        worker.put_context(context);
+    }
+    if let Some(upload) = upload {
+        worker.buffers.put(upload.into_buffer());
+    }
+    after
+}
+
+impl<'a> Exchange<'a> {
+    async fn run(&mut self) -> After {
+        let result = match self.read_head().await {
+            Ok(true) => self.answer().await,
+            Ok(false) => return After::Gone,
+            Err(error) => Err(error),
+        };
+        self.finish(result).await
+    }
+
+    async fn answer(&mut self) -> Result<Answer, Error> {
+        self.find_route()?;
+        if let Some(answer) = self.filter_request()? {
+            return Ok(answer);
+        }
+        let attempts = self.view.pool(self.pool).attempts;
+        loop {
+            let node = self.pick()?;
+            match self.attempt(node).await {
+                Err(error) if error.may_try_another() && self.context().attempt < attempts => {
+                    self.context_mut().selection.next_attempt(node);
+                }
+                result => return result.map(Answer::Node),
+            }
+        }
+    }
+
+    /// What plugins see.
+    pub fn context(&self) -> &Context {
+        self.context
+            .as_ref()
+            .expect("only a plugin call takes the context, and it gives it back")
+    }
+
+    /// What plugins see, to be changed.
+    pub fn context_mut(&mut self) -> &mut Context {
+        self.context
+            .as_mut()
+            .expect("only a plugin call takes the context, and it gives it back")
+    }
+}

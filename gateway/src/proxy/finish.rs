@@ -1,0 +1,336 @@
+//! Last step: send the answer. The only place where an error becomes a status.
+
+use std::future::poll_fn;
+use std::task::{Context as Task, Poll};
+
+use super::connection::After;
+use super::error::Error;
+use super::exchange::{Answer, Exchange};
+use super::forward::{NodeResponse, poll_gone, skip_body};
+use super::transfer::{Failure, Transfer};
+use crate::http::BodyLength;
+use crate::http::error_body::write_error_body;
+use crate::http::fields::Known;
+use crate::http::h1::{self, BodyDecoder, ResponseEncoding};
+use crate::http::head::Method;
+use crate::telemetry::ErrorKind;
+
+/// The request field that asks for the debug fields, where the configuration allows them.
+const DEBUG_FIELD: &str = "x-bascule-debug";
+
+/// Where the answer's body comes from.
+enum Body {
+    Node(NodeResponse),
+    Own(Vec<u8>),
+}
+
+impl Exchange<'_> {
+    /// Turns whatever came of the request into a response and sends it.
+    pub async fn finish(&mut self, result: Result<Answer, Error>) -> After {
+        let mut body = match result {
+            Ok(Answer::Node(response)) => Body::Node(response),
+            Ok(Answer::Plugin(status)) => Body::Own(self.reply(status)),
+            Err(Error::ClientGone) => {
+                self.count_error(ErrorKind::ClientGone);
+                return After::Gone;
+            }
+            Err(error) => Body::Own(self.explain(&error)),
+        };
+        match self.filter_response() {
+            Ok(None) => {}
+            Ok(Some(status)) => body = Body::Own(self.reply(status)),
+            Err(error) => body = Body::Own(self.explain(&error)),
+        }
+        let after = match body {
+            Body::Own(bytes) => self.send_own(bytes).await,
+            Body::Node(response) if self.context().response.status == 101 => self.tunnel(response).await,
+            Body::Node(response) => self.send_response(response).await,
+        };
+        if let Some(route) = self.route {
+            let metrics = &self.view.routes[route.index as usize].metrics;
+            metrics.answered(self.context().response.status, self.started.elapsed());
+            if let Some(upload) = &self.upload {
+                metrics.bytes_in.add(upload.body_bytes());
+            }
+        }
+        after
+    }
+
+    /// Makes the response's head of what a plugin left as its reply; returns the body.
+    fn reply(&mut self, status: u16) -> Vec<u8> {
+        let context = self.context_mut();
+        context.response.clear();
+        context.response.status = status;
+        for (name, value) in context.reply.fields.drain(..) {
+            context.response.fields.add(&name, &value);
+        }
+        std::mem::take(&mut context.reply.body)
+    }
+
+    /// Makes the response's head of an error; returns a body that says no more than the client may know.
+    fn explain(&mut self, error: &Error) -> Vec<u8> {
+        self.count_error(error_kind(error));
+        let status = error.status();
+        let pool = self.context().pool.clone();
+        let context = self.context.as_mut().expect("no plugin is being called");
+        let id = context.id;
+        if status >= 500 {
+            let node = context.node.as_ref().map(|node| &*node.spec.id);
+            tracing::warn!(request_id = id.as_str(), pool = &*pool, node, status, "{error}");
+        } else {
+            tracing::debug!(request_id = id.as_str(), status, "{error}");
+        }
+        let mut body = Vec::new();
+        let accept = context.request.fields.known_all(Known::Accept);
+        let content_type = write_error_body(status, id.as_str(), accept, &mut body);
+        context.response.clear();
+        context.response.status = status;
+        context
+            .response
+            .fields
+            .add(b"content-type", content_type.as_bytes());
+        context
+            .response
+            .fields
+            .add(b"x-request-id", id.as_str().as_bytes());
+        body
+    }
+
+    fn count_error(&self, kind: ErrorKind) {
+        match self.route {
+            Some(route) => self.view.routes[route.index as usize].metrics.error(kind),
+            None => self.worker.metrics.error(kind),
+        }
+    }
+
+    /// Encodes the response's head behind what is in `out`; tells how the body is framed and what comes after it.
+    fn encode_head(&self, body: BodyLength, keep_alive: bool, out: &mut Vec<u8>) -> (h1::BodyEncoder, After) {
+        let context = self.context();
+        let status = context.response.status;
+        let attempt = context.attempt.to_string();
+        let settings = &self.view.snapshot.settings;
+        let mut extra: Vec<(&str, &[u8])> = Vec::new();
+        if settings.debug_headers && context.request.fields.get(DEBUG_FIELD).is_some() {
+            extra.push(("x-bascule-pool", context.pool.as_bytes()));
+            extra.push(("x-bascule-policy", self.policy.as_bytes()));
+            extra.push(("x-bascule-attempt", attempt.as_bytes()));
+            if let Some(node) = &context.node {
+                extra.push(("x-bascule-node", node.spec.id.as_bytes()));
+            }
+        }
+        let options = ResponseEncoding {
+            body,
+            client_version: context.request.version,
+            keep_alive: keep_alive && self.framing.keep_alive && !self.worker.is_draining(),
+            head_request: context.request.method == Method::Head,
+            upgrade: status == 101,
+            date: &self.worker.date(),
+            extra: &extra,
+        };
+        h1::encode_response(&context.response, &options, out);
+        let after = if options.keeps_alive(status) {
+            After::KeepAlive
+        } else {
+            After::Close
+        };
+        (options.body_encoder(status), after)
+    }
+
+    /// Sends an answer of the gateway or of a plugin.
+    async fn send_own(&mut self, body: Vec<u8>) -> After {
+        let is_read = match &self.upload {
+            Some(upload) => upload.is_read(),
+            None => skip_body(self.framing.body, &mut self.connection.buffer),
+        };
+        let mut out = self.worker.buffers.head();
+        let (encoder, after) = self.encode_head(BodyLength::Known(body.len() as u64), is_read, &mut out);
+        if encoder != h1::BodyEncoder::Empty {
+            out.extend_from_slice(&body);
+        }
+        self.connection.deadline.set(self.stall_limit());
+        let (_, mut writer) = self.connection.stream.split();
+        let sent = self.connection.deadline.race(writer.write_all(&out)).await;
+        self.worker.buffers.put(out);
+        if matches!(sent, Ok(Ok(()))) {
+            after
+        } else {
+            After::Gone
+        }
+    }
+
+    /// Sends a node's response, while the rest of the request still goes up.
+    async fn send_response(&mut self, mut response: NodeResponse) -> After {
+        let is_sent = self.upload.as_ref().is_none_or(Transfer::is_done);
+        let mut out = self.worker.buffers.head();
+        let framing = response.framing;
+        let (encoder, after) = self.encode_head(framing.body, is_sent, &mut out);
+        let decoder = BodyDecoder::new(framing.body, framing.chunked);
+        let mut download = Transfer::new(out, decoder, encoder);
+        let limit = self.stall_limit();
+        self.connection.deadline.set(limit);
+        let mut progress = 0;
+        let copied = poll_fn(|cx| {
+            let polled = self.poll_copy(cx, &mut response, &mut download);
+            if polled.is_pending() && download.progress() != progress {
+                progress = download.progress();
+                self.connection.deadline.set(limit);
+                // The deadline moved, so it has to be asked again to wake this task.
+                let _ = self.connection.deadline.poll_elapsed(cx);
+            }
+            polled
+        })
+        .await;
+        if let Some(route) = self.route {
+            self.view.routes[route.index as usize]
+                .metrics
+                .bytes_out
+                .add(download.body_bytes());
+        }
+        self.worker.buffers.put(download.into_buffer());
+        if copied.is_err() {
+            self.worker.buffers.put(response.connection.buffer);
+            return copied.err().unwrap_or(After::Abort);
+        }
+        let is_sent = self.upload.as_ref().is_none_or(Transfer::is_done);
+        self.keep_connection(response, is_sent);
+        if is_sent { after } else { After::Close }
+    }
+
+    fn poll_copy(
+        &mut self,
+        cx: &mut Task<'_>,
+        response: &mut NodeResponse,
+        download: &mut Transfer,
+    ) -> Poll<Result<(), After>> {
+        let client = &mut *self.connection;
+        let node = &mut response.connection;
+        let buffers = &self.worker.buffers;
+        let (mut client_reader, mut client_writer) = client.stream.split();
+        let (mut node_reader, mut node_writer) = node.stream.split();
+        match download.poll(
+            cx,
+            &mut node_reader,
+            &mut node.buffer,
+            &mut client_writer,
+            buffers,
+        ) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            Poll::Ready(Err(Failure::Write)) => return Poll::Ready(Err(After::Gone)),
+            // The head is out: only a connection that breaks can tell the client that this is not all.
+            Poll::Ready(Err(Failure::Read | Failure::Malformed(_))) => return Poll::Ready(Err(After::Abort)),
+            Poll::Pending => {}
+        }
+        match &mut self.upload {
+            Some(upload) if !upload.is_over() => {
+                let polled = upload.poll(
+                    cx,
+                    &mut client_reader,
+                    &mut client.buffer,
+                    &mut node_writer,
+                    buffers,
+                );
+                if matches!(polled, Poll::Ready(Err(Failure::Read))) {
+                    return Poll::Ready(Err(After::Gone));
+                }
+            }
+            _ if self.framing.keep_alive => {
+                if poll_gone(cx, &mut client_reader, &mut client.buffer, buffers).is_ready() {
+                    return Poll::Ready(Err(After::Gone));
+                }
+            }
+            _ => {}
+        }
+        client.deadline.poll_elapsed(cx).map(|()| Err(After::Abort))
+    }
+
+    /// Keeps the node's connection for the next request, if both sides are at the end of a message.
+    fn keep_connection(&mut self, response: NodeResponse, is_sent: bool) {
+        let NodeResponse { connection, framing } = response;
+        let is_clean = framing.keep_alive && is_sent && connection.buffer.is_empty();
+        if is_clean && !self.worker.is_draining() {
+            let pool = self.view.pool(self.pool);
+            let now = self.context().now;
+            self.worker.idle.put(
+                connection.address,
+                connection.stream,
+                pool.idle_connections,
+                pool.idle_timeout,
+                now,
+            );
+        }
+        self.worker.buffers.put(connection.buffer);
+    }
+
+    /// Becomes a tunnel (RFC 9110, 7.8): bytes go both ways until both sides ended or nothing moves any more.
+    async fn tunnel(&mut self, mut response: NodeResponse) -> After {
+        let mut out = self.worker.buffers.head();
+        let _ = self.encode_head(BodyLength::Empty, true, &mut out);
+        let raw = || BodyDecoder::new(BodyLength::Unknown, false);
+        let mut down = Transfer::new(out, raw(), h1::BodyEncoder::UntilClose);
+        let mut up = Transfer::new(self.worker.buffers.head(), raw(), h1::BodyEncoder::UntilClose);
+        let limit = self.stall_limit();
+        self.connection.deadline.set(limit);
+        let mut progress = 0;
+        let (mut down_ended, mut up_ended) = (false, false);
+        poll_fn(|cx| {
+            let client = &mut *self.connection;
+            let node = &mut response.connection;
+            let (mut client_reader, mut client_writer) = client.stream.split();
+            let (mut node_reader, mut node_writer) = node.stream.split();
+            let buffers = &self.worker.buffers;
+            if !down_ended {
+                match down.poll(
+                    cx,
+                    &mut node_reader,
+                    &mut node.buffer,
+                    &mut client_writer,
+                    buffers,
+                ) {
+                    Poll::Ready(Ok(())) => down_ended = client_writer.poll_shutdown(cx).is_ready(),
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => {}
+                }
+            }
+            if !up_ended {
+                match up.poll(
+                    cx,
+                    &mut client_reader,
+                    &mut client.buffer,
+                    &mut node_writer,
+                    buffers,
+                ) {
+                    Poll::Ready(Ok(())) => up_ended = node_writer.poll_shutdown(cx).is_ready(),
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => {}
+                }
+            }
+            if down_ended && up_ended {
+                return Poll::Ready(());
+            }
+            if down.progress() + up.progress() != progress {
+                progress = down.progress() + up.progress();
+                client.deadline.set(limit);
+            }
+            client.deadline.poll_elapsed(cx)
+        })
+        .await;
+        After::Gone
+    }
+}
+
+fn error_kind(error: &Error) -> ErrorKind {
+    match error {
+        Error::BadRequest(malformed) if matches!(malformed.status(), 414 | 431) => ErrorKind::HeadTooLarge,
+        Error::BadRequest(_) => ErrorKind::BadRequest,
+        Error::RequestLate => ErrorKind::ClientTimeout,
+        Error::ClientGone => ErrorKind::ClientGone,
+        Error::NoRoute => ErrorKind::NoRoute,
+        Error::UnknownPool(_) | Error::PluginFault(_) => ErrorKind::Plugin,
+        Error::NoNode => ErrorKind::NoNode,
+        Error::Refused(_) => ErrorKind::Rejected,
+        Error::Connect(_) => ErrorKind::Connect,
+        Error::ConnectLate | Error::NodeLate => ErrorKind::Timeout,
+        Error::NodeClosed => ErrorKind::Reset,
+        Error::BadResponse(_) => ErrorKind::Protocol,
+    }
+}

@@ -1,0 +1,376 @@
+//! Fifth step: send the request to the node and await the head of its response.
+//!
+//! The request's body goes up while the response is awaited, so that an early response is seen; a client that
+//! leaves is noticed, and the attempt dropped with it.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll};
+use std::time::{Duration, Instant};
+
+use super::error::Error;
+use super::exchange::Exchange;
+use super::transfer::{Failure, Transfer};
+use crate::http::BodyLength;
+use crate::http::forwarded::Forwarded;
+use crate::http::h1::{
+    self, BodyDecoder, BodyEncoder, HeadLimits, RequestEncoding, ResponseEncoding, ResponseFraming,
+};
+use crate::http::head::{ResponseHead, Version};
+use crate::node::Node;
+use crate::node::live::AttemptResult;
+use crate::plugin::Outcome;
+use crate::snapshot::HostPolicy;
+use crate::transport::buffers::Buffers;
+use crate::transport::dial::dial;
+use crate::transport::stream::{Reader, Stream};
+
+/// What a response's head may hold. Nodes are ours, so it is wider than a request's.
+const RESPONSE_LIMITS: HeadLimits = HeadLimits {
+    max_bytes: 128 * 1024,
+    max_fields: 128,
+};
+/// Room for the next read when a head fills its buffer.
+const MORE: usize = 16 * 1024;
+
+/// A connection to a node, in use.
+pub(super) struct NodeConnection {
+    pub stream: Stream,
+    pub address: SocketAddr,
+    /// What was read and not used yet.
+    pub buffer: Vec<u8>,
+    /// Whether it served a request before.
+    reused: bool,
+}
+
+/// A response whose head was read.
+pub(super) struct NodeResponse {
+    pub connection: NodeConnection,
+    pub framing: ResponseFraming,
+}
+
+/// What the wait for a response head found.
+enum Event {
+    Head(ResponseFraming),
+    /// Not in time, gone, or not to be understood.
+    Failed(Error),
+}
+
+impl Exchange<'_> {
+    /// One attempt on the node with this index of the selection.
+    pub async fn attempt(&mut self, picked: u32) -> Result<NodeResponse, Error> {
+        let context = self.context_mut();
+        let candidate = context.selection.candidate(picked).ok_or(Error::NoNode)?;
+        let node = candidate.node.clone();
+        context.attempt += 1;
+        context.node = Some(node.clone());
+        let mut in_flight = node.begin(if context.attempt == 1 {
+            context.now
+        } else {
+            Instant::now()
+        });
+        let result = self.send_and_await(&node).await;
+
+        let now = Instant::now();
+        let context = self.context_mut();
+        context.now = now;
+        context.outcome = Outcome {
+            status: result.is_ok().then_some(context.response.status),
+            latency: now.duration_since(in_flight.started()),
+            error: result.as_ref().err().and_then(Error::node_error),
+        };
+        match context.outcome {
+            Outcome {
+                status: Some(500..), ..
+            } => in_flight.observe(now, AttemptResult::ServerError),
+            Outcome { status: Some(_), .. } => in_flight.observe(now, AttemptResult::Ok),
+            Outcome { error: Some(_), .. } => in_flight.observe(now, AttemptResult::Failed),
+            // The client is to blame: it says nothing about the node.
+            Outcome {
+                status: None,
+                error: None,
+                ..
+            } => {}
+        }
+        self.in_flight = Some(in_flight);
+        if result.is_ok() || self.context().outcome.error.is_some() {
+            self.observe_attempt();
+        }
+        result
+    }
+
+    async fn send_and_await(&mut self, node: &Arc<Node>) -> Result<NodeResponse, Error> {
+        let address = node.spec.address;
+        let mut connection = match self.worker.idle.take(address) {
+            Some(stream) => NodeConnection {
+                stream,
+                address,
+                buffer: Vec::new(),
+                reused: true,
+            },
+            None => self.connect(address).await?,
+        };
+        self.start_upload();
+        loop {
+            match self.await_head(&mut connection).await {
+                // The node closed an idle connection just as it was used again. That is no failure of the node:
+                // the same attempt goes on, on a fresh connection, if that cannot do anything twice.
+                Err(Error::NodeClosed)
+                    if connection.reused && connection.buffer.is_empty() && self.may_resend() =>
+                {
+                    connection = self.connect(address).await?;
+                }
+                Err(error) => {
+                    self.worker.buffers.put(connection.buffer);
+                    return Err(error);
+                }
+                Ok(framing) => return Ok(NodeResponse { connection, framing }),
+            }
+        }
+    }
+
+    async fn connect(&mut self, address: SocketAddr) -> Result<NodeConnection, Error> {
+        let limit = self.view.pool(self.pool).connect_timeout;
+        let dialed = tokio::time::timeout(limit, self.connection.deadline.race(dial(address))).await;
+        let stream = match dialed {
+            Ok(Ok(Ok(stream))) => stream,
+            Ok(Ok(Err(error))) => return Err(Error::Connect(error)),
+            Ok(Err(_)) => return Err(Error::NodeLate),
+            Err(_) => return Err(Error::ConnectLate),
+        };
+        self.worker.metrics.node_connections.increment();
+        Ok(NodeConnection {
+            stream,
+            address,
+            buffer: Vec::new(),
+            reused: false,
+        })
+    }
+
+    /// Whether the request can go out again: the node has seen nothing of it, or may see it twice.
+    fn may_resend(&mut self) -> bool {
+        let idempotent = self.context().request.method.is_idempotent();
+        self.upload
+            .as_mut()
+            .is_some_and(|upload| upload.is_untouched() || (idempotent && upload.rewind()))
+    }
+
+    /// Encodes the head for the picked node; the body follows as it comes.
+    fn start_upload(&mut self) {
+        let view = self.view;
+        let context = self.context.as_ref().expect("no plugin is being called");
+        let authority = context.request.authority();
+        let host = match &view.pool(self.pool).host {
+            HostPolicy::Keep => authority,
+            HostPolicy::Name(name) => name,
+        };
+        let peer = self.connection.peer.ip();
+        let forwarded = Forwarded {
+            peer,
+            peer_trusted: view.snapshot.settings.trusts(peer),
+            proto: if context.secure { "https" } else { "http" },
+            host: authority,
+        };
+        let options = RequestEncoding {
+            body: self.framing.body,
+            host,
+            forwarded: &forwarded,
+            request_id: context.id.as_str(),
+            upgrade: self.framing.upgrade,
+        };
+        let mut out = match self.upload.take() {
+            Some(earlier) => earlier.into_buffer(),
+            None => self.worker.buffers.head(),
+        };
+        out.clear();
+        h1::encode_request(&context.request, &options, &mut out);
+        let decoder = BodyDecoder::new(self.framing.body, self.framing.body == BodyLength::Unknown);
+        let mut upload = Transfer::new(out, decoder, BodyEncoder::for_request(self.framing.body));
+        // A client that waits for 100 sends its body when the node wants it, not before.
+        upload.hold(self.framing.expect_continue && self.connection.buffer.is_empty());
+        self.upload = Some(upload);
+    }
+
+    /// Sends the request, passes on informational heads, and reads the final one into the context.
+    async fn await_head(&mut self, node: &mut NodeConnection) -> Result<ResponseFraming, Error> {
+        loop {
+            let framing = match poll_fn(|cx| self.poll_head(cx, node)).await {
+                Event::Head(framing) => framing,
+                Event::Failed(error) => return Err(error),
+            };
+            match self.context().response.status {
+                101 if self.framing.upgrade => return Ok(framing),
+                // Another protocol that nobody asked for: nothing behind it can be understood.
+                101 => return Err(Error::BadResponse(h1::Malformed::StatusLine)),
+                100..200 => self.pass_on_informational().await?,
+                _ => return Ok(framing),
+            }
+        }
+    }
+
+    fn poll_head(&mut self, cx: &mut Task<'_>, node: &mut NodeConnection) -> Poll<Event> {
+        let client = &mut *self.connection;
+        let context = self.context.as_mut().expect("no plugin is being called");
+        let buffers = &self.worker.buffers;
+        let (mut client_reader, _) = client.stream.split();
+        let (mut node_reader, mut node_writer) = node.stream.split();
+        if let Some(upload) = &mut self.upload
+            && !upload.is_over()
+        {
+            let polled = upload.poll(
+                cx,
+                &mut client_reader,
+                &mut client.buffer,
+                &mut node_writer,
+                buffers,
+            );
+            match polled {
+                Poll::Ready(Err(Failure::Read)) => return Poll::Ready(Event::Failed(Error::ClientGone)),
+                Poll::Ready(Err(Failure::Malformed(malformed))) => {
+                    return Poll::Ready(Event::Failed(Error::BadRequest(malformed)));
+                }
+                // The node may have answered before it stopped to listen: what it sent decides.
+                Poll::Ready(Err(Failure::Write) | Ok(())) | Poll::Pending => {}
+            }
+        }
+        let method = context.request.method;
+        let head = poll_response(
+            cx,
+            &mut node_reader,
+            &mut node.buffer,
+            &mut context.response,
+            buffers,
+            |buffer, head| h1::parse_response(buffer, head, method, &RESPONSE_LIMITS),
+        );
+        if let Poll::Ready(event) = head {
+            return Poll::Ready(event);
+        }
+        let is_sent = self.upload.as_ref().is_none_or(Transfer::is_over);
+        if is_sent
+            && self.framing.keep_alive
+            && poll_gone(cx, &mut client_reader, &mut client.buffer, buffers).is_ready()
+        {
+            return Poll::Ready(Event::Failed(Error::ClientGone));
+        }
+        client
+            .deadline
+            .poll_elapsed(cx)
+            .map(|()| Event::Failed(Error::NodeLate))
+    }
+
+    /// A 1xx head goes to clients that know such heads (RFC 9110, 15.2).
+    async fn pass_on_informational(&mut self) -> Result<(), Error> {
+        let context = self.context.as_ref().expect("no plugin is being called");
+        let status = context.response.status;
+        if status == 100
+            && let Some(upload) = &mut self.upload
+        {
+            upload.hold(false);
+        }
+        let is_expected = status != 100 || self.framing.expect_continue;
+        if context.request.version != Version::Http11 || !is_expected {
+            return Ok(());
+        }
+        let options = ResponseEncoding {
+            body: BodyLength::Empty,
+            client_version: Version::Http11,
+            keep_alive: true,
+            head_request: false,
+            upgrade: false,
+            date: b"",
+            extra: &[],
+        };
+        let mut out = self.worker.buffers.head();
+        h1::encode_response(&context.response, &options, &mut out);
+        let (_, mut writer) = self.connection.stream.split();
+        let sent = self.connection.deadline.race(writer.write_all(&out)).await;
+        self.worker.buffers.put(out);
+        match sent {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Error::ClientGone),
+        }
+    }
+
+    /// How long a side may make no progress once the response began.
+    pub fn stall_limit(&self) -> Duration {
+        let timeout = self.route.map_or(Duration::ZERO, |route| route.timeout);
+        timeout.max(self.view.snapshot.settings.idle_timeout)
+    }
+}
+
+fn poll_response(
+    cx: &mut Task<'_>,
+    reader: &mut Reader<'_>,
+    buffer: &mut Vec<u8>,
+    head: &mut ResponseHead,
+    buffers: &Buffers,
+    parse: impl Fn(&mut Vec<u8>, &mut ResponseHead) -> Result<Option<ResponseFraming>, h1::Malformed>,
+) -> Poll<Event> {
+    loop {
+        if !buffer.is_empty() {
+            match parse(buffer, head) {
+                Ok(Some(framing)) => return Poll::Ready(Event::Head(framing)),
+                Ok(None) => {}
+                Err(malformed) => return Poll::Ready(Event::Failed(Error::BadResponse(malformed))),
+            }
+        }
+        if buffer.capacity() == 0 {
+            *buffer = buffers.head();
+        } else if buffer.len() == buffer.capacity() {
+            buffer.reserve(MORE);
+        }
+        match reader.poll_fill(cx, buffer) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(count)) if count > 0 => {}
+            Poll::Ready(_) => return Poll::Ready(Event::Failed(Error::NodeClosed)),
+        }
+    }
+}
+
+/// Ready when the client closed while it should wait. A next request that is there already hides the end behind it;
+/// then, and for a client that said that it sends nothing more, nobody looks.
+pub(super) fn poll_gone(
+    cx: &mut Task<'_>,
+    reader: &mut Reader<'_>,
+    buffer: &mut Vec<u8>,
+    buffers: &Buffers,
+) -> Poll<()> {
+    if !buffer.is_empty() || reader.poll_readable(cx).is_pending() {
+        return Poll::Pending;
+    }
+    if buffer.capacity() == 0 {
+        *buffer = buffers.head();
+    }
+    match reader.poll_fill(cx, buffer) {
+        Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(()),
+        Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Whether a request's whole body is in `buffer`, so that an answer of our own can skip it.
+pub(super) fn skip_body(body: BodyLength, buffer: &mut Vec<u8>) -> bool {
+    match body {
+        BodyLength::Empty => true,
+        BodyLength::Known(length) if length <= buffer.len() as u64 => {
+            buffer.drain(..length as usize);
+            true
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_skipped_only_when_it_is_there_whole() {
+        let mut buffer = b"bodyGET /".to_vec();
+        assert!(!skip_body(BodyLength::Known(10), &mut buffer));
+        assert!(!skip_body(BodyLength::Unknown, &mut buffer));
+        assert!(skip_body(BodyLength::Known(4), &mut buffer));
+        assert_eq!(buffer, b"GET /");
+        assert!(skip_body(BodyLength::Empty, &mut buffer));
+    }
+}

@@ -1,0 +1,22 @@
+//! Second step: find the route.
+
+use super::error::Error;
+use super::exchange::Exchange;
+
+impl Exchange<'_> {
+    /// Finds the route by listener, host, path, method and fields.
+    pub fn find_route(&mut self) -> Result<(), Error> {
+        let view = self.view;
+        let context = self.context.as_mut().expect("no plugin was called yet");
+        let found = view
+            .snapshot
+            .routes
+            .find(self.connection.listener, &context.request);
+        let route = found.ok_or(Error::NoRoute)?;
+        context.route = view.routes[route.index as usize].name.clone();
+        self.route = Some(route);
+        self.pool = route.pool;
+        self.connection.deadline.set(route.timeout);
+        Ok(())
+    }
+}

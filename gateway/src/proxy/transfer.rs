@@ -1,0 +1,255 @@
+//! A body on its way from one side of an exchange to the other, with whatever head goes before it.
+//!
+//! It is a state that is polled, not a future, so that both directions of an exchange advance in one task and
+//! share its two streams. It reads no more than it can write at once (backpressure), and holds no buffer while
+//! it waits for data.
+
+use std::io;
+use std::ops::Range;
+use std::task::{Context, Poll, ready};
+
+use crate::http::h1::{BodyDecoder, BodyEncoder, Malformed, Piece};
+use crate::transport::buffers::Buffers;
+use crate::transport::stream::{Reader, Writer};
+
+/// Pieces up to this size are copied behind the head and leave in its write; larger ones are written from where
+/// they were read. Head and piece together then fit into one head's buffer.
+const SMALL: usize = 8 * 1024;
+
+/// Why a transfer ended early, and by whose fault.
+#[derive(Debug)]
+pub enum Failure {
+    /// The sender closed or reset its connection before the body's end.
+    Read,
+    /// The receiver is gone.
+    Write,
+    /// The sender's framing makes no sense.
+    Malformed(Malformed),
+}
+
+/// What is left to do of one message.
+pub struct Transfer {
+    decoder: BodyDecoder,
+    encoder: BodyEncoder,
+    /// Head and framed small pieces that wait to be written; `written` bytes of it are.
+    out: Vec<u8>,
+    written: usize,
+    /// A large piece in the input that goes out behind `out`, and what frames its end.
+    large: Range<usize>,
+    suffix: &'static [u8],
+    /// How much of the input was taken.
+    position: usize,
+    /// Whether everything is in `out` or written.
+    ended: bool,
+    /// Whether `out` still has the message from its first byte on.
+    whole: bool,
+    /// Body bytes passed on so far.
+    body_bytes: u64,
+    /// Writes that went out, so that a stall can be told from slowness.
+    writes: u64,
+    /// Whether the body waits although there may be input.
+    held: bool,
+    /// Whether the receiver stopped to listen.
+    failed: bool,
+}
+
+impl Transfer {
+    /// A message whose head is in `out` already.
+    pub fn new(out: Vec<u8>, decoder: BodyDecoder, encoder: BodyEncoder) -> Transfer {
+        Transfer {
+            decoder,
+            encoder,
+            out,
+            written: 0,
+            large: 0..0,
+            suffix: b"",
+            position: 0,
+            ended: false,
+            whole: true,
+            body_bytes: 0,
+            writes: 0,
+            held: false,
+            failed: false,
+        }
+    }
+
+    /// Whether the sender's last byte was taken and the receiver got everything.
+    pub fn is_done(&self) -> bool {
+        self.ended && self.written == self.out.len() && self.large.is_empty()
+    }
+
+    /// Whether the sender's last byte was read.
+    pub fn is_read(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether nothing more will be passed on: all is, or the receiver stopped to listen.
+    pub fn is_over(&self) -> bool {
+        self.failed || self.is_done()
+    }
+
+    /// Holds the body back, or lets it go. A sender that does not wait lets it go as well.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// Grows whenever something moves.
+    pub fn progress(&self) -> u64 {
+        self.body_bytes + self.writes
+    }
+
+    /// Whether nothing was written yet.
+    pub fn is_untouched(&self) -> bool {
+        self.whole && self.written == 0
+    }
+
+    /// Body bytes passed on so far.
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
+    /// Starts again on another connection, if the whole message is still at hand.
+    pub fn rewind(&mut self) -> bool {
+        if self.whole && self.ended {
+            self.written = 0;
+            self.failed = false;
+        }
+        self.is_untouched()
+    }
+
+    /// Gives the buffer back.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// Goes on until the message is passed on, or there is nothing to read, or no room to write. `input` is what
+    /// was read from `from` and not taken yet.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Reader<'_>,
+        input: &mut Vec<u8>,
+        to: &mut Writer<'_>,
+        buffers: &Buffers,
+    ) -> Poll<Result<(), Failure>> {
+        loop {
+            self.held = self.held && input.is_empty() && from.poll_readable(cx).is_pending();
+            let mut starved = self.held;
+            while !self.ended && !starved && self.has_room() {
+                starved = !self.take(input)?;
+            }
+            ready!(self.poll_write(cx, input, to)).map_err(|_| {
+                self.failed = true;
+                Failure::Write
+            })?;
+            if self.ended {
+                input.drain(..self.position);
+                self.position = 0;
+                return Poll::Ready(Ok(()));
+            }
+            if self.held {
+                return Poll::Pending;
+            }
+            if starved {
+                ready!(self.poll_read(cx, from, input, buffers))?;
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.out.len() < SMALL && self.large.is_empty()
+    }
+
+    /// Takes one piece of the input; false when more input is needed first.
+    fn take(&mut self, input: &[u8]) -> Result<bool, Failure> {
+        match self
+            .decoder
+            .decode(&input[self.position..])
+            .map_err(Failure::Malformed)?
+        {
+            Piece::Data { range, consumed } => {
+                let data = self.position + range.start..self.position + range.end;
+                self.position += consumed;
+                self.body_bytes += data.len() as u64;
+                let frame = self.encoder.frame(data.len()).map_err(Failure::Malformed)?;
+                self.out.extend_from_slice(frame.prefix());
+                if data.len() <= SMALL {
+                    self.out.extend_from_slice(&input[data]);
+                    self.out.extend_from_slice(frame.suffix());
+                } else {
+                    self.large = data;
+                    self.suffix = frame.suffix();
+                }
+                Ok(true)
+            }
+            Piece::More { consumed } => {
+                self.position += consumed;
+                Ok(false)
+            }
+            Piece::End { consumed } => {
+                self.position += consumed;
+                self.end()?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        self.ended = true;
+        let trailers = self.decoder.trailers();
+        self.encoder
+            .finish(trailers.as_deref(), &mut self.out)
+            .map_err(Failure::Malformed)
+    }
+
+    /// Writes everything that is framed. What was written is dropped, unless the message may be needed again.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &[u8],
+        to: &mut Writer<'_>,
+    ) -> Poll<io::Result<()>> {
+        let large = &input[self.large.clone()];
+        let suffix = if large.is_empty() { b"" } else { self.suffix };
+        ready!(to.poll_write(cx, [&self.out, large, suffix], &mut self.written))?;
+        if !self.ended && self.written > 0 {
+            self.writes += 1;
+            self.whole = false;
+            self.out.clear();
+            self.written = 0;
+            self.large = 0..0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads more input behind what framing left of it; without any, it holds no buffer until there is some.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Reader<'_>,
+        input: &mut Vec<u8>,
+        buffers: &Buffers,
+    ) -> Poll<Result<(), Failure>> {
+        input.drain(..self.position);
+        self.position = 0;
+        if input.is_empty() {
+            if from.poll_readable(cx).is_pending() {
+                buffers.put(std::mem::take(input));
+                return Poll::Pending;
+            }
+            if input.capacity() == 0 {
+                *input = buffers.body();
+            }
+        } else if input.len() == input.capacity() {
+            input.reserve(SMALL);
+        }
+        match ready!(from.poll_fill(cx, input)) {
+            Err(_) => Poll::Ready(Err(Failure::Read)),
+            Ok(0) => {
+                self.decoder.close().map_err(|_| Failure::Read)?;
+                Poll::Ready(self.end())
+            }
+            Ok(_) => Poll::Ready(Ok(())),
+        }
+    }
+}

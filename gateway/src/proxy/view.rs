@@ -1,0 +1,105 @@
+//! A worker's own copy of the snapshot, with what one worker alone needs beside it.
+//!
+//! A request holds one view from its head to its last byte, so that it pins the version of every plugin and never
+//! sees half of a reload. Views are counted by `Rc`: no shared cache line is written to take one.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::node::candidates::Candidates;
+use crate::plugin::Instances;
+use crate::snapshot::{Pool, Route, Snapshot};
+use crate::telemetry::{PoolMetrics, RouteMetrics, Telemetry};
+
+/// One worker's view of one snapshot.
+pub struct View {
+    /// The tables.
+    pub snapshot: Arc<Snapshot>,
+    /// By the places of [`Snapshot::uses`]: this worker's running copies.
+    pub instances: Vec<Rc<Instances>>,
+    /// By the places of [`Snapshot::pools`].
+    pub pools: Vec<PoolView>,
+    /// By [`Route::index`].
+    pub routes: Rc<[RouteView]>,
+}
+
+/// What a worker keeps for a pool.
+pub struct PoolView {
+    /// Its name, for plugins.
+    pub name: Rc<str>,
+    /// What its picks choose from.
+    pub candidates: Rc<Arc<Candidates>>,
+    /// Where the native round robin stands; it goes on through reloads.
+    pub turn: Rc<Cell<u32>>,
+    /// This worker's counters.
+    pub metrics: Arc<PoolMetrics>,
+}
+
+/// What a worker keeps for a route.
+pub struct RouteView {
+    /// Its name, for plugins.
+    pub name: Rc<str>,
+    /// This worker's counters.
+    pub metrics: Arc<RouteMetrics>,
+}
+
+impl View {
+    /// The view of `snapshot` for a worker. What did not change since `earlier` is taken over: instances that
+    /// run, above all.
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        earlier: Option<&View>,
+        worker: usize,
+        telemetry: &Telemetry,
+    ) -> View {
+        let instances = snapshot.uses.iter().map(|wanted| {
+            earlier
+                .and_then(|view| {
+                    view.instances
+                        .iter()
+                        .find(|running| running.use_().generation == wanted.generation)
+                })
+                .map_or_else(|| Rc::new(Instances::new(wanted.clone())), Rc::clone)
+        });
+        let pools = snapshot.pools.iter().map(|pool| {
+            let same =
+                earlier.and_then(|view| view.pools.iter().find(|other| *other.name == *pool.name.as_str()));
+            PoolView {
+                name: pool.name.as_str().into(),
+                candidates: Rc::new(pool.candidates.clone()),
+                // At random, or all workers would choose the same nodes at the same time.
+                turn: same.map_or_else(
+                    || Rc::new(Cell::new(fastrand::u32(..))),
+                    |other| other.turn.clone(),
+                ),
+                metrics: telemetry.pool(worker, &pool.name),
+            }
+        });
+        let routes = match earlier {
+            Some(view) if Arc::ptr_eq(&view.snapshot.routes, &snapshot.routes) => view.routes.clone(),
+            _ => route_views(&snapshot, worker, telemetry),
+        };
+        View {
+            instances: instances.collect(),
+            pools: pools.collect(),
+            routes,
+            snapshot,
+        }
+    }
+
+    /// The pool at a place.
+    pub fn pool(&self, index: u32) -> &Pool {
+        &self.snapshot.pools[index as usize]
+    }
+}
+
+fn route_views(snapshot: &Snapshot, worker: usize, telemetry: &Telemetry) -> Rc<[RouteView]> {
+    let mut routes: Vec<&Route> = snapshot.routes.iter().map(|(_, route)| route).collect();
+    routes.sort_by_key(|route| route.index);
+    let views = routes.into_iter().map(|route| RouteView {
+        name: route.name.as_str().into(),
+        metrics: telemetry.route(worker, &route.name),
+    });
+    views.collect()
+}

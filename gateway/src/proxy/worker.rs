@@ -1,0 +1,235 @@
+//! One worker: a thread with its own runtime, sockets, idle connections, buffers and plugin instances.
+//!
+//! Workers share nothing that a request writes to but the nodes' live state. This module starts and stops; what
+//! happens to a request is told in [`super::exchange`].
+
+use std::cell::{Cell, RefCell};
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use arc_swap::Cache;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Notify, watch};
+
+use super::connection::{self, Connection};
+use super::view::View;
+use crate::plugin::Context;
+use crate::snapshot::{Published, Snapshot};
+use crate::telemetry::{Telemetry, WorkerMetrics};
+use crate::transport::buffers::Buffers;
+use crate::transport::deadline::{Deadlines, TICK};
+use crate::transport::idle::IdleConnections;
+use crate::transport::stream::Stream;
+
+/// Contexts that are kept for later requests, as many as a busy worker serves at once.
+const CONTEXTS_KEPT: usize = 256;
+/// Ticks between two looks for idle connections that are too old: about a second.
+const SWEEP_TICKS: u32 = 50;
+
+/// What a worker's thread is started with.
+pub struct Start {
+    /// Counts from 0.
+    pub index: usize,
+    /// A bound socket for each listener, by its place in the snapshot.
+    pub listeners: Vec<TcpListener>,
+    /// Where control publishes.
+    pub published: Published,
+    /// Where this worker's counters are found.
+    pub telemetry: Arc<Telemetry>,
+    /// Becomes true when the gateway stops.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// What all connections of one worker share.
+pub struct Worker {
+    index: usize,
+    published: RefCell<Cache<Published, Arc<Snapshot>>>,
+    view: RefCell<Rc<View>>,
+    telemetry: Arc<Telemetry>,
+    contexts: RefCell<Vec<Box<Context>>>,
+    date: RefCell<[u8; 29]>,
+    draining: Cell<bool>,
+    open: Cell<usize>,
+    closed: Notify,
+    /// This worker's counters.
+    pub metrics: Arc<WorkerMetrics>,
+    /// Connections to nodes that wait for their next request.
+    pub idle: IdleConnections,
+    /// The clock and all deadlines.
+    pub deadlines: Rc<Deadlines>,
+    /// Free buffers.
+    pub buffers: Buffers,
+}
+
+impl Worker {
+    fn new(index: usize, published: Published, telemetry: Arc<Telemetry>) -> Worker {
+        let mut published = Cache::new(published);
+        let view = View::new(published.load().clone(), None, index, &telemetry);
+        Worker {
+            index,
+            published: RefCell::new(published),
+            view: RefCell::new(Rc::new(view)),
+            metrics: telemetry.worker(index),
+            telemetry,
+            contexts: RefCell::default(),
+            date: RefCell::new(imf_fixdate(SystemTime::now())),
+            draining: Cell::new(false),
+            open: Cell::new(0),
+            closed: Notify::new(),
+            idle: IdleConnections::default(),
+            deadlines: Deadlines::new(),
+            buffers: Buffers::default(),
+        }
+    }
+
+    /// The newest view. Costs one load while nothing was published.
+    pub fn view(&self) -> Rc<View> {
+        let mut published = self.published.borrow_mut();
+        let newest = published.load();
+        let mut view = self.view.borrow_mut();
+        if !Arc::ptr_eq(newest, &view.snapshot) {
+            *view = Rc::new(View::new(
+                newest.clone(),
+                Some(&view),
+                self.index,
+                &self.telemetry,
+            ));
+        }
+        view.clone()
+    }
+
+    /// An empty context.
+    pub fn take_context(&self) -> Box<Context> {
+        self.contexts
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| Box::new(Context::new(Instant::now())))
+    }
+
+    /// Takes a context back; what it holds is forgotten.
+    pub fn put_context(&self, mut context: Box<Context>) {
+        context.clear();
+        let mut kept = self.contexts.borrow_mut();
+        if kept.len() < CONTEXTS_KEPT {
+            kept.push(context);
+        }
+    }
+
+    /// The date of now for a response's Date field (RFC 9110, 5.6.7); it is up to a tick old.
+    pub fn date(&self) -> [u8; 29] {
+        *self.date.borrow()
+    }
+
+    /// Whether connections shall close after the request that they are at.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    async fn tick(self: Rc<Self>) {
+        let mut interval = tokio::time::interval(TICK);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for tick in 1_u32.. {
+            interval.tick().await;
+            let now = Instant::now();
+            self.deadlines.tick(now);
+            if tick % SWEEP_TICKS == 0 {
+                *self.date.borrow_mut() = imf_fixdate(SystemTime::now());
+                self.idle.sweep(now);
+                // Idle instances of replaced plugins go even if no request comes.
+                drop(self.view());
+            }
+        }
+    }
+
+    async fn accept(self: Rc<Self>, listener: u16, socket: tokio::net::TcpListener) {
+        loop {
+            match socket.accept().await {
+                Ok((stream, peer)) => match Stream::new(stream) {
+                    Ok(stream) => self.clone().start(stream, peer, listener),
+                    Err(error) => tracing::debug!(%error, "a connection was gone before it was accepted"),
+                },
+                Err(error) => {
+                    // Out of descriptors, most often. Without a pause the loop would spin until one is free.
+                    tracing::warn!(%error, "cannot accept; trying again in a moment");
+                    tokio::time::sleep(TICK).await;
+                }
+            }
+        }
+    }
+
+    fn start(self: Rc<Self>, stream: Stream, peer: std::net::SocketAddr, listener: u16) {
+        self.open.set(self.open.get() + 1);
+        self.metrics.connections_accepted.increment();
+        self.metrics.connections_open.increment();
+        tokio::task::spawn_local(async move {
+            let connection = Connection::new(&self, stream, peer, listener);
+            connection::serve(&self, connection).await;
+            self.metrics.connections_open.decrement();
+            self.open.set(self.open.get() - 1);
+            if self.open.get() == 0 {
+                self.closed.notify_one();
+            }
+        });
+    }
+
+    /// Ends when every connection is closed, or when the drain timeout is over.
+    async fn drain(&self) {
+        self.draining.set(true);
+        self.idle.clear();
+        self.deadlines.expire_idle();
+        let timeout = self.view().snapshot.settings.drain_timeout;
+        let all_closed = async {
+            while self.open.get() > 0 {
+                self.closed.notified().await;
+            }
+        };
+        if tokio::time::timeout(timeout, all_closed).await.is_err() {
+            tracing::warn!(
+                worker = self.index,
+                connections = self.open.get(),
+                "the drain timeout is over"
+            );
+        }
+    }
+}
+
+/// Runs a worker on this thread until it is told to stop and has drained.
+///
+/// # Errors
+/// The runtime or a listener cannot be set up.
+pub fn run(start: Start) -> std::io::Result<()> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(async move {
+        let Start {
+            index,
+            listeners,
+            published,
+            telemetry,
+            mut stop,
+        } = start;
+        let worker = Rc::new(Worker::new(index, published, telemetry));
+        let ticking = tokio::task::spawn_local(worker.clone().tick());
+        let mut accepting = Vec::new();
+        for (place, listener) in listeners.into_iter().enumerate() {
+            let socket = tokio::net::TcpListener::from_std(listener)?;
+            accepting.push(tokio::task::spawn_local(
+                worker.clone().accept(place as u16, socket),
+            ));
+        }
+        // The sender is gone only if the gateway is: then it is time to stop as well.
+        let _ = stop.wait_for(|stop| *stop).await;
+        accepting.iter().for_each(tokio::task::JoinHandle::abort);
+        worker.drain().await;
+        ticking.abort();
+        Ok(())
+    })
+}
+
+fn imf_fixdate(now: SystemTime) -> [u8; 29] {
+    let text = httpdate::fmt_http_date(now);
+    text.as_bytes().try_into().expect("an IMF-fixdate has 29 bytes")
+}

@@ -1,0 +1,18 @@
+//! What the gateway says about itself: log lines, and the numbers behind /metrics.
+//!
+//! Both paths use it, so it knows neither. Numbers of the request path are written by one worker each and added up when
+//! somebody asks, so counting never makes two cores share a cache line.
+
+mod counters;
+mod exposition;
+mod log;
+mod process;
+mod registry;
+
+pub use counters::{
+    Counter, ErrorKind, FallbackReason, Gauge, LATENCY_BUCKETS, Latencies, PoolMetrics, RouteMetrics,
+    WorkerMetrics,
+};
+pub use exposition::{Exposition, Family, Kind};
+pub use log::{FILTER_VARIABLE, InvalidFilter, init};
+pub use registry::Telemetry;

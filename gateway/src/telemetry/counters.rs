@@ -1,0 +1,255 @@
+//! The numbers that workers write.
+//!
+//! Each has one writer, so adding is a load and a store, not a locked instruction; readers may see a number that is a
+//! moment old. Names and labels are the registry's business.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// A number that only grows. Only one thread may add to it.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to it.
+    pub fn add(&self, more: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(more), Relaxed);
+    }
+
+    /// Adds one.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// The sum so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that goes up and down. Only one thread may change it.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// One more.
+    pub fn increment(&self) {
+        self.0.store(self.0.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// One less.
+    pub fn decrement(&self) {
+        self.0.store(self.0.load(Relaxed).saturating_sub(1), Relaxed);
+    }
+
+    /// How many now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Declares an enum whose variants index an array of counters and name a label's values.
+macro_rules! kinds {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Each of them, in the order of the declaration.
+            pub const ALL: [Self; [$($text),+].len()] = [$(Self::$variant),+];
+
+            /// The word in metrics and logs.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Why the gateway answered a request itself, or could not.
+    ErrorKind {
+        /// The client's message breaks HTTP.
+        BadRequest = "bad_request",
+        /// The client's head is over a limit.
+        HeadTooLarge = "head_too_large",
+        /// The client was too slow with its request.
+        ClientTimeout = "client_timeout",
+        /// The client went away before it had its answer.
+        ClientGone = "client_gone",
+        /// No route matched.
+        NoRoute = "no_route",
+        /// The pool has no node that may be picked.
+        NoNode = "no_node",
+        /// A policy refused the request.
+        Rejected = "rejected",
+        /// No connection to a node could be made.
+        Connect = "connect",
+        /// The node ended the connection before its answer was whole.
+        Reset = "reset",
+        /// The node did not answer in time.
+        Timeout = "timeout",
+        /// The node's answer breaks HTTP.
+        Protocol = "protocol",
+        /// A plugin failed and its configuration says that the request fails with it.
+        Plugin = "plugin",
+        /// The gateway's own fault.
+        Internal = "internal",
+    }
+}
+
+kinds! {
+    /// Why the native round robin picked instead of a pool's last policy.
+    FallbackReason {
+        /// It had no opinion.
+        Abstain = "abstain",
+        /// It named a candidate that there is not.
+        BadIndex = "bad_index",
+        /// It ended in a trap.
+        Trap = "trap",
+        /// It took too long.
+        Deadline = "deadline",
+        /// All its instances were busy.
+        Busy = "busy",
+    }
+}
+
+/// Upper bounds of the latency histogram, in microseconds: half decades, which suit a gateway's 1 ms to 10 s.
+pub const LATENCY_BUCKETS: [u64; 13] = [
+    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
+    10_000_000,
+];
+
+/// A histogram of durations.
+#[derive(Debug, Default)]
+pub struct Latencies {
+    /// Each bucket alone (they are added up when shown); the last is for what is over every bound.
+    buckets: [Counter; LATENCY_BUCKETS.len() + 1],
+    /// Microseconds in all.
+    sum: Counter,
+}
+
+impl Latencies {
+    /// Counts one duration.
+    pub fn observe(&self, took: Duration) {
+        let micros = took.as_micros().try_into().unwrap_or(u64::MAX);
+        self.buckets[LATENCY_BUCKETS.partition_point(|bound| *bound < micros)].increment();
+        self.sum.add(micros);
+    }
+
+    /// Each bucket alone, and the sum in microseconds.
+    pub(super) fn read(&self) -> ([u64; LATENCY_BUCKETS.len() + 1], u64) {
+        (self.buckets.each_ref().map(Counter::get), self.sum.get())
+    }
+}
+
+/// One worker's numbers. (128 bytes apart: two cache lines, since processors fetch them in pairs.)
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct WorkerMetrics {
+    /// Clients' connections that were accepted.
+    pub connections_accepted: Counter,
+    /// Clients' connections that are open now.
+    pub connections_open: Gauge,
+    /// Connections to nodes that were made.
+    pub node_connections: Counter,
+    errors: [Counter; ErrorKind::ALL.len()],
+}
+
+impl WorkerMetrics {
+    /// Counts an error that belongs to no route.
+    pub fn error(&self, kind: ErrorKind) {
+        self.errors[kind as usize].increment();
+    }
+
+    /// How often an error of this kind was counted.
+    pub fn errors(&self, kind: ErrorKind) -> u64 {
+        self.errors[kind as usize].get()
+    }
+}
+
+/// One route's numbers on one worker.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct RouteMetrics {
+    /// By class of the status: 1xx to 5xx.
+    requests: [Counter; 5],
+    errors: [Counter; ErrorKind::ALL.len()],
+    /// From a request's first byte to its response's last.
+    pub latencies: Latencies,
+    /// Bytes of request bodies.
+    pub bytes_in: Counter,
+    /// Bytes of response bodies.
+    pub bytes_out: Counter,
+}
+
+impl RouteMetrics {
+    /// Counts a request that was answered with this status, and how long it took.
+    pub fn answered(&self, status: u16, took: Duration) {
+        self.requests[usize::from(status / 100).clamp(1, 5) - 1].increment();
+        self.latencies.observe(took);
+    }
+
+    /// Counts an error on this route.
+    pub fn error(&self, kind: ErrorKind) {
+        self.errors[kind as usize].increment();
+    }
+
+    /// How often an error of this kind was counted.
+    pub fn errors(&self, kind: ErrorKind) -> u64 {
+        self.errors[kind as usize].get()
+    }
+
+    /// Requests that were answered with a status of this class, 1 to 5.
+    pub fn requests(&self, class: usize) -> u64 {
+        self.requests[class.clamp(1, 5) - 1].get()
+    }
+}
+
+/// One pool's numbers on one worker.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct PoolMetrics {
+    fallbacks: [Counter; FallbackReason::ALL.len()],
+}
+
+impl PoolMetrics {
+    /// Counts a pick that fell to the native round robin although the pool has policies.
+    pub fn fallback(&self, reason: FallbackReason) {
+        self.fallbacks[reason as usize].increment();
+    }
+
+    /// How often that was for this reason.
+    pub fn fallbacks(&self, reason: FallbackReason) -> u64 {
+        self.fallbacks[reason as usize].get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_falls_into_the_first_bucket_that_holds_it() {
+        let latencies = Latencies::default();
+        for micros in [0, 1_000, 1_001, 10_000_000, 10_000_001] {
+            latencies.observe(Duration::from_micros(micros));
+        }
+        let (buckets, sum) = latencies.read();
+        assert_eq!(buckets, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
+        assert_eq!(sum, 20_002_002);
+    }
+
+    #[test]
+    fn a_status_counts_in_its_class() {
+        let route = RouteMetrics::default();
+        for status in [101, 200, 204, 404, 599] {
+            route.answered(status, Duration::ZERO);
+        }
+        assert_eq!(
+            [1, 2, 3, 4, 5].map(|class| route.requests(class)),
+            [1, 2, 0, 1, 1]
+        );
+    }
+}

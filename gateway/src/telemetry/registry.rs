@@ -1,0 +1,265 @@
+//! Who counts what: hands each worker its own counters and adds them up for a scrape.
+//!
+//! It locks, so a worker asks when it starts and when it takes a new snapshot, never for a request. Counters outlive the
+//! route or pool that they are for: a count that went down would read as a restart.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use super::counters::{ErrorKind, FallbackReason, LATENCY_BUCKETS, PoolMetrics, RouteMetrics, WorkerMetrics};
+use super::exposition::{Exposition, Kind};
+use super::process;
+use crate::name::Name;
+
+/// All counters of the request path.
+#[derive(Debug)]
+pub struct Telemetry {
+    started: SystemTime,
+    tables: Mutex<Tables>,
+}
+
+/// For each name, the counters of each worker that asked.
+type ByName<T> = BTreeMap<Name, BTreeMap<usize, Arc<T>>>;
+
+#[derive(Debug, Default)]
+struct Tables {
+    workers: BTreeMap<usize, Arc<WorkerMetrics>>,
+    routes: ByName<RouteMetrics>,
+    pools: ByName<PoolMetrics>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            started: SystemTime::now(),
+            tables: Mutex::default(),
+        }
+    }
+}
+
+impl Telemetry {
+    /// No counter counts yet; the process counts as started now.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// When the process started.
+    pub fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    /// A worker's own counters; the same ones each time. Only that worker may write them.
+    pub fn worker(&self, worker: usize) -> Arc<WorkerMetrics> {
+        self.tables().workers.entry(worker).or_default().clone()
+    }
+
+    /// A worker's own counters for a route. Only that worker may write them.
+    pub fn route(&self, worker: usize, name: &Name) -> Arc<RouteMetrics> {
+        self.tables()
+            .routes
+            .entry(name.clone())
+            .or_default()
+            .entry(worker)
+            .or_default()
+            .clone()
+    }
+
+    /// A worker's own counters for a pool. Only that worker may write them.
+    pub fn pool(&self, worker: usize, name: &Name) -> Arc<PoolMetrics> {
+        self.tables()
+            .pools
+            .entry(name.clone())
+            .or_default()
+            .entry(worker)
+            .or_default()
+            .clone()
+    }
+
+    /// Writes every number that is counted here, and those of the process.
+    pub fn write(&self, text: &mut Exposition) {
+        let tables = self.tables();
+        write_connections(text, &tables);
+        write_routes(text, &tables.routes);
+        write_errors(text, &tables);
+        let mut family = text.family(
+            "bascule_pick_fallbacks_total",
+            Kind::Counter,
+            "Picks that fell to the native round robin, by what the last policy did.",
+        );
+        for (pool, workers) in &tables.pools {
+            for reason in FallbackReason::ALL {
+                let count = sum(workers, |metrics| metrics.fallbacks(reason));
+                family.sample(&[("pool", pool.as_str()), ("reason", reason.as_str())], count);
+            }
+        }
+        drop(tables);
+        process::write(text, self.started);
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        // A panic while the maps were held leaves them whole: each change is one insertion.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write_connections(text: &mut Exposition, tables: &Tables) {
+    let mut counter = |name: &str, kind, help: &str, read: fn(&WorkerMetrics) -> u64| {
+        let mut family = text.family(name, kind, help);
+        for (worker, metrics) in &tables.workers {
+            family.sample(&[("worker", &worker.to_string())], read(metrics));
+        }
+    };
+    counter(
+        "bascule_connections_accepted_total",
+        Kind::Counter,
+        "Clients' connections that were accepted.",
+        |worker| worker.connections_accepted.get(),
+    );
+    counter(
+        "bascule_connections_open",
+        Kind::Gauge,
+        "Clients' connections that are open.",
+        |worker| worker.connections_open.get(),
+    );
+    counter(
+        "bascule_node_connections_total",
+        Kind::Counter,
+        "Connections to nodes that were made.",
+        |worker| worker.node_connections.get(),
+    );
+}
+
+fn write_routes(text: &mut Exposition, routes: &ByName<RouteMetrics>) {
+    let mut family = text.family(
+        "bascule_requests_total",
+        Kind::Counter,
+        "Requests that were answered, by class of status.",
+    );
+    for (route, workers) in routes {
+        for (class, word) in (1..).zip(["1xx", "2xx", "3xx", "4xx", "5xx"]) {
+            let count = sum(workers, |metrics| metrics.requests(class));
+            family.sample(&[("route", route.as_str()), ("status", word)], count);
+        }
+    }
+    let mut family = text.family(
+        "bascule_request_duration_seconds",
+        Kind::Histogram,
+        "From a request's first byte to its response's last.",
+    );
+    for (route, workers) in routes {
+        let mut buckets = [0; LATENCY_BUCKETS.len() + 1];
+        let mut micros = 0;
+        for metrics in workers.values() {
+            let (own, own_micros) = metrics.latencies.read();
+            buckets
+                .iter_mut()
+                .zip(own)
+                .for_each(|(bucket, more)| *bucket += more);
+            micros += own_micros;
+        }
+        family.latencies(&[("route", route.as_str())], &buckets, micros);
+    }
+    let mut bytes = |name: &str, help: &str, read: fn(&RouteMetrics) -> u64| {
+        let mut family = text.family(name, Kind::Counter, help);
+        for (route, workers) in routes {
+            family.sample(&[("route", route.as_str())], sum(workers, read));
+        }
+    };
+    bytes(
+        "bascule_request_body_bytes_total",
+        "Bytes of request bodies.",
+        |route| route.bytes_in.get(),
+    );
+    bytes(
+        "bascule_response_body_bytes_total",
+        "Bytes of response bodies.",
+        |route| route.bytes_out.get(),
+    );
+}
+
+/// Totals by kind, zeros too, so that an alert on a kind works before its first error; by route only what happened.
+fn write_errors(text: &mut Exposition, tables: &Tables) {
+    let of_route =
+        |workers: &BTreeMap<usize, Arc<RouteMetrics>>, kind| sum(workers, |metrics| metrics.errors(kind));
+    let mut family = text.family(
+        "bascule_errors_total",
+        Kind::Counter,
+        "Requests that the gateway failed, by what went wrong.",
+    );
+    for kind in ErrorKind::ALL {
+        let routes: u64 = tables
+            .routes
+            .values()
+            .map(|workers| of_route(workers, kind))
+            .sum();
+        let elsewhere = sum(&tables.workers, |metrics| metrics.errors(kind));
+        family.sample(&[("kind", kind.as_str())], routes + elsewhere);
+    }
+    let mut family = text.family("bascule_route_errors_total", Kind::Counter, "The same, by route.");
+    for (route, workers) in &tables.routes {
+        for kind in ErrorKind::ALL {
+            let count = of_route(workers, kind);
+            if count > 0 {
+                family.sample(&[("route", route.as_str()), ("kind", kind.as_str())], count);
+            }
+        }
+    }
+}
+
+fn sum<T>(workers: &BTreeMap<usize, Arc<T>>, read: impl Fn(&T) -> u64) -> u64 {
+    workers.values().map(|metrics| read(metrics)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use super::*;
+
+    fn scrape(telemetry: &Telemetry) -> String {
+        let mut text = Exposition::new();
+        telemetry.write(&mut text);
+        text.into_text()
+    }
+
+    #[test]
+    fn workers_are_added_up() {
+        let telemetry = Telemetry::new();
+        let name: Name = "api".parse().unwrap();
+        for worker in 0..3 {
+            let route = telemetry.route(worker, &name);
+            route.answered(200, Duration::from_millis(2));
+            route.error(ErrorKind::Timeout);
+            telemetry.worker(worker).error(ErrorKind::NoRoute);
+            telemetry.pool(worker, &name).fallback(FallbackReason::BadIndex);
+        }
+        let text = scrape(&telemetry);
+        for line in [
+            "bascule_requests_total{route=\"api\",status=\"2xx\"} 3",
+            "bascule_request_duration_seconds_count{route=\"api\"} 3",
+            "bascule_errors_total{kind=\"timeout\"} 3",
+            "bascule_errors_total{kind=\"no_route\"} 3",
+            "bascule_errors_total{kind=\"connect\"} 0",
+            "bascule_route_errors_total{route=\"api\",kind=\"timeout\"} 3",
+            "bascule_pick_fallbacks_total{pool=\"api\",reason=\"bad_index\"} 3",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_worker_gets_the_same_counters_again() {
+        let telemetry = Telemetry::new();
+        let name: Name = "api".parse().unwrap();
+        assert!(Arc::ptr_eq(
+            &telemetry.route(1, &name),
+            &telemetry.route(1, &name)
+        ));
+        assert!(!Arc::ptr_eq(
+            &telemetry.route(1, &name),
+            &telemetry.route(2, &name)
+        ));
+    }
+}

@@ -1,0 +1,8 @@
+//! Sockets: accept, dial, read and write, idle connections and deadlines. Knows nothing of routes or plugins.
+
+pub mod buffers;
+pub mod deadline;
+pub mod dial;
+pub mod idle;
+pub mod listen;
+pub mod stream;

@@ -1,0 +1,186 @@
+//! Deadlines from one coarse clock a worker: setting one is a store, not a timer.
+//!
+//! Each connection owns one slot. A ticking task compares all slots with the clock, 16 bytes each, so
+//! 10,000 connections cost some microseconds a tick. A deadline is up to one [`TICK`] late, never early.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// How often deadlines are compared with the clock: fine enough for time-outs in tenths of a second.
+pub const TICK: Duration = Duration::from_millis(20);
+
+const NEVER: u64 = u64::MAX;
+
+/// All deadlines of a worker.
+#[derive(Debug)]
+pub struct Deadlines {
+    start: Instant,
+    now: Cell<u64>,
+    at: RefCell<Vec<u64>>,
+    idle: RefCell<Vec<bool>>,
+    wakers: RefCell<Vec<Option<Waker>>>,
+    free: RefCell<Vec<usize>>,
+}
+
+/// The time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl Deadlines {
+    /// A clock that starts now and whose task calls [`Deadlines::tick`].
+    pub fn new() -> Rc<Deadlines> {
+        Rc::new(Deadlines {
+            start: Instant::now(),
+            now: Cell::new(0),
+            at: RefCell::default(),
+            idle: RefCell::default(),
+            wakers: RefCell::default(),
+            free: RefCell::default(),
+        })
+    }
+
+    /// Moves the clock on and wakes whose time is over.
+    pub fn tick(&self, now: Instant) {
+        let now = now.duration_since(self.start).as_millis() as u64;
+        self.now.set(now);
+        let at = self.at.borrow();
+        let mut wakers = self.wakers.borrow_mut();
+        for (index, at) in at.iter().enumerate() {
+            if *at <= now
+                && let Some(waker) = wakers[index].take()
+            {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Ends every deadline that was set by [`Deadline::set_idle`]: at the next tick nobody is idle.
+    pub fn expire_idle(&self) {
+        for (at, idle) in self.at.borrow_mut().iter_mut().zip(self.idle.borrow().iter()) {
+            if *idle {
+                *at = 0;
+            }
+        }
+    }
+
+    /// A new deadline, not set.
+    pub fn deadline(self: &Rc<Self>) -> Deadline {
+        let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            self.at.borrow_mut().push(NEVER);
+            self.idle.borrow_mut().push(false);
+            self.wakers.borrow_mut().push(None);
+            self.at.borrow().len() - 1
+        });
+        Deadline {
+            owner: self.clone(),
+            index,
+        }
+    }
+}
+
+/// A deadline that can be moved at no cost.
+#[derive(Debug)]
+pub struct Deadline {
+    owner: Rc<Deadlines>,
+    index: usize,
+}
+
+impl Deadline {
+    /// Sets it to `after` from now.
+    pub fn set(&self, after: Duration) {
+        let at = self
+            .owner
+            .now
+            .get()
+            .saturating_add((after + TICK).as_millis() as u64);
+        self.owner.at.borrow_mut()[self.index] = at;
+        self.owner.idle.borrow_mut()[self.index] = false;
+    }
+
+    /// The same for a wait that may be cut short when the worker drains.
+    pub fn set_idle(&self, after: Duration) {
+        self.set(after);
+        self.owner.idle.borrow_mut()[self.index] = true;
+    }
+
+    /// Whether the time is over; else the task is woken when it is.
+    pub fn poll_elapsed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.owner.at.borrow()[self.index] <= self.owner.now.get() {
+            return Poll::Ready(());
+        }
+        let mut wakers = self.owner.wakers.borrow_mut();
+        match &mut wakers[self.index] {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            slot => *slot = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Awaits `future` for as long as the deadline allows, also while the deadline moves.
+    pub async fn race<F: Future>(&self, future: F) -> Result<F::Output, Elapsed> {
+        let mut future = pin!(future);
+        poll_fn(|cx| self.poll_race(future.as_mut(), cx)).await
+    }
+
+    fn poll_race<F: Future>(
+        &self,
+        future: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<F::Output, Elapsed>> {
+        if let Poll::Ready(output) = future.poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        self.poll_elapsed(cx).map(|()| Err(Elapsed))
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.owner.at.borrow_mut()[self.index] = NEVER;
+        self.owner.wakers.borrow_mut()[self.index] = None;
+        self.owner.free.borrow_mut().push(self.index);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_over(deadline: &Deadline) -> bool {
+        deadline
+            .poll_elapsed(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+    }
+
+    #[test]
+    fn a_deadline_is_never_early_and_at_most_a_tick_late() {
+        let clock = Deadlines::new();
+        let deadline = clock.deadline();
+        assert!(!is_over(&deadline));
+        deadline.set(Duration::from_millis(100));
+        clock.tick(clock.start + Duration::from_millis(100));
+        assert!(!is_over(&deadline), "set up to a tick after the clock moved last");
+        clock.tick(clock.start + Duration::from_millis(100) + TICK);
+        assert!(is_over(&deadline));
+        deadline.set(Duration::from_millis(50));
+        assert!(!is_over(&deadline));
+    }
+
+    #[test]
+    fn a_slot_is_used_again_unset() {
+        let clock = Deadlines::new();
+        let first = clock.deadline();
+        first.set_idle(Duration::ZERO);
+        clock.expire_idle();
+        assert!(is_over(&first));
+        let index = first.index;
+        drop(first);
+        let second = clock.deadline();
+        assert_eq!(second.index, index);
+        assert!(!is_over(&second));
+    }
+}

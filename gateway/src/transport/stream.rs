@@ -1,0 +1,148 @@
+//! A byte stream and its two halves, so that both directions of an exchange can make progress at once.
+//!
+//! An enum will stand here when TLS arrives; nothing above names tokio's types.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::net::{TcpStream, tcp};
+
+/// A connection to a client or to a node.
+#[derive(Debug)]
+pub struct Stream {
+    tcp: TcpStream,
+}
+
+/// The half that reads.
+pub struct Reader<'a> {
+    tcp: tcp::ReadHalf<'a>,
+}
+
+/// The half that writes.
+pub struct Writer<'a> {
+    tcp: tcp::WriteHalf<'a>,
+}
+
+impl Stream {
+    /// Takes a connected socket; small writes leave at once (TCP_NODELAY).
+    ///
+    /// # Errors
+    /// The socket is gone already.
+    pub fn new(tcp: TcpStream) -> io::Result<Stream> {
+        tcp.set_nodelay(true)?;
+        Ok(Stream { tcp })
+    }
+
+    /// Both halves, to be used at once.
+    pub fn split(&mut self) -> (Reader<'_>, Writer<'_>) {
+        let (read, write) = self.tcp.split();
+        (Reader { tcp: read }, Writer { tcp: write })
+    }
+
+    /// Whether there is something to read, or the peer closed; else the task is woken when there is.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp.poll_read_ready(cx)
+    }
+
+    /// Closes with a reset, so that the peer cannot take what it got for the whole.
+    pub fn reset(self) {
+        // A socket that is gone already needs no reset.
+        let _ = socket2::SockRef::from(&self.tcp).set_linger(Some(std::time::Duration::ZERO));
+    }
+
+    /// Whether nothing has arrived on a connection that should be silent. It asks the kernel only if there was
+    /// an event, so that it costs nothing on the usual way.
+    pub fn is_quiet(&self) -> bool {
+        if self
+            .poll_readable(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+        {
+            return true;
+        }
+        matches!(self.tcp.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+impl Reader<'_> {
+    /// Reads what is there into the buffer's spare room, of which there must be some; 0 at the end.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        debug_assert!(buffer.len() < buffer.capacity(), "a read needs room");
+        pin!(self.tcp.read_buf(buffer)).poll(cx)
+    }
+
+    /// Reads what is there into the buffer's spare room, of which there must be some; 0 at the end.
+    ///
+    /// # Errors
+    /// The connection was reset.
+    pub async fn fill(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_fill(cx, buffer)).await
+    }
+
+    /// Waits until there is something to read, or the peer closed; needs no buffer.
+    ///
+    /// # Errors
+    /// The connection was reset.
+    pub async fn readable(&self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_readable(cx)).await
+    }
+
+    /// Whether there is something to read, or the peer closed; else the task is woken when there is.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp.as_ref().poll_read_ready(cx)
+    }
+}
+
+impl Writer<'_> {
+    /// Writes three pieces as if they were one, less the `written` bytes that are out already.
+    ///
+    /// # Errors
+    /// The peer is gone.
+    pub fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: [&[u8]; 3],
+        written: &mut usize,
+    ) -> Poll<io::Result<()>> {
+        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
+        while *written < total {
+            let count = if pieces[0].len() == total {
+                ready!(Pin::new(&mut self.tcp).poll_write(cx, &pieces[0][*written..]))?
+            } else {
+                let mut slices = pieces.map(IoSlice::new);
+                let mut left = &mut slices[..];
+                IoSlice::advance_slices(&mut left, *written);
+                ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, left))?
+            };
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            *written += count;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes all bytes.
+    ///
+    /// # Errors
+    /// The peer is gone.
+    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut written = 0;
+        poll_fn(|cx| self.poll_write(cx, [bytes, b"", b""], &mut written)).await
+    }
+
+    /// Tells the peer that nothing more will come.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+
+    /// Tells the peer that nothing more will come.
+    ///
+    /// # Errors
+    /// The peer is gone.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_shutdown(cx)).await
+    }
+}
