@@ -32,10 +32,6 @@ pub struct Load {
 
 /// A worker's own handle on candidates that all workers share: a request counts itself in a cache line that no other
 /// worker writes.
-#[expect(
-    clippy::redundant_allocation,
-    reason = "the inner Arc is shared between workers"
-)]
 pub type LocalCandidates = Rc<Arc<Candidates>>;
 
 /// What one request's picks choose from; reused between requests.
