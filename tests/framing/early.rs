@@ -1,0 +1,43 @@
+//! A node that answers before it has the whole request.
+
+use super::gateway_before;
+use crate::support::TestNode;
+
+#[test]
+fn an_answer_that_does_not_wait_for_the_body_reaches_the_client() {
+    let node = TestNode::scripted(|connection| {
+        connection.read_head();
+        connection.send("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
+        connection.half_close();
+        connection.read_to_end();
+    });
+    let gateway = gateway_before(&node);
+    let mut client = gateway.client();
+    client.send("POST /t HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1000000\r\n\r\nonly a part");
+    let response = client.read_response();
+    assert_eq!((response.status, response.text().as_str()), (413, "no"));
+    client.expect_close(); // what is left of the body must not be read as a request
+}
+
+#[test]
+fn both_directions_make_progress_at_once() {
+    // The node echoes each piece before the next one is sent: neither side is ever whole while the other waits.
+    let node = TestNode::scripted(|connection| {
+        let head = connection.read_head().expect("a request");
+        assert_eq!(head.header("content-length"), Some("300"));
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n");
+        for _ in 0..100 {
+            let piece = connection.read_bytes(3);
+            connection.send(piece);
+        }
+    });
+    let gateway = gateway_before(&node);
+    let mut client = gateway.client();
+    client.send("POST /t HTTP/1.1\r\nHost: a.test\r\nContent-Length: 300\r\n\r\n");
+    assert_eq!(client.read_head().status(), 200);
+    for number in 0..100 {
+        let piece = format!("{number:03}").into_bytes();
+        assert_eq!(client.send(&piece).read_bytes(3), piece);
+    }
+    assert_eq!(client.get("/nowhere").status, 404, "the connection lives on");
+}

@@ -1,0 +1,20 @@
+//! The gateway from outside: real sockets, real plugins, doubles for clients and nodes.
+//!
+//! All in one binary, so that wasmtime is linked once. `cargo xtask test` builds the plugins that these tests load.
+
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "tests")]
+
+mod support;
+
+mod admin;
+mod balancing;
+mod doubles;
+mod errors;
+mod forwarding;
+mod framing;
+mod layering;
+mod plugins;
+mod reload;
+mod routing;
+mod samples;
+mod streaming;

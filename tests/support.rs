@@ -1,0 +1,17 @@
+//! Doubles that read as a sentence: a node that answers, a client that sends, the gateway between them.
+//!
+//! They are plain threads and blocking sockets with a limit on every wait, so a test is straight-line code.
+
+mod client;
+mod gateway;
+mod node;
+mod process;
+mod wait;
+mod wire;
+
+pub use client::{Response, TestClient};
+pub use gateway::{TestGateway, plugin_file};
+pub use node::{Connection, Request, TestNode};
+pub use process::GatewayProcess;
+pub use wait::wait_until;
+pub use wire::PATIENCE;
