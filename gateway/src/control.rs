@@ -1,2 +1,214 @@
-//! The control path.
+//! The control path: configuration, plugins and the admin API; it makes the snapshots that requests read.
+//!
+//! Three threads and none of the workers': `bascule-control` runs the one task that publishes, and the admin API;
+//! `bascule-builder` reads, compiles and tries, at low priority; one more belongs to the watch on folders. The request
+//! path knows nothing of all this: the two meet in `snapshot` and `node`.
+
+mod addresses;
+mod admin;
+mod build;
 pub mod config;
+mod folder;
+mod library;
+mod prepare;
+mod sources;
+mod status;
+mod uses;
+mod writer;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+pub use admin::Phase;
+pub use prepare::check_plugins;
+pub use writer::Event;
+
+use admin::{Admin, PhaseCell};
+use config::{Config, Errors};
+use folder::{Hint, Watch};
+use prepare::Builder;
+use status::Status;
+use writer::Writer;
+
+use crate::plugin::engine::Engine;
+use crate::plugin::services::Services;
+use crate::snapshot::Published;
+use crate::telemetry::Telemetry;
+
+/// Events that wait for the writer. Whoever finds it full may drop a hint: the next look sees the same.
+const EVENTS: usize = 1024;
+/// The builder thread's niceness: a compilation takes a core for some 50 ms and must not take it from a worker.
+const NICENESS: i32 = 10;
+
+/// The running control path.
+pub struct Control {
+    events: Sender<Event>,
+    phase: Arc<PhaseCell>,
+    admin_address: SocketAddr,
+    /// Dropping it ends the control path, too.
+    stop: oneshot::Sender<()>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Why the control path did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong, or a plugin does not take it.
+    #[error("{0}")]
+    Configuration(Errors),
+    /// The admin API's address is not to be had.
+    #[error("the admin API cannot listen on {address}: {error}; name a free address in [admin]")]
+    Admin {
+        /// The address in the configuration.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The system gave no thread or event loop.
+    #[error("the control path cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+impl Control {
+    /// Makes and publishes the first snapshot, then watches the configuration file and the folder of plugins. Without
+    /// a path only the folder is watched. It blocks until the first snapshot is there.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(
+        path: Option<PathBuf>,
+        config: Config,
+        engine: Arc<Engine>,
+        services: Arc<Services>,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<(Self, Published), StartError> {
+        let address = config.admin.address.value;
+        let token = config.admin.token.clone();
+        let status = Arc::<Status>::default();
+        let builder = Builder::start(path, config, engine, Arc::clone(&services), Arc::clone(&status))
+            .map_err(StartError::Configuration)?;
+        let socket = admin::bind(address).map_err(|error| StartError::Admin { address, error })?;
+        let admin_address = socket.local_addr()?;
+
+        let first = builder.current().clone();
+        writer::note(&status, &first);
+        let published = Arc::new(ArcSwap::from_pointee(build::snapshot(&first, None)));
+        let phase = Arc::<PhaseCell>::default();
+        let (events, received) = channel(EVENTS);
+        let (hints, hinted) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let watch = Watch::new(hints.clone());
+        let writer = Writer {
+            published: Arc::clone(&published),
+            status: Arc::clone(&status),
+            hints,
+            current: first,
+        };
+        let admin = Admin {
+            published: Arc::clone(&published),
+            status,
+            telemetry,
+            services,
+            phase: Arc::clone(&phase),
+            token,
+        };
+        let threads = vec![
+            run_control(writer, received, stopped, socket, admin)?,
+            run_builder(builder, hinted, watch, events.clone())?,
+        ];
+        info!(admin = %admin_address, "control path started");
+        Ok((
+            Self {
+                events,
+                phase,
+                admin_address,
+                stop,
+                threads,
+            },
+            published,
+        ))
+    }
+
+    /// Where to send events. Use `try_send` from a worker, which must not wait.
+    pub fn events(&self) -> Sender<Event> {
+        self.events.clone()
+    }
+
+    /// Where the admin API listens: the configured address, with the port that the system chose for port 0.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Tells /readyz how far the gateway is. It starts as [`Phase::Starting`].
+    pub fn set_phase(&self, phase: Phase) {
+        self.phase.set(phase);
+    }
+
+    /// Ends the control path, and waits for its threads; at most for a compilation that is under way.
+    pub fn stop(self) {
+        drop(self.stop);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                warn!("a thread of the control path had panicked");
+            }
+        }
+    }
+}
+
+/// The writer and the admin API, on one thread; the API ends with the writer.
+fn run_control(
+    writer: Writer,
+    events: Receiver<Event>,
+    stopped: oneshot::Receiver<()>,
+    socket: std::net::TcpListener,
+    admin: Admin,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    thread::Builder::new()
+        .name("bascule-control".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                let api = tokio::spawn(admin::serve(socket, Arc::new(admin)));
+                writer.run(events, stopped).await;
+                api.abort();
+            });
+        })
+}
+
+fn run_builder(
+    mut builder: Builder,
+    hints: mpsc::Receiver<Hint>,
+    watch: Watch,
+    events: Sender<Event>,
+) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new()
+        .name("bascule-builder".into())
+        .spawn(move || {
+            // On Linux this is the calling thread's alone. Without it compilations are merely louder.
+            if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+                warn!("the builder thread runs at normal priority: {error}");
+            }
+            folder::run(&hints, watch, || {
+                let (prepared, next) = builder.look();
+                if let Some(prepared) = prepared {
+                    // If the writer is gone, the hint to stop is on its way.
+                    let _stopping = events.blocking_send(Event::Prepared(Box::new(prepared)));
+                }
+                next
+            });
+        })
+}
+
+#[cfg(test)]
+mod tests;

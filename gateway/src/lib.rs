@@ -8,6 +8,7 @@ pub mod http;
 pub mod name;
 pub mod node;
 pub mod plugin;
+pub mod proxy;
 pub mod snapshot;
 pub mod telemetry;
 pub mod transport;

@@ -1,2 +1,132 @@
-//! The command line.
-fn main() {}
+//! The command line: reads arguments, starts what they name, and turns the outcome into an exit code.
+//!
+//! 0: fine; 1: it failed while running; 2: the input was wrong.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to people")]
+
+mod demo;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use bascule::control::check_plugins;
+use bascule::control::config::{self, Config, LogFormat};
+use bascule::gateway::Gateway;
+use bascule::telemetry;
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// An edge gateway that hands every balancing decision to sandboxed WebAssembly plugins.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Run {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Check a configuration; opens no socket and runs no plugin.
+    Check {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Also load the plugins and hand them their configuration.
+        #[arg(long)]
+        plugins: bool,
+    },
+    /// Run three demo nodes and the gateway before them.
+    Demo {
+        /// The configuration file.
+        #[arg(long, default_value = "config/quickstart.toml")]
+        config: PathBuf,
+    },
+}
+
+/// What ends the program early.
+enum Failure {
+    /// The input was wrong; the text says where and what to write.
+    Input(String),
+    /// It failed while running.
+    Running(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure::Running(error)
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Run { config } => run(config, false),
+        Command::Demo { config } => run(config, true),
+        Command::Check { config, plugins } => check(&config, plugins),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Input(text)) => {
+            eprintln!("{text}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Running(error)) => {
+            eprintln!("bascule: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn load(path: &std::path::Path) -> Result<Config, Failure> {
+    config::load(path).map_err(|errors| Failure::Input(errors.to_string()))
+}
+
+fn check(path: &std::path::Path, plugins: bool) -> Result<(), Failure> {
+    let config = load(path)?;
+    if plugins {
+        check_plugins(&config).map_err(|errors| Failure::Input(errors.to_string()))?;
+    }
+    println!("{} is fine", path.display());
+    Ok(())
+}
+
+fn run(path: PathBuf, demo: bool) -> Result<(), Failure> {
+    let config = load(&path)?;
+    let log = config.gateway.log;
+    telemetry::log::init(log.format == LogFormat::Json, log.level.as_str())
+        .map_err(|error| Failure::Input(error.to_string()))?;
+    let nodes = if demo { Some(demo::start()?) } else { None };
+    let gateway = Gateway::start(config, Some(path)).map_err(|error| {
+        if error.is_input() { Failure::Input(error.to_string()) } else { Failure::Running(error.into()) }
+    })?;
+    wait_for_stop()?;
+    gateway.stop();
+    drop(nodes);
+    Ok(())
+}
+
+/// Blocks until SIGTERM or SIGINT; a second one ends the process at once.
+fn wait_for_stop() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut terminate, mut interrupt) = runtime.block_on(async {
+        let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        anyhow::Ok((terminate, interrupt))
+    })?;
+    runtime.block_on(async {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    });
+    tracing::info!("stopping; a second signal stops at once");
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        });
+        std::process::exit(1);
+    });
+    Ok(())
+}

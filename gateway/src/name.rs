@@ -29,8 +29,11 @@ impl Name {
         &self.0
     }
 
-    /// The nearest text to `text` that is a name, if anything of it can stay.
+    /// The nearest text to `text` that is a name, if case, blanks and dashes are all that is wrong.
     pub fn nearest(text: &str) -> Option<Self> {
+        if !text.is_ascii() {
+            return None;
+        }
         let dashed: String = text
             .chars()
             .map(|c| {
@@ -124,5 +127,6 @@ mod tests {
             Some("edge-headers")
         );
         assert_eq!(Name::nearest("_ _"), None);
+        assert_eq!(Name::nearest("über"), None);
     }
 }

@@ -15,6 +15,8 @@ pub mod live;
 pub mod ring;
 pub mod selection;
 pub mod signals;
+#[cfg(test)]
+mod testing;
 
 use live::{InFlight, Live};
 

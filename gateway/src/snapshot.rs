@@ -13,7 +13,8 @@ use arc_swap::ArcSwap;
 
 use crate::cidr::Cidr;
 use crate::name::Name;
-use crate::node::{Candidates, Node};
+use crate::node::Node;
+use crate::node::candidates::Candidates;
 use crate::plugin::Use;
 
 pub mod routes;

@@ -1,2 +1,57 @@
-//! xtask
-fn main() {}
+//! `cargo xtask`: what a person runs here, and what CI runs, is the same command.
+//!
+//! One file for each command. A command that cannot go on says so in one sentence that ends with what to do.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these commands talk to people, not to a log"
+)]
+
+mod bench;
+mod demo;
+mod lint;
+mod plugins;
+mod test;
+mod tools;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build everything, start three demo nodes and the gateway on 127.0.0.1:8080, and say what to try
+    Demo(demo::Options),
+    /// Build the plugins and run all tests; what follows `--` goes to `cargo test`
+    Test(test::Options),
+    /// Check formatting, clippy, documentation and dependencies
+    Lint,
+    /// Compare the gateway's cost with that of nginx and haproxy on this machine
+    Bench(bench::Options),
+    /// Build every shipped plugin into target/plugins
+    Plugins(plugins::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test(options) => test::run(&options),
+        Command::Lint => lint::run(),
+        Command::Bench(options) => bench::run(&options),
+        Command::Plugins(options) => plugins::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nxtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

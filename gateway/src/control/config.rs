@@ -4,14 +4,93 @@
 //! through [`Outside`], so that a test needs neither. Nothing here opens a socket, loads a plugin or looks up a name:
 //! `bascule check` is this module and nothing else.
 
+mod choice;
 mod error;
+mod file;
 mod nearest;
+mod parse;
+mod reading;
 mod resolved;
 mod secret;
+mod source;
 mod text;
+mod value;
+
+use std::collections::BTreeSet;
+use std::path::Path;
 
 pub use error::{At, Error, Errors, Place};
 pub use nearest::nearest;
+pub use reading::Outside;
 pub use resolved::*;
 pub use secret::{PluginConfig, Secret};
+pub use source::System;
 pub use text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, NodeHost, PathPattern, Size};
+
+/// Reads a configuration file, what it includes, and the secrets that it names.
+///
+/// # Errors
+/// All that is wrong, each with its place and what to write.
+pub fn load(path: &Path) -> Result<Config, Errors> {
+    load_from(path, &System)
+}
+
+/// The same, with files and environment from elsewhere.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(path: &Path, outside: &dyn Outside) -> Result<Config, Errors> {
+    let source::Sources {
+        files,
+        errors,
+        complete,
+    } = source::read_all(path, outside);
+    let (mut places, files): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+    if places.is_empty() {
+        places.push(Place::start_of(path.display().to_string(), String::new()));
+    }
+    let mut parse = parse::Parse {
+        errors,
+        complete,
+        start: places.swap_remove(0),
+    };
+    let config = parse.config(files);
+    Errors::from_list(parse.errors).map_or(Ok(config), Err)
+}
+
+impl Config {
+    /// What is wrong with the uses, given the names of the files in the folder of plugins.
+    ///
+    /// # Errors
+    /// One for each use that is mentioned and whose file is not there.
+    pub fn check_plugin_files(&self, files: &BTreeSet<String>) -> Result<(), Errors> {
+        let missing = self
+            .uses
+            .values()
+            .filter(|used| used.mentioned && !files.contains(&used.file.value));
+        Errors::from_list(missing.map(|used| self.missing(used, files)).collect()).map_or(Ok(()), Err)
+    }
+
+    fn missing(&self, used: &Use, files: &BTreeSet<String>) -> Error {
+        let folder = self.plugins.directory.display();
+        let what = format!(
+            "there is no plugin \"{}\": the folder {folder} has no file {}",
+            used.name.value, used.file.value
+        );
+        let stems = files.iter().filter_map(|file| file.strip_suffix(".wasm"));
+        let stem = used.file.strip_suffix(".wasm").unwrap_or(&used.file);
+        let error = Error::new(&used.file.place, what);
+        match nearest(stem, stems) {
+            Some(near) if used.file.place.is_same_as(&used.name.place) => {
+                error.note(format!("did you mean \"{}\"?", near.replace('_', "-")))
+            }
+            Some(near) => error.note(format!("did you mean \"{near}.wasm\"?")),
+            None => error.note(format!(
+                "build it into that folder, or name another with `directory` in [plugins]"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

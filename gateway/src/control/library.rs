@@ -4,16 +4,16 @@
 //! whether a module suits a use is decided elsewhere, which then tells what is good.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use sha2::{Digest, Sha256};
-
-use crate::plugin::{Engine, Module};
+use crate::plugin::engine::Engine;
+use crate::plugin::fault::LoadError;
+use crate::plugin::module::{Module, Version};
 
 /// The largest file that is read: policies are some 100 KB, and one in a garbage-collected language some megabytes.
 const LARGEST: u64 = 64 << 20;
@@ -22,45 +22,12 @@ const SETTLED: Duration = Duration::from_millis(100);
 /// A file that is cut off and was not written to for this long will not grow any more.
 const GIVEN_UP: Duration = Duration::from_secs(2);
 
-/// A plugin's version: the SHA-256 of its file.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Version([u8; 32]);
-
-impl Version {
-    /// The version of this content.
-    pub fn of(content: &[u8]) -> Self {
-        Self(Sha256::digest(content).into())
-    }
-
-    /// The hash.
-    pub fn bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// The first 12 digits: enough to tell versions apart for people.
-    pub fn short(&self) -> String {
-        self.to_string()[..12].to_owned()
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.short())
-    }
-}
-
 /// A content of a file and what came of compiling it.
 #[derive(Clone)]
 pub(super) struct Compiled {
     pub(super) version: Version,
     /// The module, or why there is none.
-    pub(super) module: Result<Module, String>,
+    pub(super) module: Result<Arc<Module>, LoadError>,
 }
 
 /// One file, as far as it was seen.
@@ -86,28 +53,24 @@ pub(super) struct Look {
 
 /// The files of the folder and their modules.
 pub(super) struct Library {
-    engine: Engine,
+    engine: Arc<Engine>,
     folder: PathBuf,
     known: BTreeMap<String, Known>,
 }
 
 impl Library {
     /// A library that has not looked yet.
-    pub(super) fn new(engine: Engine, folder: PathBuf) -> Self {
-        Self { engine, folder, known: BTreeMap::new() }
+    pub(super) fn new(engine: Arc<Engine>, folder: PathBuf) -> Self {
+        Self {
+            engine,
+            folder,
+            known: BTreeMap::new(),
+        }
     }
 
     /// Where the files are.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
-    }
-
-    /// Turns to another folder. What was compiled stays known until the files there say otherwise.
-    pub(super) fn move_to(&mut self, folder: &Path) {
-        if self.folder != folder {
-            self.folder = folder.to_owned();
-            self.known.values_mut().for_each(|known| known.stamp = None);
-        }
     }
 
     /// Reads and compiles the wanted files that changed. At the start (`wait` is false) nothing is still being written.
@@ -116,12 +79,23 @@ impl Library {
         self.known.retain(|name, _| wanted.contains(name));
         for name in wanted {
             let mut known = self.known.remove(name).unwrap_or_default();
-            match self.read(name, &mut known, wait) {
+            match self.read(name, &known, wait) {
                 Ok(Seen::Same) => {}
                 Ok(Seen::NotYet) => look.not_yet = true,
-                Ok(Seen::Content(version, content)) => {
-                    known.newest = Some(self.compile(version, &content));
-                    look.changed = true;
+                Ok(Seen::Content(stamp, content)) => {
+                    let compiled = self.compile(&content, &known);
+                    if wait && compiled.is_partial() && stamp.age() < GIVEN_UP {
+                        look.not_yet = true;
+                    } else {
+                        known.stamp = Some(stamp);
+                        let same = known
+                            .newest
+                            .as_ref()
+                            .is_some_and(|old| old.version == compiled.version);
+                        look.changed |= !same || known.gone;
+                        known.gone = false;
+                        known.newest = Some(compiled);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     if known.newest.is_some() && !known.gone {
@@ -139,10 +113,15 @@ impl Library {
 
     /// What a file holds now, and what of it is known to be good, if that is another version.
     pub(super) fn versions(&self, name: &str) -> (Option<&Compiled>, Option<&Compiled>) {
-        let Some(known) = self.known.get(name) else { return (None, None) };
+        let Some(known) = self.known.get(name) else {
+            return (None, None);
+        };
         let newest = known.newest.as_ref();
         let good = known.good.as_ref();
-        (newest, good.filter(|good| newest.is_none_or(|newest| newest.version != good.version)))
+        (
+            newest,
+            good.filter(|good| newest.is_none_or(|newest| newest.version != good.version)),
+        )
     }
 
     /// This version of a file serves requests: it is what a bad one may not replace.
@@ -157,48 +136,57 @@ impl Library {
         let listed = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let listed = listed.filter_map(|entry| entry.file_name().into_string().ok());
         let known = self.known.iter().filter(|(_, known)| known.newest.is_some());
-        listed.filter(|name| name.ends_with(".wasm")).chain(known.map(|(name, _)| name.clone())).collect()
+        listed
+            .filter(|name| name.ends_with(".wasm"))
+            .chain(known.map(|(name, _)| name.clone()))
+            .collect()
     }
 
-    fn read(&self, name: &str, known: &mut Known, wait: bool) -> io::Result<Seen> {
+    fn read(&self, name: &str, known: &Known, wait: bool) -> io::Result<Seen> {
         let path = self.folder.join(name);
         let mut file = File::open(&path)?;
         let before = Stamp::of(&file.metadata()?);
         if known.stamp.as_ref() == Some(&before) && before.tells_all() {
             return Ok(Seen::Same);
         }
-        let age = before.age();
-        if wait && age < SETTLED {
+        if wait && before.age() < SETTLED {
             return Ok(Seen::NotYet);
         }
         let mut content = Vec::new();
         file.by_ref().take(LARGEST + 1).read_to_end(&mut content)?;
         if content.len() as u64 > LARGEST {
-            return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
+            return Err(io::Error::other(format!(
+                "it is larger than {} MiB",
+                LARGEST >> 20
+            )));
         }
-        if wait && (Stamp::of(&fs::metadata(&path)?) != before || (is_cut_off(&content) && age < GIVEN_UP)) {
+        if wait && Stamp::of(&fs::metadata(&path)?) != before {
             return Ok(Seen::NotYet);
         }
-        known.stamp = Some(before);
-        known.gone = false;
-        let version = Version::of(&content);
-        if known.newest.as_ref().is_some_and(|newest| newest.version == version) {
-            return Ok(Seen::Same);
-        }
-        Ok(Seen::Content(version, content))
+        Ok(Seen::Content(before, content))
     }
 
-    fn compile(&self, version: Version, content: &[u8]) -> Compiled {
-        let all = self.known.values().flat_map(|known| [&known.newest, &known.good]);
-        if let Some(same) = all.flatten().find(|compiled| compiled.version == version) {
-            return same.clone();
+    /// Compiles a content, unless that was done before, whatever its name was.
+    fn compile(&self, content: &[u8], known: &Known) -> Compiled {
+        let version = Version::of(content);
+        let all = self
+            .known
+            .values()
+            .chain([known])
+            .flat_map(|known| [&known.newest, &known.good]);
+        match all.flatten().find(|compiled| compiled.version == version) {
+            Some(same) => same.clone(),
+            None => Compiled {
+                version,
+                module: self.engine.compile(content).map(Arc::new),
+            },
         }
-        let module = match self.engine.compile(content) {
-            Ok(module) => Ok(module),
-            Err(_) if is_cut_off(content) => Err("the file is cut off: copy it again".to_owned()),
-            Err(error) => Err(error.to_string()),
-        };
-        Compiled { version, module }
+    }
+}
+
+impl Compiled {
+    fn is_partial(&self) -> bool {
+        self.module.as_ref().is_err_and(LoadError::is_partial)
     }
 }
 
@@ -207,8 +195,14 @@ impl Known {
     fn unreadable(&mut self, error: &io::Error) -> bool {
         let text = format!("it cannot be read: {error}");
         let version = Version::of(text.as_bytes());
-        let news = self.newest.as_ref().is_none_or(|newest| newest.version != version);
-        self.newest = Some(Compiled { version, module: Err(text) });
+        let news = self
+            .newest
+            .as_ref()
+            .is_none_or(|newest| newest.version != version);
+        self.newest = Some(Compiled {
+            version,
+            module: Err(LoadError::Refused(text)),
+        });
         self.stamp = None;
         news
     }
@@ -218,7 +212,7 @@ impl Known {
 enum Seen {
     Same,
     NotYet,
-    Content(Version, Vec<u8>),
+    Content(Stamp, Vec<u8>),
 }
 
 /// What the file system says of a file without reading it.
@@ -244,40 +238,13 @@ impl Stamp {
 
     fn age(&self) -> Duration {
         // A time in the future is some other machine's clock: nothing to wait for.
-        SystemTime::now().duration_since(self.modified).unwrap_or(GIVEN_UP)
+        SystemTime::now()
+            .duration_since(self.modified)
+            .unwrap_or(GIVEN_UP)
     }
 
     /// Whether a later write must show in the stamp: file systems' clocks tick as slowly as every two seconds.
     fn tells_all(&self) -> bool {
         self.age() > GIVEN_UP
     }
-}
-
-/// Whether a wasm file ends in the middle of a section: an 8-byte preamble, then sections of an id, a length as LEB128
-/// and so many bytes (WebAssembly 3.0, 5.5.2; components are framed the same way).
-fn is_cut_off(content: &[u8]) -> bool {
-    const MAGIC: &[u8] = b"\0asm";
-    if content.len() < 8 {
-        return MAGIC.starts_with(&content[..content.len().min(4)]);
-    }
-    if !content.starts_with(MAGIC) {
-        return false;
-    }
-    let mut rest = &content[8..];
-    while let Some((_id, after)) = rest.split_first() {
-        let Some((length, body)) = leb128(after) else { return true };
-        match body.get(length..) {
-            Some(next) => rest = next,
-            None => return true,
-        }
-    }
-    false
-}
-
-/// An unsigned 32-bit number and what follows it; none if it does not end.
-fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let last = bytes.iter().take(5).position(|byte| byte & 0x80 == 0)?;
-    let (digits, rest) = bytes.split_at(last + 1);
-    let number = digits.iter().rev().fold(0, |number, digit| number << 7 | usize::from(digit & 0x7f));
-    Some((number, rest))
 }

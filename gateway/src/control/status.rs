@@ -3,13 +3,13 @@
 //! Each outcome is one log line, one count and one row here, and is noted only once. It decides nothing.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tracing::{error, info, warn};
 
-use super::config::Errors;
-use super::library::Version;
+use super::config::{Config, Errors};
+use crate::plugin::module::Version;
 
 /// The outcomes, shared by control's threads.
 #[derive(Debug, Default)]
@@ -22,7 +22,9 @@ pub(super) struct Outcomes {
     pub(super) configurations_applied: u64,
     /// How often one was refused.
     pub(super) configurations_refused: u64,
-    /// When the configuration that rules took over.
+    /// The configuration that rules.
+    pub(super) config: Option<Arc<Config>>,
+    /// When it took over.
     pub(super) applied_at: Option<SystemTime>,
     /// What is wrong with the configuration as it is written now.
     pub(super) error: Option<(SystemTime, String)>,
@@ -70,13 +72,16 @@ impl Status {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A configuration rules now, as it is written.
-    pub(super) fn applied(&self, changed: bool) {
+    /// This configuration rules now. `as_written` says whether it is what the files say, or an earlier one.
+    pub(super) fn applied(&self, config: &Arc<Config>, as_written: bool) {
         let mut outcomes = self.read();
-        outcomes.error = None;
-        if changed {
+        if as_written {
+            outcomes.error = None;
+        }
+        if outcomes.config.as_ref() != Some(config) {
             outcomes.applied_at = Some(SystemTime::now());
             outcomes.configurations_applied += 1;
+            outcomes.config = Some(Arc::clone(config));
         }
     }
 
@@ -84,7 +89,11 @@ impl Status {
     pub(super) fn refused(&self, errors: &Errors) {
         let text = errors.to_string();
         let mut outcomes = self.read();
-        if outcomes.error.as_ref().is_some_and(|(_, earlier)| *earlier == text) {
+        if outcomes
+            .error
+            .as_ref()
+            .is_some_and(|(_, earlier)| *earlier == text)
+        {
             return;
         }
         error!("the configuration is refused, the last good one stays:\n{text}");
@@ -102,13 +111,16 @@ impl Status {
         match &outcome {
             FileOutcome::Loaded(version) => {
                 file.loaded += 1;
-                info!(file = name, version = %version.short(), "plugin loaded");
+                info!(file = name, version = %version, "plugin loaded");
             }
             FileOutcome::Refused(version, why) => {
                 file.refused += 1;
-                error!(file = name, version = %version.short(), "plugin refused, what ran before stays: {why}");
+                error!(file = name, version = %version, "plugin refused, what ran before stays: {why}");
             }
-            FileOutcome::Deleted => warn!(file = name, "plugin file is gone; what it held runs on until a restart"),
+            FileOutcome::Deleted => warn!(
+                file = name,
+                "plugin file is gone; what it held runs on until a restart"
+            ),
         }
         file.last = Some((SystemTime::now(), outcome));
     }

@@ -25,26 +25,26 @@ const KINDS: [(Kind, &str); 4] = [
 /// it is plain text. Whatever the request id holds, it can not break out of its place.
 pub fn write_error_body<'a>(
     status: u16,
+    accept: impl IntoIterator<Item = &'a [u8]>,
     request_id: &str,
-    accept: impl Iterator<Item = &'a [u8]>,
     out: &mut Vec<u8>,
 ) -> &'static str {
     let reason = reason_phrase(status);
     let id: String = request_id.chars().filter(|&c| is_plain(c)).take(128).collect();
-    let (kind, content_type) = choose(accept);
+    let (kind, content_type) = choose(accept.into_iter());
     let written = match kind {
-        Kind::Text => write!(out, "{status} {reason}\nrequest id: {id}\n"),
-        Kind::Problem => write!(
+        Kind::Text => writeln!(out, "{status} {reason}\nrequest id: {id}"),
+        Kind::Problem => writeln!(
             out,
-            "{{\"type\":\"about:blank\",\"title\":\"{reason}\",\"status\":{status},\"request_id\":\"{id}\"}}\n"
+            "{{\"type\":\"about:blank\",\"title\":\"{reason}\",\"status\":{status},\"request_id\":\"{id}\"}}"
         ),
-        Kind::Json => write!(
+        Kind::Json => writeln!(
             out,
-            "{{\"status\":{status},\"error\":\"{reason}\",\"request_id\":\"{id}\"}}\n"
+            "{{\"status\":{status},\"error\":\"{reason}\",\"request_id\":\"{id}\"}}"
         ),
-        Kind::Html => write!(
+        Kind::Html => writeln!(
             out,
-            "<!doctype html>\n<title>{status} {reason}</title>\n<h1>{status} {reason}</h1>\n<p>Request id: {id}</p>\n"
+            "<!doctype html>\n<title>{status} {reason}</title>\n<h1>{status} {reason}</h1>\n<p>Request id: {id}</p>"
         ),
     };
     written.expect("a Vec takes every write");
@@ -189,7 +189,7 @@ mod tests {
     fn body(accept: &[&str]) -> (&'static str, String) {
         let mut out = Vec::new();
         let values = accept.iter().map(|value| value.as_bytes());
-        let content_type = write_error_body(502, "a1-b2\"<\r\n", values, &mut out);
+        let content_type = write_error_body(502, values, "a1-b2\"<\r\n", &mut out);
         (content_type, String::from_utf8_lossy(&out).into_owned())
     }
 

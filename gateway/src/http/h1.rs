@@ -23,7 +23,7 @@ pub use encode::{RequestEncoding, ResponseEncoding, encode_request, encode_respo
 pub use encode_body::{BodyEncoder, ChunkFrame};
 pub use error::Malformed;
 pub use parse::{parse_request, parse_response};
-pub use target::valid_authority;
+pub use target::{valid_authority, valid_path};
 
 use super::BodyLength;
 

@@ -42,7 +42,7 @@ impl Candidates {
     pub fn new(eligible: Vec<Candidate>, draining: Vec<Candidate>) -> Candidates {
         let count = eligible.len();
         let equal = eligible.windows(2).all(|pair| pair[0].weight == pair[1].weight);
-        let sums = running_sums(eligible.iter().map(|candidate| candidate.weight));
+        let sums = running_sums(eligible.iter().map(|candidate| candidate.weight)).collect();
         let order = if equal { Vec::new() } else { turn_order(&eligible) };
         let mut nodes = eligible;
         nodes.extend(draining);
@@ -119,13 +119,12 @@ impl Candidates {
     }
 }
 
-pub(super) fn running_sums(weights: impl Iterator<Item = u32>) -> Vec<u64> {
-    weights
-        .scan(0, |sum, weight| {
-            *sum += u64::from(weight);
-            Some(*sum)
-        })
-        .collect()
+/// The sum of the weights up to and with each.
+pub(super) fn running_sums(weights: impl Iterator<Item = u32>) -> impl Iterator<Item = u64> {
+    weights.scan(0, |sum, weight| {
+        *sum += u64::from(weight);
+        Some(*sum)
+    })
 }
 
 /// nginx's smooth weighted round robin, played through once: each turn everyone gains their weight, the richest is
@@ -164,4 +163,59 @@ fn turn_order(eligible: &[Candidate]) -> Vec<u32> {
 
 fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::node::testing::{candidate, pool};
+
+    #[test]
+    fn nodes_are_found_by_id_and_draining_ones_stand_behind() {
+        let candidates = Candidates::new(
+            vec![candidate("a", 1), candidate("b", 2)],
+            vec![candidate("c", 3)],
+        );
+        assert_eq!(candidates.count(), 2);
+        assert_eq!(
+            (candidates.find("b"), candidates.find("c"), candidates.find("d")),
+            (Some(1), Some(2), None)
+        );
+        assert_eq!(
+            (candidates.get(2).unwrap().weight, candidates.get(3).is_none()),
+            (3, true)
+        );
+    }
+
+    #[test]
+    fn every_node_has_its_turn_however_long_the_order_would_be() {
+        let weights: Vec<u32> = (0..1000).map(|index| 1000 + index * 7).collect();
+        let candidates = pool(&weights);
+        assert!(
+            (3000..=5000).contains(&candidates.turns()),
+            "{}",
+            candidates.turns()
+        );
+        let mut seen = vec![false; weights.len()];
+        (0..candidates.turns()).for_each(|turn| seen[candidates.turn(turn).unwrap() as usize] = true);
+        assert!(seen.iter().all(|&seen| seen));
+        assert_eq!(pool(&vec![1; 10_000]).turns(), 10_000);
+        assert_eq!(
+            pool(&(1..=10_000).collect::<Vec<_>>()).turn(5),
+            None,
+            "drawn by weight"
+        );
+    }
+
+    #[test]
+    fn a_ring_is_built_ahead_only_where_one_was_used() {
+        let (unused, used) = (pool(&[1000; 3]), pool(&[1000; 3]));
+        used.ring();
+        let next = pool(&[1000; 2]);
+        next.prepare_like(&unused);
+        assert!(next.ring.get().is_none());
+        next.prepare_like(&used);
+        assert!(next.ring.get().is_some());
+    }
 }

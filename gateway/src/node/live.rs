@@ -206,3 +206,6 @@ impl Drop for InFlight {
         live.hot.in_flight.fetch_sub(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

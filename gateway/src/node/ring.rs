@@ -70,3 +70,6 @@ impl Ring {
         after.iter().chain(before).copied()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use super::view::View;
 use super::worker::Worker;
 use crate::http::BodyLength;
 use crate::http::h1::RequestFraming;
-use crate::node::InFlight;
+use crate::node::live::InFlight;
 use crate::plugin::Context;
 use crate::snapshot::Route;
 
@@ -120,11 +120,15 @@ impl<'a> Exchange<'a> {
 
     /// What plugins see.
     pub fn context(&self) -> &Context {
-        self.context.as_ref().expect("only a plugin call takes the context, and it gives it back")
+        self.context
+            .as_ref()
+            .expect("only a plugin call takes the context, and it gives it back")
     }
 
     /// What plugins see, to be changed.
     pub fn context_mut(&mut self) -> &mut Context {
-        self.context.as_mut().expect("only a plugin call takes the context, and it gives it back")
+        self.context
+            .as_mut()
+            .expect("only a plugin call takes the context, and it gives it back")
     }
 }

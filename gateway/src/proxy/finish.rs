@@ -81,12 +81,18 @@ impl Exchange<'_> {
             tracing::debug!(request_id = id.as_str(), status, "{error}");
         }
         let mut body = Vec::new();
-        let accept = context.request.fields.known(Known::Accept);
-        let content_type = write_error_body(status, accept, id.as_str(), &mut body);
+        let accept = context.request.fields.known_all(Known::Accept);
+        let content_type = write_error_body(status, id.as_str(), accept, &mut body);
         context.response.clear();
         context.response.status = status;
-        context.response.fields.add(b"content-type", content_type.as_bytes());
-        context.response.fields.add(b"x-request-id", id.as_str().as_bytes());
+        context
+            .response
+            .fields
+            .add(b"content-type", content_type.as_bytes());
+        context
+            .response
+            .fields
+            .add(b"x-request-id", id.as_str().as_bytes());
         body
     }
 
@@ -122,7 +128,11 @@ impl Exchange<'_> {
             extra: &extra,
         };
         h1::encode_response(&context.response, &options, out);
-        let after = if options.keeps_alive(status) { After::KeepAlive } else { After::Close };
+        let after = if options.keeps_alive(status) {
+            After::KeepAlive
+        } else {
+            After::Close
+        };
         (options.body_encoder(status), after)
     }
 
@@ -141,7 +151,11 @@ impl Exchange<'_> {
         let (_, mut writer) = self.connection.stream.split();
         let sent = self.connection.deadline.race(writer.write_all(&out)).await;
         self.worker.buffers.put(out);
-        if matches!(sent, Ok(Ok(()))) { after } else { After::Gone }
+        if matches!(sent, Ok(Ok(()))) {
+            after
+        } else {
+            After::Gone
+        }
     }
 
     /// Sends a node's response, while the rest of the request still goes up.
@@ -167,7 +181,10 @@ impl Exchange<'_> {
         })
         .await;
         if let Some(route) = self.route {
-            self.view.routes[route.index as usize].metrics.bytes_out.add(download.body_bytes());
+            self.view.routes[route.index as usize]
+                .metrics
+                .bytes_out
+                .add(download.body_bytes());
         }
         self.worker.buffers.put(download.into_buffer());
         if copied.is_err() {
@@ -190,7 +207,13 @@ impl Exchange<'_> {
         let buffers = &self.worker.buffers;
         let (mut client_reader, mut client_writer) = client.stream.split();
         let (mut node_reader, mut node_writer) = node.stream.split();
-        match download.poll(cx, &mut node_reader, &mut node.buffer, &mut client_writer, buffers) {
+        match download.poll(
+            cx,
+            &mut node_reader,
+            &mut node.buffer,
+            &mut client_writer,
+            buffers,
+        ) {
             Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
             Poll::Ready(Err(Failure::Write)) => return Poll::Ready(Err(After::Gone)),
             // The head is out: only a connection that breaks can tell the client that this is not all.
@@ -199,7 +222,13 @@ impl Exchange<'_> {
         }
         match &mut self.upload {
             Some(upload) if !upload.is_over() => {
-                let polled = upload.poll(cx, &mut client_reader, &mut client.buffer, &mut node_writer, buffers);
+                let polled = upload.poll(
+                    cx,
+                    &mut client_reader,
+                    &mut client.buffer,
+                    &mut node_writer,
+                    buffers,
+                );
                 if matches!(polled, Poll::Ready(Err(Failure::Read))) {
                     return Poll::Ready(Err(After::Gone));
                 }
@@ -221,7 +250,13 @@ impl Exchange<'_> {
         if is_clean && !self.worker.is_draining() {
             let pool = self.view.pool(self.pool);
             let now = self.context().now;
-            self.worker.idle.put(connection.address, connection.stream, pool.idle_connections, pool.idle_timeout, now);
+            self.worker.idle.put(
+                connection.address,
+                connection.stream,
+                pool.idle_connections,
+                pool.idle_timeout,
+                now,
+            );
         }
         self.worker.buffers.put(connection.buffer);
     }
@@ -244,14 +279,26 @@ impl Exchange<'_> {
             let (mut node_reader, mut node_writer) = node.stream.split();
             let buffers = &self.worker.buffers;
             if !down_ended {
-                match down.poll(cx, &mut node_reader, &mut node.buffer, &mut client_writer, buffers) {
+                match down.poll(
+                    cx,
+                    &mut node_reader,
+                    &mut node.buffer,
+                    &mut client_writer,
+                    buffers,
+                ) {
                     Poll::Ready(Ok(())) => down_ended = client_writer.poll_shutdown(cx).is_ready(),
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
                     Poll::Pending => {}
                 }
             }
             if !up_ended {
-                match up.poll(cx, &mut client_reader, &mut client.buffer, &mut node_writer, buffers) {
+                match up.poll(
+                    cx,
+                    &mut client_reader,
+                    &mut client.buffer,
+                    &mut node_writer,
+                    buffers,
+                ) {
                     Poll::Ready(Ok(())) => up_ended = node_writer.poll_shutdown(cx).is_ready(),
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
                     Poll::Pending => {}

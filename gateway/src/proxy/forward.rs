@@ -14,9 +14,12 @@ use super::exchange::Exchange;
 use super::transfer::{Failure, Transfer};
 use crate::http::BodyLength;
 use crate::http::forwarded::Forwarded;
-use crate::http::h1::{self, BodyDecoder, BodyEncoder, HeadLimits, RequestEncoding, ResponseEncoding, ResponseFraming};
+use crate::http::h1::{
+    self, BodyDecoder, BodyEncoder, HeadLimits, RequestEncoding, ResponseEncoding, ResponseFraming,
+};
 use crate::http::head::{ResponseHead, Version};
-use crate::node::{AttemptResult, Node};
+use crate::node::Node;
+use crate::node::live::AttemptResult;
 use crate::plugin::Outcome;
 use crate::snapshot::HostPolicy;
 use crate::transport::buffers::Buffers;
@@ -24,7 +27,10 @@ use crate::transport::dial::dial;
 use crate::transport::stream::{Reader, Stream};
 
 /// What a response's head may hold. Nodes are ours, so it is wider than a request's.
-const RESPONSE_LIMITS: HeadLimits = HeadLimits { max_bytes: 128 * 1024, max_fields: 128 };
+const RESPONSE_LIMITS: HeadLimits = HeadLimits {
+    max_bytes: 128 * 1024,
+    max_fields: 128,
+};
 /// Room for the next read when a head fills its buffer.
 const MORE: usize = 16 * 1024;
 
@@ -59,7 +65,11 @@ impl Exchange<'_> {
         let node = candidate.node.clone();
         context.attempt += 1;
         context.node = Some(node.clone());
-        let mut in_flight = node.begin(if context.attempt == 1 { context.now } else { Instant::now() });
+        let mut in_flight = node.begin(if context.attempt == 1 {
+            context.now
+        } else {
+            Instant::now()
+        });
         let result = self.send_and_await(&node).await;
 
         let now = Instant::now();
@@ -71,11 +81,17 @@ impl Exchange<'_> {
             error: result.as_ref().err().and_then(Error::node_error),
         };
         match context.outcome {
-            Outcome { status: Some(500..), .. } => in_flight.observe(now, AttemptResult::ServerError),
+            Outcome {
+                status: Some(500..), ..
+            } => in_flight.observe(now, AttemptResult::ServerError),
             Outcome { status: Some(_), .. } => in_flight.observe(now, AttemptResult::Ok),
             Outcome { error: Some(_), .. } => in_flight.observe(now, AttemptResult::Failed),
             // The client is to blame: it says nothing about the node.
-            Outcome { status: None, error: None, .. } => {}
+            Outcome {
+                status: None,
+                error: None,
+                ..
+            } => {}
         }
         self.in_flight = Some(in_flight);
         if result.is_ok() || self.context().outcome.error.is_some() {
@@ -87,7 +103,12 @@ impl Exchange<'_> {
     async fn send_and_await(&mut self, node: &Arc<Node>) -> Result<NodeResponse, Error> {
         let address = node.spec.address;
         let mut connection = match self.worker.idle.take(address) {
-            Some(stream) => NodeConnection { stream, address, buffer: Vec::new(), reused: true },
+            Some(stream) => NodeConnection {
+                stream,
+                address,
+                buffer: Vec::new(),
+                reused: true,
+            },
             None => self.connect(address).await?,
         };
         self.start_upload();
@@ -95,7 +116,9 @@ impl Exchange<'_> {
             match self.await_head(&mut connection).await {
                 // The node closed an idle connection just as it was used again. That is no failure of the node:
                 // the same attempt goes on, on a fresh connection, if that cannot do anything twice.
-                Err(Error::NodeClosed) if connection.reused && connection.buffer.is_empty() && self.may_resend() => {
+                Err(Error::NodeClosed)
+                    if connection.reused && connection.buffer.is_empty() && self.may_resend() =>
+                {
                     connection = self.connect(address).await?;
                 }
                 Err(error) => {
@@ -117,13 +140,20 @@ impl Exchange<'_> {
             Err(_) => return Err(Error::ConnectLate),
         };
         self.worker.metrics.node_connections.increment();
-        Ok(NodeConnection { stream, address, buffer: Vec::new(), reused: false })
+        Ok(NodeConnection {
+            stream,
+            address,
+            buffer: Vec::new(),
+            reused: false,
+        })
     }
 
     /// Whether the request can go out again: the node has seen nothing of it, or may see it twice.
     fn may_resend(&mut self) -> bool {
         let idempotent = self.context().request.method.is_idempotent();
-        self.upload.as_mut().is_some_and(|upload| upload.is_untouched() || (idempotent && upload.rewind()))
+        self.upload
+            .as_mut()
+            .is_some_and(|upload| upload.is_untouched() || (idempotent && upload.rewind()))
     }
 
     /// Encodes the head for the picked node; the body follows as it comes.
@@ -188,7 +218,13 @@ impl Exchange<'_> {
         if let Some(upload) = &mut self.upload
             && !upload.is_over()
         {
-            let polled = upload.poll(cx, &mut client_reader, &mut client.buffer, &mut node_writer, buffers);
+            let polled = upload.poll(
+                cx,
+                &mut client_reader,
+                &mut client.buffer,
+                &mut node_writer,
+                buffers,
+            );
             match polled {
                 Poll::Ready(Err(Failure::Read)) => return Poll::Ready(Event::Failed(Error::ClientGone)),
                 Poll::Ready(Err(Failure::Malformed(malformed))) => {
@@ -199,17 +235,28 @@ impl Exchange<'_> {
             }
         }
         let method = context.request.method;
-        let head = poll_response(cx, &mut node_reader, &mut node.buffer, &mut context.response, buffers, |buffer, head| {
-            h1::parse_response(buffer, head, method, &RESPONSE_LIMITS)
-        });
+        let head = poll_response(
+            cx,
+            &mut node_reader,
+            &mut node.buffer,
+            &mut context.response,
+            buffers,
+            |buffer, head| h1::parse_response(buffer, head, method, &RESPONSE_LIMITS),
+        );
         if let Poll::Ready(event) = head {
             return Poll::Ready(event);
         }
         let is_sent = self.upload.as_ref().is_none_or(Transfer::is_over);
-        if is_sent && self.framing.keep_alive && poll_gone(cx, &mut client_reader, &mut client.buffer, buffers).is_ready() {
+        if is_sent
+            && self.framing.keep_alive
+            && poll_gone(cx, &mut client_reader, &mut client.buffer, buffers).is_ready()
+        {
             return Poll::Ready(Event::Failed(Error::ClientGone));
         }
-        client.deadline.poll_elapsed(cx).map(|()| Event::Failed(Error::NodeLate))
+        client
+            .deadline
+            .poll_elapsed(cx)
+            .map(|()| Event::Failed(Error::NodeLate))
     }
 
     /// A 1xx head goes to clients that know such heads (RFC 9110, 15.2).

@@ -162,7 +162,11 @@ impl Transfer {
 
     /// Takes one piece of the input; false when more input is needed first.
     fn take(&mut self, input: &[u8]) -> Result<bool, Failure> {
-        match self.decoder.decode(&input[self.position..]).map_err(Failure::Malformed)? {
+        match self
+            .decoder
+            .decode(&input[self.position..])
+            .map_err(Failure::Malformed)?
+        {
             Piece::Data { range, consumed } => {
                 let data = self.position + range.start..self.position + range.end;
                 self.position += consumed;
@@ -193,11 +197,18 @@ impl Transfer {
     fn end(&mut self) -> Result<(), Failure> {
         self.ended = true;
         let trailers = self.decoder.trailers();
-        self.encoder.finish(trailers.as_deref(), &mut self.out).map_err(Failure::Malformed)
+        self.encoder
+            .finish(trailers.as_deref(), &mut self.out)
+            .map_err(Failure::Malformed)
     }
 
     /// Writes everything that is framed. What was written is dropped, unless the message may be needed again.
-    fn poll_write(&mut self, cx: &mut Context<'_>, input: &[u8], to: &mut Writer<'_>) -> Poll<io::Result<()>> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &[u8],
+        to: &mut Writer<'_>,
+    ) -> Poll<io::Result<()>> {
         let large = &input[self.large.clone()];
         let suffix = if large.is_empty() { b"" } else { self.suffix };
         ready!(to.poll_write(cx, [&self.out, large, suffix], &mut self.written))?;

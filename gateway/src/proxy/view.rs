@@ -7,10 +7,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::node::Candidates;
+use crate::node::candidates::Candidates;
 use crate::plugin::Instances;
 use crate::snapshot::{Pool, Route, Snapshot};
-use crate::telemetry::{RouteMetrics, Telemetry};
+use crate::telemetry::{PoolMetrics, RouteMetrics, Telemetry};
 
 /// One worker's view of one snapshot.
 pub struct View {
@@ -32,6 +32,8 @@ pub struct PoolView {
     pub candidates: Rc<Arc<Candidates>>,
     /// Where the native round robin stands; it goes on through reloads.
     pub turn: Rc<Cell<u32>>,
+    /// This worker's counters.
+    pub metrics: Arc<PoolMetrics>,
 }
 
 /// What a worker keeps for a route.
@@ -45,27 +47,45 @@ pub struct RouteView {
 impl View {
     /// The view of `snapshot` for a worker. What did not change since `earlier` is taken over: instances that
     /// run, above all.
-    pub fn new(snapshot: Arc<Snapshot>, earlier: Option<&View>, worker: usize, telemetry: &Telemetry) -> View {
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        earlier: Option<&View>,
+        worker: usize,
+        telemetry: &Telemetry,
+    ) -> View {
         let instances = snapshot.uses.iter().map(|wanted| {
             earlier
                 .and_then(|view| {
-                    view.instances.iter().find(|running| running.use_().generation == wanted.generation)
+                    view.instances
+                        .iter()
+                        .find(|running| running.use_().generation == wanted.generation)
                 })
                 .map_or_else(|| Rc::new(Instances::new(wanted.clone())), Rc::clone)
         });
         let pools = snapshot.pools.iter().map(|pool| {
-            let same = earlier.and_then(|view| view.pools.iter().find(|other| *other.name == *pool.name.as_str()));
+            let same =
+                earlier.and_then(|view| view.pools.iter().find(|other| *other.name == *pool.name.as_str()));
             PoolView {
                 name: pool.name.as_str().into(),
                 candidates: Rc::new(pool.candidates.clone()),
-                turn: same.map_or_else(Rc::default, |other| other.turn.clone()),
+                // At random, or all workers would choose the same nodes at the same time.
+                turn: same.map_or_else(
+                    || Rc::new(Cell::new(fastrand::u32(..))),
+                    |other| other.turn.clone(),
+                ),
+                metrics: telemetry.pool(worker, &pool.name),
             }
         });
         let routes = match earlier {
             Some(view) if Arc::ptr_eq(&view.snapshot.routes, &snapshot.routes) => view.routes.clone(),
             _ => route_views(&snapshot, worker, telemetry),
         };
-        View { instances: instances.collect(), pools: pools.collect(), routes, snapshot }
+        View {
+            instances: instances.collect(),
+            pools: pools.collect(),
+            routes,
+            snapshot,
+        }
     }
 
     /// The pool at a place.
@@ -75,7 +95,7 @@ impl View {
 }
 
 fn route_views(snapshot: &Snapshot, worker: usize, telemetry: &Telemetry) -> Rc<[RouteView]> {
-    let mut routes: Vec<&Route> = snapshot.routes.iter().collect();
+    let mut routes: Vec<&Route> = snapshot.routes.iter().map(|(_, route)| route).collect();
     routes.sort_by_key(|route| route.index);
     let views = routes.into_iter().map(|route| RouteView {
         name: route.name.as_str().into(),

@@ -183,3 +183,6 @@ fn holds(route: &RouteMatch, listener: u16, request: &RequestHead) -> bool {
     };
     on_listener && by_method() && route.headers.iter().all(has)
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,10 @@ impl Deadlines {
             self.wakers.borrow_mut().push(None);
             self.at.borrow().len() - 1
         });
-        Deadline { owner: self.clone(), index }
+        Deadline {
+            owner: self.clone(),
+            index,
+        }
     }
 }
 
@@ -89,7 +92,11 @@ pub struct Deadline {
 impl Deadline {
     /// Sets it to `after` from now.
     pub fn set(&self, after: Duration) {
-        let at = self.owner.now.get().saturating_add((after + TICK).as_millis() as u64);
+        let at = self
+            .owner
+            .now
+            .get()
+            .saturating_add((after + TICK).as_millis() as u64);
         self.owner.at.borrow_mut()[self.index] = at;
         self.owner.idle.borrow_mut()[self.index] = false;
     }
@@ -119,7 +126,11 @@ impl Deadline {
         poll_fn(|cx| self.poll_race(future.as_mut(), cx)).await
     }
 
-    fn poll_race<F: Future>(&self, future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<Result<F::Output, Elapsed>> {
+    fn poll_race<F: Future>(
+        &self,
+        future: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<F::Output, Elapsed>> {
         if let Poll::Ready(output) = future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
@@ -140,7 +151,9 @@ mod tests {
     use super::*;
 
     fn is_over(deadline: &Deadline) -> bool {
-        deadline.poll_elapsed(&mut Context::from_waker(Waker::noop())).is_ready()
+        deadline
+            .poll_elapsed(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
     }
 
     #[test]

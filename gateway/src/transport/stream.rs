@@ -2,8 +2,8 @@
 //!
 //! An enum will stand here when TLS arrives; nothing above names tokio's types.
 
-use std::io::{self, IoSlice};
 use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -56,7 +56,10 @@ impl Stream {
     /// Whether nothing has arrived on a connection that should be silent. It asks the kernel only if there was
     /// an event, so that it costs nothing on the usual way.
     pub fn is_quiet(&self) -> bool {
-        if self.poll_readable(&mut Context::from_waker(Waker::noop())).is_pending() {
+        if self
+            .poll_readable(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+        {
             return true;
         }
         matches!(self.tcp.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)

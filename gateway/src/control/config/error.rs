@@ -55,9 +55,58 @@ impl Place {
         (line, before.chars().count() + 1)
     }
 
+    /// Whether both are the same place.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source) && self.start == other.start
+    }
+
+    /// What stands there.
+    pub(super) fn text(&self) -> &str {
+        let text = &self.source.text;
+        &text[text.floor_char_boundary(self.start)..text.floor_char_boundary(self.end.max(self.start))]
+    }
+
+    /// Whether the line is a table's header.
+    pub(super) fn is_in_header(&self) -> bool {
+        self.split().1.trim_start().starts_with('[')
+    }
+
     /// The text of the whole source.
     pub(super) fn source_text(&self) -> &str {
         &self.source.text
+    }
+
+    /// Where the same table or key stands on an earlier line: what TOML's "duplicate key" does not tell.
+    pub(super) fn earlier_twin(&self) -> Option<Self> {
+        let bare = |line: &'_ str| {
+            line.split_once('#')
+                .map_or(line, |(line, _)| line)
+                .trim()
+                .to_owned()
+        };
+        let key = |line: &'_ str| line.split_once('=').map(|(key, _)| key.trim().to_owned());
+        let text = &self.source.text[..self.source.text.floor_char_boundary(self.start)];
+        let start = text.rfind('\n').map_or(0, |newline| newline + 1);
+        let this = self.source.text[start..].lines().next()?;
+        let is_header = self.is_in_header();
+        let mut end = start;
+        for line in text[..start].split_inclusive('\n').rev() {
+            end -= line.len();
+            let twin = if is_header {
+                bare(line) == bare(this)
+            } else {
+                key(line).is_some() && key(line) == key(this)
+            };
+            if twin {
+                let indent = |line: &str| line.len() - line.trim_start().len();
+                let at = end + indent(line) + (self.start - start).saturating_sub(indent(this));
+                return Some(self.with_span(at..at));
+            }
+            if !is_header && bare(line).starts_with('[') {
+                return None;
+            }
+        }
+        None
     }
 
     /// The number of the line, its part before the place, and the rest of it.
@@ -88,10 +137,8 @@ impl Place {
             .chain(start.chars())
             .map(|c| if c == '\t' { '\t' } else { ' ' })
             .collect();
-        let text = &self.source.text;
-        let marked =
-            &text[text.floor_char_boundary(self.start)..text.floor_char_boundary(self.end.max(self.start))];
-        let marks = marked
+        let marks = self
+            .text()
             .lines()
             .next()
             .unwrap_or("")

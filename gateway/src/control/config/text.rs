@@ -40,7 +40,7 @@ impl Text for String {
 }
 
 impl Text for Name {
-    const WHAT: &'static str = "a name";
+    const WHAT: &'static str = "a name in quotes";
     fn parse(text: &str) -> Result<Self, Refused> {
         text.parse().or_else(|_| {
             let rule = "a name has lowercase letters and digits, and dashes between them, at most 63 in all";
@@ -307,6 +307,7 @@ impl fmt::Display for PathPattern {
 }
 
 /// A path without a query, as a request line carries it (RFC 9112, 3.2.1).
+#[derive(Clone)]
 pub(super) struct RoutePath(pub(super) String);
 
 impl Text for RoutePath {
@@ -428,5 +429,88 @@ impl Text for HeaderValue {
             );
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// A file in the folder of plugins.
+#[derive(Clone)]
+pub(super) struct PluginFile(pub(super) String);
+
+impl Text for PluginFile {
+    const WHAT: &'static str = "a file name such as \"header_rewrite.wasm\"";
+    fn parse(text: &str) -> Result<Self, Refused> {
+        if text.contains(['/', '\\', '\0']) {
+            let write =
+                "write the name of a file in the folder of plugins, which [plugins] names as `directory`";
+            return refuse(format!("{text:?} is not the name of a file"), write);
+        }
+        match text.strip_suffix(".wasm") {
+            Some(stem) if !stem.is_empty() && !stem.starts_with('.') => Ok(Self(text.to_owned())),
+            _ => refuse(
+                format!("{text:?} is not the name of a plugin's file"),
+                format!("write \"{text}.wasm\""),
+            ),
+        }
+    }
+}
+
+/// A SHA-256 hash in hexadecimal digits.
+#[derive(Clone)]
+pub(super) struct Sha256(pub(super) [u8; 32]);
+
+impl Text for Sha256 {
+    const WHAT: &'static str = "a SHA-256 hash, as `sha256sum` prints it";
+    fn parse(text: &str) -> Result<Self, Refused> {
+        let mut hash = [0; 32];
+        let digits: Option<Vec<u8>> = text.chars().map(|c| Some(c.to_digit(16)? as u8)).collect();
+        match digits {
+            Some(digits) if digits.len() == 64 => {
+                for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+                    *byte = pair[0] << 4 | pair[1];
+                }
+                Ok(Self(hash))
+            }
+            _ => refuse(
+                format!("{text:?} is not a SHA-256 hash"),
+                "write its 64 hexadecimal digits, as `sha256sum` prints them",
+            ),
+        }
+    }
+}
+
+/// A text of one line that can stand in a header field, in a log and in a metric's label.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Word(pub(super) String);
+
+impl Text for Word {
+    const WHAT: &'static str = "a short text in quotes";
+    fn parse(text: &str) -> Result<Self, Refused> {
+        let inside = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+        if inside && !text.is_empty() && text.len() <= 255 && text.trim() == text {
+            Ok(Self(text.to_owned()))
+        } else {
+            let write = "write 1 to 255 ASCII characters, without line ends, and without blanks around them";
+            refuse(format!("{text:?} cannot be used here"), write)
+        }
+    }
+}
+
+impl Text for super::resolved::HostHeader {
+    const WHAT: &'static str = "\"keep\" or a host";
+    fn parse(text: &str) -> Result<Self, Refused> {
+        let (host, port) = text.rsplit_once(':').unwrap_or((text, "80"));
+        match text {
+            "keep" => Ok(Self::Keep),
+            _ if is_dns_name(host) && port_number(port).is_some() => Ok(Self::Name(text.to_owned())),
+            _ if text.parse::<SocketAddr>().is_ok()
+                || text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4()) =>
+            {
+                Ok(Self::Name(text.to_owned()))
+            }
+            _ => refuse(
+                format!("{text:?} is no host to send"),
+                "write \"keep\", or what to send: \"shop.internal\" or \"shop.internal:8080\"",
+            ),
+        }
     }
 }

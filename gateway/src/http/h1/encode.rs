@@ -6,7 +6,7 @@
 use super::BodyEncoder;
 use crate::http::BodyLength;
 use crate::http::error_body::reason_phrase;
-use crate::http::fields::{Field, Fields, Known};
+use crate::http::fields::{Field, Fields, Known, valid_value};
 use crate::http::forwarded::Forwarded;
 use crate::http::head::{Method, RequestHead, ResponseHead, Version};
 
@@ -66,6 +66,7 @@ impl ResponseEncoding<'_> {
 /// Writes the head of one attempt: request line, Host, the client's fields without the hop-by-hop ones, the
 /// body's framing, who asked, and the request's id.
 pub fn encode_request(head: &RequestHead, options: &RequestEncoding, out: &mut Vec<u8>) {
+    debug_assert!(valid_value(options.host) && valid_value(options.request_id.as_bytes()));
     // Beside the client's head: two addresses, two hosts, the id, and names and framing under 256 bytes.
     out.reserve(head.fields.buffer().len() + 3 * options.host.len() + options.request_id.len() + 512);
     out.extend_from_slice(head.method_name().as_bytes());
@@ -121,6 +122,7 @@ pub fn encode_response(head: &ResponseHead, options: &ResponseEncoding, out: &mu
         known => !is_rewritten(known),
     });
     for (name, value) in options.extra {
+        debug_assert!(valid_value(value));
         has_date |= is_date(name.as_bytes());
         push_field(out, name.as_bytes(), value);
     }

@@ -92,6 +92,7 @@ impl Malformed {
         match self {
             Malformed::TargetTooLong => 414,
             Malformed::HeadTooLarge | Malformed::TooManyFields => 431,
+            Malformed::BodyLength => 500,
             Malformed::Connect | Malformed::UnknownCoding => 501,
             Malformed::Version => 505,
             _ => 400,

@@ -24,7 +24,9 @@ pub(super) fn request_start(buffer: &[u8]) -> Result<Option<usize>, Malformed> {
         // Told at once: TLS spoken to a plain port should not wait for the deadline.
         [first, ..] if valid_name(&[*first]) => Ok(Some(start)),
         [b'\n', ..] => Err(Malformed::BareLineFeed),
-        [b'\r'] if start < 2 * LEADING_EMPTY_LINES => Ok(None),
+        // Before looking further, so that one byte more does not change the answer.
+        [b'\r', ..] if start == 2 * LEADING_EMPTY_LINES => Err(Malformed::RequestLine),
+        [b'\r'] => Ok(None),
         [b'\r', next, ..] if *next != b'\n' => Err(Malformed::BareCarriageReturn),
         _ => Err(Malformed::RequestLine),
     }

@@ -26,7 +26,7 @@ pub(super) fn parse_target(whole: &[u8], target: &[u8], method: Method) -> Resul
     if !target.is_ascii() || memchr::memchr(b'#', target).is_some() {
         return Err(Malformed::Target);
     }
-    if target[0] == b'/' || (target == b"*" && method == Method::Options) {
+    if target.first() == Some(&b'/') || (target == b"*" && method == Method::Options) {
         return Ok(Target {
             authority: None,
             path: Span::of(whole, target),
@@ -44,6 +44,12 @@ pub(super) fn parse_target(whole: &[u8], target: &[u8], method: Method) -> Resul
         path: Span::of(whole, path),
         path_missing: path.first() != Some(&b'/'),
     })
+}
+
+/// Whether this is a path with or without a query that may stand in a request line, as an edit must ask
+/// before it sets one: a space or CR LF would end the line early.
+pub fn valid_path(path: &[u8]) -> bool {
+    path.first() == Some(&b'/') && path.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
 /// What follows `http://` or `https://`, in any case.

@@ -1,0 +1,200 @@
+//! The admin API: whether the gateway lives and takes traffic, its numbers, and the snapshot that rules.
+//!
+//! It only reads. It runs on control's thread, so a scrape never touches a worker; hyper is enough here, since its
+//! clients are the operator's own.
+
+mod metrics;
+mod report;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use super::config::Secret;
+use super::status::Status;
+use crate::plugin::services::Services;
+use crate::snapshot::Published;
+use crate::telemetry::{Exposition, Telemetry};
+
+/// Callers at once; more wait. Scrapes and probes are a handful.
+const MOST_CONNECTIONS: usize = 64;
+/// How long a caller may take to send a request's head: a probe that hangs must not hold its place for ever.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How far the gateway is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Not every listener accepts yet.
+    Starting,
+    /// It takes traffic.
+    Serving,
+    /// It ends what is in flight and takes nothing new.
+    Draining,
+}
+
+/// The phase, which the gateway sets and /readyz tells.
+#[derive(Debug, Default)]
+pub(super) struct PhaseCell(AtomicU8);
+
+impl PhaseCell {
+    pub(super) fn set(&self, phase: Phase) {
+        self.0.store(phase as u8, Relaxed);
+    }
+
+    pub(super) fn get(&self) -> Phase {
+        match self.0.load(Relaxed) {
+            0 => Phase::Starting,
+            1 => Phase::Serving,
+            _ => Phase::Draining,
+        }
+    }
+}
+
+/// What the API reads.
+pub(super) struct Admin {
+    pub(super) published: Published,
+    pub(super) status: Arc<Status>,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) services: Arc<Services>,
+    pub(super) phase: Arc<PhaseCell>,
+    pub(super) token: Option<Secret>,
+}
+
+/// Takes the address, so that one which is taken is known at the start.
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Serves for ever.
+pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return warn!("the admin API cannot be served: {error}"),
+    };
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    loop {
+        let place = Arc::clone(&places)
+            .acquire_owned()
+            .await
+            .expect("nothing closes this semaphore");
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Most often there is no file descriptor left: trying at once again would only burn the processor.
+                warn!("the admin API cannot accept: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let admin = Arc::clone(&admin);
+        tokio::spawn(async move {
+            let answer = service_fn(|request| {
+                let response = admin.answer(&request);
+                async { Ok::<_, hyper::Error>(response) }
+            });
+            let mut server = http1::Builder::new();
+            server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            if let Err(error) = server.serve_connection(TokioIo::new(stream), answer).await {
+                debug!("a caller of the admin API went away: {error}");
+            }
+            drop(place);
+        });
+    }
+}
+
+impl Admin {
+    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        if !matches!(path, "/healthz" | "/readyz" | "/metrics" | "/snapshot") {
+            return text(
+                StatusCode::NOT_FOUND,
+                "there are /healthz, /readyz, /metrics and /snapshot\n",
+            );
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        // Probes carry no token, and what they learn is what the gateway's clients see anyway.
+        if !matches!(path, "/healthz" | "/readyz") && !self.admits(request) {
+            let mut response = text(
+                StatusCode::UNAUTHORIZED,
+                "send the token: Authorization: Bearer TOKEN\n",
+            );
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return response;
+        }
+        match path {
+            "/healthz" => text(StatusCode::OK, "alive\n"),
+            "/readyz" => self.ready(),
+            "/metrics" => full(StatusCode::OK, Exposition::CONTENT_TYPE, metrics::text(self)),
+            _ => full(StatusCode::OK, "application/json", report::json(self)),
+        }
+    }
+
+    fn ready(&self) -> Response<Full<Bytes>> {
+        match self.phase.get() {
+            Phase::Serving => text(StatusCode::OK, "takes traffic\n"),
+            Phase::Starting => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not every listener accepts yet\n",
+            ),
+            Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping\n"),
+        }
+    }
+
+    fn admits<B>(&self, request: &Request<B>) -> bool {
+        let Some(token) = &self.token else { return true };
+        let sent = request
+            .headers()
+            .get(AUTHORIZATION)
+            .map_or(&b""[..], HeaderValue::as_bytes);
+        let Some((scheme, sent)) = sent.split_at_checked(b"Bearer ".len()) else {
+            return false;
+        };
+        // The scheme's case does not matter (RFC 9110, 11.1); the token's does.
+        scheme.eq_ignore_ascii_case(b"Bearer ") && same(sent, token.reveal().as_bytes())
+    }
+}
+
+/// Compares in a time that depends on the lengths only, so that a token cannot be guessed byte by byte.
+fn same(one: &[u8], two: &[u8]) -> bool {
+    let differences = one.iter().zip(two).fold(0, |all, (a, b)| all | (a ^ b));
+    one.len() == two.len() && std::hint::black_box(differences) == 0
+}
+
+fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    full(status, "text/plain; charset=utf-8", body)
+}
+
+fn full(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

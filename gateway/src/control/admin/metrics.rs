@@ -1,0 +1,180 @@
+//! /metrics: what workers counted, what hangs on nodes and uses, and what became of reloads.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::Admin;
+use crate::control::status::Outcomes;
+use crate::node::Node;
+use crate::plugin::fault::FaultKind;
+use crate::plugin::module::Role;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{Exposition, Kind};
+
+/// The whole text of a scrape.
+pub(super) fn text(admin: &Admin) -> String {
+    let mut text = Exposition::new();
+    let snapshot = admin.published.load_full();
+    admin.telemetry.write(&mut text);
+    write_nodes(&mut text, &snapshot);
+    write_plugins(&mut text, &snapshot);
+    text.family(
+        "bascule_snapshot_number",
+        Kind::Gauge,
+        "Which snapshot rules; each swap counts one.",
+    )
+    .sample(&[], snapshot.number);
+    write_reloads(&mut text, &admin.status.read());
+    text.family(
+        "bascule_sessions",
+        Kind::Gauge,
+        "Bindings of clients to nodes that are kept.",
+    )
+    .sample(&[], admin.services.sessions.count());
+    let mut text = text.into_text();
+    admin.services.metrics.render(&mut text);
+    text
+}
+
+fn write_nodes(text: &mut Exposition, snapshot: &Snapshot) {
+    let now = Instant::now();
+    let mut family = |name: &str, kind, help: &str, read: &dyn Fn(&Node) -> f64| {
+        let mut family = text.family(name, kind, help);
+        for pool in snapshot.pools.iter() {
+            for node in &pool.nodes {
+                family.sample(
+                    &[("pool", pool.name.as_str()), ("node", &node.spec.id)],
+                    read(node),
+                );
+            }
+        }
+    };
+    family(
+        "bascule_node_attempts_total",
+        Kind::Counter,
+        "Attempts on a node.",
+        &|node| node.live.attempts() as f64,
+    );
+    family(
+        "bascule_node_failures_total",
+        Kind::Counter,
+        "Attempts on a node that failed or were answered with 5xx.",
+        &|node| node.live.failures() as f64,
+    );
+    family(
+        "bascule_node_in_flight",
+        Kind::Gauge,
+        "Requests that wait for a node now.",
+        &|node| f64::from(node.live.in_flight()),
+    );
+    family(
+        "bascule_node_latency_seconds",
+        Kind::Gauge,
+        "Peak-sensitive moving average of a node's time to the response head.",
+        &|node| f64::from(node.live.latency(now)) / 1e6,
+    );
+    let mut family = text.family(
+        "bascule_pool_candidates",
+        Kind::Gauge,
+        "Nodes of a pool that may be picked.",
+    );
+    for pool in snapshot.pools.iter() {
+        family.sample(&[("pool", pool.name.as_str())], pool.candidates.count());
+    }
+}
+
+fn write_plugins(text: &mut Exposition, snapshot: &Snapshot) {
+    let uses: Vec<_> = snapshot.uses.iter().map(Arc::as_ref).collect();
+    let mut family = text.family(
+        "bascule_plugin_info",
+        Kind::Gauge,
+        "Always 1; the labels say what runs.",
+    );
+    for used in &uses {
+        family.sample(
+            &[
+                ("plugin", &*used.spec.name),
+                ("version", &used.module.version.to_string()),
+            ],
+            1,
+        );
+    }
+    let mut family = text.family("bascule_plugin_generation", Kind::Gauge, "Counts a use's swaps.");
+    for used in &uses {
+        family.sample(&[("plugin", &*used.spec.name)], used.generation);
+    }
+    let mut family = text.family(
+        "bascule_plugin_calls_total",
+        Kind::Counter,
+        "Calls of a use, by role.",
+    );
+    for used in &uses {
+        for role in used.module.roles.iter() {
+            family.sample(
+                &[("plugin", &*used.spec.name), ("role", role.name())],
+                used.stats.calls(role),
+            );
+        }
+    }
+    let mut family = text.family(
+        "bascule_plugin_faults_total",
+        Kind::Counter,
+        "Calls that failed, by role and kind of fault.",
+    );
+    for used in &uses {
+        for role in Role::ALL
+            .into_iter()
+            .filter(|role| used.module.roles.plays(*role))
+        {
+            for kind in FaultKind::ALL {
+                let labels = [
+                    ("plugin", &*used.spec.name),
+                    ("role", role.name()),
+                    ("kind", kind.name()),
+                ];
+                family.sample(&labels, used.stats.faults(role, kind));
+            }
+        }
+    }
+}
+
+fn write_reloads(text: &mut Exposition, outcomes: &Outcomes) {
+    let mut family = text.family(
+        "bascule_configuration_reloads_total",
+        Kind::Counter,
+        "Configurations that took over or were refused; the first counts too.",
+    );
+    family.sample(&[("outcome", "applied")], outcomes.configurations_applied);
+    family.sample(&[("outcome", "refused")], outcomes.configurations_refused);
+    text.family(
+        "bascule_configuration_ok",
+        Kind::Gauge,
+        "1 if the configuration that rules is what the files say, 0 if what they say is refused.",
+    )
+    .sample(&[], u8::from(outcomes.error.is_none()));
+    if let Some(since) = outcomes
+        .applied_at
+        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+    {
+        text.family(
+            "bascule_configuration_applied_seconds",
+            Kind::Gauge,
+            "When it took over, in Unix time.",
+        )
+        .sample(&[], since.as_secs_f64());
+    }
+    let mut family = text.family(
+        "bascule_plugin_loads_total",
+        Kind::Counter,
+        "New contents of a plugin file, by what became of them.",
+    );
+    for (file, outcomes) in &outcomes.files {
+        family.sample(&[("file", file), ("outcome", "loaded")], outcomes.loaded);
+        family.sample(&[("file", file), ("outcome", "refused")], outcomes.refused);
+    }
+}
+
+/// Seconds since 1970.
+pub(super) fn unix(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

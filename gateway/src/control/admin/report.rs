@@ -1,0 +1,250 @@
+//! /snapshot: the tables that requests read, each node's live state, and each plugin with its last outcome, as JSON.
+//!
+//! The names of its fields are an interface: tools read them. Times are Unix seconds. It shows no plugin's
+//! configuration, which may hold secrets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::metrics::unix;
+use super::{Admin, Phase};
+use crate::control::status::{FileOutcome, FileOutcomes, Outcomes};
+use crate::name::Name;
+use crate::node::Node;
+use crate::plugin::fault::FaultKind;
+use crate::plugin::module::Role;
+use crate::plugin::use_::Use;
+use crate::snapshot::{ListenerSpec, Pool, Route, Snapshot};
+
+#[derive(Serialize)]
+struct Report<'a> {
+    number: u64,
+    phase: &'static str,
+    version: &'static str,
+    started: f64,
+    configuration: Configuration<'a>,
+    listeners: Vec<Listener<'a>>,
+    routes: Vec<RouteRow<'a>>,
+    pools: Vec<PoolRow<'a>>,
+    plugins: Vec<PluginRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct Configuration<'a> {
+    applied: Option<f64>,
+    error: Option<Failure<'a>>,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    at: f64,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct Listener<'a> {
+    name: &'a Name,
+    address: String,
+}
+
+#[derive(Serialize)]
+struct RouteRow<'a> {
+    name: &'a Name,
+    pool: &'a str,
+    filters: Vec<&'a str>,
+    timeout_ms: u128,
+}
+
+#[derive(Serialize)]
+struct PoolRow<'a> {
+    name: &'a Name,
+    policy: Vec<&'a str>,
+    candidates: usize,
+    nodes: Vec<NodeRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct NodeRow<'a> {
+    id: &'a str,
+    address: String,
+    weight: u32,
+    zone: Option<&'a str>,
+    labels: BTreeMap<&'a str, &'a str>,
+    /// Whether it may be picked now.
+    candidate: bool,
+    in_flight: u32,
+    latency_us: u32,
+    /// Of its recent attempts, in thousandths.
+    error_rate: u32,
+    oldest_us: u32,
+    attempts: u64,
+    failures: u64,
+}
+
+#[derive(Serialize)]
+struct PluginRow<'a> {
+    r#use: &'a str,
+    file: Option<&'a str>,
+    version: String,
+    roles: Vec<&'static str>,
+    generation: u64,
+    calls: BTreeMap<&'static str, u64>,
+    faults: BTreeMap<&'static str, u64>,
+    last: Option<LastOutcome<'a>>,
+}
+
+#[derive(Serialize)]
+struct LastOutcome<'a> {
+    outcome: &'static str,
+    at: f64,
+    /// The version that it is about.
+    version: Option<String>,
+    why: Option<&'a str>,
+}
+
+/// The whole report.
+pub(super) fn json(admin: &Admin) -> String {
+    let snapshot = admin.published.load_full();
+    let outcomes = admin.status.read();
+    let now = Instant::now();
+    let report = Report {
+        number: snapshot.number,
+        phase: match admin.phase.get() {
+            Phase::Starting => "starting",
+            Phase::Serving => "serving",
+            Phase::Draining => "draining",
+        },
+        version: env!("CARGO_PKG_VERSION"),
+        started: unix(admin.telemetry.started()),
+        configuration: Configuration {
+            applied: outcomes.applied_at.map(unix),
+            error: outcomes
+                .error
+                .as_ref()
+                .map(|(at, text)| Failure { at: unix(*at), text }),
+        },
+        listeners: snapshot.listeners.iter().map(listener).collect(),
+        routes: snapshot
+            .routes
+            .iter()
+            .map(|(_, route)| route_row(&snapshot, route))
+            .collect(),
+        pools: snapshot
+            .pools
+            .iter()
+            .map(|pool| pool_row(&snapshot, pool, now))
+            .collect(),
+        plugins: snapshot
+            .uses
+            .iter()
+            .map(|used| plugin_row(used, &outcomes))
+            .collect(),
+    };
+    serde_json::to_string_pretty(&report).expect("names are strings and numbers are finite")
+}
+
+fn listener(listener: &ListenerSpec) -> Listener<'_> {
+    Listener {
+        name: &listener.name,
+        address: listener.address.to_string(),
+    }
+}
+
+fn route_row<'a>(snapshot: &'a Snapshot, route: &'a Route) -> RouteRow<'a> {
+    RouteRow {
+        name: &route.name,
+        pool: snapshot.pools[route.pool as usize].name.as_str(),
+        filters: names_of(snapshot, &route.filters),
+        timeout_ms: route.timeout.as_millis(),
+    }
+}
+
+fn names_of<'a>(snapshot: &'a Snapshot, uses: &[u32]) -> Vec<&'a str> {
+    uses.iter()
+        .map(|used| &*snapshot.uses[*used as usize].spec.name)
+        .collect()
+}
+
+fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, now: Instant) -> PoolRow<'a> {
+    PoolRow {
+        name: &pool.name,
+        policy: names_of(snapshot, &pool.policies),
+        candidates: pool.candidates.count(),
+        nodes: pool.nodes.iter().map(|node| node_row(pool, node, now)).collect(),
+    }
+}
+
+fn node_row<'a>(pool: &Pool, node: &'a Arc<Node>, now: Instant) -> NodeRow<'a> {
+    let place = pool.candidates.find(&node.spec.id);
+    NodeRow {
+        id: &node.spec.id,
+        address: node.spec.address.to_string(),
+        weight: node.spec.weight.get(),
+        zone: node.spec.zone.as_deref(),
+        labels: node
+            .spec
+            .labels
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect(),
+        candidate: place.is_some_and(|place| (place as usize) < pool.candidates.count()),
+        in_flight: node.live.in_flight(),
+        latency_us: node.live.latency(now),
+        error_rate: node.live.error_rate(now),
+        oldest_us: node.live.oldest(now),
+        attempts: node.live.attempts(),
+        failures: node.live.failures(),
+    }
+}
+
+fn plugin_row<'a>(used: &'a Use, outcomes: &'a Outcomes) -> PluginRow<'a> {
+    let config = outcomes
+        .config
+        .as_ref()
+        .and_then(|config| config.uses.get(&*used.spec.name));
+    let file = config.map(|config| config.file.as_str());
+    let roles = used.module.roles;
+    let of_kind = |kind| {
+        Role::ALL
+            .into_iter()
+            .map(|role| used.stats.faults(role, kind))
+            .sum()
+    };
+    PluginRow {
+        r#use: &used.spec.name,
+        file,
+        version: used.module.version.to_string(),
+        roles: roles.iter().map(Role::name).collect(),
+        generation: used.generation,
+        calls: roles
+            .iter()
+            .map(|role| (role.name(), used.stats.calls(role)))
+            .collect(),
+        faults: FaultKind::ALL
+            .into_iter()
+            .map(|kind| (kind.name(), of_kind(kind)))
+            .collect(),
+        last: file
+            .and_then(|file| outcomes.files.get(file))
+            .and_then(last_outcome),
+    }
+}
+
+fn last_outcome(file: &FileOutcomes) -> Option<LastOutcome<'_>> {
+    let (at, outcome) = file.last.as_ref()?;
+    let (version, why) = match outcome {
+        FileOutcome::Loaded(version) => (Some(version), None),
+        FileOutcome::Refused(version, why) => (Some(version), Some(why.as_str())),
+        FileOutcome::Deleted => (None, None),
+    };
+    let version = version.map(ToString::to_string);
+    Some(LastOutcome {
+        outcome: outcome.as_str(),
+        at: unix(*at),
+        version,
+        why,
+    })
+}

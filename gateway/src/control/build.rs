@@ -1,0 +1,180 @@
+//! From a configuration and its parts to a snapshot: pure, and it cannot fail.
+//!
+//! All that can be wrong was found before, in `config` and `prepare`. What nodes learned moves over from the snapshot
+//! before, by pool and node id.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::addresses::Addresses;
+use super::config::{self, HostHeader};
+use super::prepare::Prepared;
+use crate::name::Name;
+use crate::node::candidates::{Candidate, Candidates};
+use crate::node::{Node, NodeSpec};
+use crate::snapshot::routes::{HostPattern, PathPattern, RouteMatch, RouteTable};
+use crate::snapshot::{HostPolicy, ListenerSpec, Pool, Route, Settings, Snapshot};
+
+/// Thousandths in a weight of 1.
+const WEIGHT_UNIT: u32 = 1000;
+
+/// The snapshot that follows `earlier`, or the first one.
+pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snapshot {
+    let config = &*prepared.config;
+    let mentioned = config
+        .uses
+        .iter()
+        .filter(|(_, used)| used.mentioned)
+        .map(|(name, _)| name);
+    let uses = places(mentioned);
+    let pools = places(config.pools.keys());
+    let listeners = places(config.listeners.keys());
+    let routes = (0..).zip(&config.routes).map(|(index, route)| {
+        let leads_to = Route {
+            name: route.name.value.clone(),
+            index,
+            filters: route.filters.iter().map(|name| uses[&name.value]).collect(),
+            pool: pools[&route.pool.value],
+            timeout: route.timeout,
+        };
+        (route_match(route, &listeners), leads_to)
+    });
+    let routes = RouteTable::new(routes.collect()).expect("the configuration refuses two identical routes");
+    let pool = |pool: &config::Pool| {
+        let earlier = earlier.and_then(|earlier| {
+            let place = earlier.pool_named(pool.name.as_str())?;
+            earlier.pools.get(place as usize)
+        });
+        Arc::new(build_pool(
+            pool,
+            &uses,
+            &prepared.addresses,
+            earlier.map(|pool| &**pool),
+        ))
+    };
+    Snapshot {
+        number: earlier.map_or(1, |earlier| earlier.number + 1),
+        routes: Arc::new(routes),
+        pools: config.pools.values().map(pool).collect(),
+        uses: prepared.uses.clone().into(),
+        settings: Arc::new(settings(&config.gateway)),
+        listeners: config.listeners.values().map(listener).collect(),
+    }
+}
+
+/// Each name's place in its table.
+fn places<'a>(names: impl Iterator<Item = &'a Name>) -> BTreeMap<Name, u32> {
+    names.cloned().zip(0..).collect()
+}
+
+fn listener(listener: &config::Listener) -> ListenerSpec {
+    ListenerSpec {
+        name: listener.name.value.clone(),
+        address: listener.address.value,
+    }
+}
+
+fn settings(gateway: &config::Gateway) -> Settings {
+    Settings {
+        trusted_proxies: gateway.trusted_proxies.clone(),
+        debug_headers: gateway.debug_headers,
+        max_head: usize::try_from(gateway.limits.max_head.get()).unwrap_or(usize::MAX),
+        max_headers: gateway.limits.max_headers.get() as usize,
+        head_timeout: gateway.limits.head_timeout,
+        idle_timeout: gateway.limits.idle_timeout,
+        drain_timeout: gateway.drain_timeout,
+    }
+}
+
+fn route_match(route: &config::Route, listeners: &BTreeMap<Name, u32>) -> RouteMatch {
+    let all = route.listeners.len() == listeners.len();
+    RouteMatch {
+        listeners: (!all).then(|| {
+            route
+                .listeners
+                .iter()
+                .map(|name| listeners[name] as u16)
+                .collect()
+        }),
+        host: match &route.host {
+            config::HostPattern::Any => HostPattern::Any,
+            config::HostPattern::Exact(host) => HostPattern::Exact(host.as_str().into()),
+            config::HostPattern::Wildcard(host) => HostPattern::Suffix(host.as_str().into()),
+        },
+        path: match &route.path {
+            config::PathPattern::Prefix(path) => PathPattern::Prefix(path.as_str().into()),
+            config::PathPattern::Exact(path) => PathPattern::Exact(path.as_str().into()),
+        },
+        methods: route
+            .methods
+            .iter()
+            .map(|method| method.as_str().into())
+            .collect(),
+        headers: route
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+            .collect(),
+    }
+}
+
+fn build_pool(
+    pool: &config::Pool,
+    uses: &BTreeMap<Name, u32>,
+    addresses: &Addresses,
+    earlier: Option<&Pool>,
+) -> Pool {
+    let known: HashMap<&str, &Arc<Node>> = earlier
+        .iter()
+        .flat_map(|pool| &pool.nodes)
+        .map(|node| (&*node.spec.id, node))
+        .collect();
+    let nodes: Vec<Arc<Node>> = pool
+        .nodes
+        .iter()
+        .map(|node| {
+            let spec = node_spec(node, addresses);
+            match known.get(node.id.as_str()) {
+                Some(same) if same.spec == spec => Arc::clone(same),
+                Some(same) => Node::with_live_of(spec, same),
+                None => Node::new(spec),
+            }
+        })
+        .collect();
+    let eligible = nodes.iter().map(|node| Candidate {
+        node: Arc::clone(node),
+        weight: node.spec.weight.get().saturating_mul(WEIGHT_UNIT),
+    });
+    let candidates = Candidates::new(eligible.collect(), Vec::new());
+    if let Some(earlier) = earlier {
+        candidates.prepare_like(&earlier.candidates);
+    }
+    Pool {
+        name: pool.name.value.clone(),
+        policies: pool.policy.iter().map(|name| uses[&name.value]).collect(),
+        host: match &pool.host {
+            HostHeader::Keep => HostPolicy::Keep,
+            HostHeader::Name(host) => HostPolicy::Name(host.as_bytes().into()),
+        },
+        connect_timeout: pool.connect_timeout,
+        idle_connections: pool.idle_connections as usize,
+        idle_timeout: pool.idle_timeout,
+        attempts: pool.attempts.get(),
+        candidates: Arc::new(candidates),
+        nodes,
+    }
+}
+
+fn node_spec(node: &config::Node, addresses: &Addresses) -> NodeSpec {
+    let labels = node
+        .labels
+        .iter()
+        .map(|(name, value)| (name.as_str().into(), value.as_str().into()));
+    NodeSpec {
+        id: node.id.as_str().into(),
+        address: addresses[node.address.as_str()],
+        weight: node.weight,
+        zone: node.zone.as_deref().map(Into::into),
+        labels: labels.collect(),
+    }
+}

@@ -1,0 +1,54 @@
+//! Words of which one has to be chosen.
+
+use super::nearest::nearest;
+use super::resolved::{Grant, LogFormat, LogLevel, OnFault, Store};
+use super::text::{Refused, Text};
+
+/// The value of a word, or the words that there are.
+fn choose<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refused> {
+    let chosen = words
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, value)| *value);
+    chosen.ok_or_else(|| {
+        let all: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let all = all.join(", ");
+        let write = match nearest(text, words.iter().map(|(word, _)| *word)) {
+            Some(near) if words.len() > 1 => format!("did you mean \"{near}\"? There are: {all}"),
+            _ => format!("write one of: {all}"),
+        };
+        Refused {
+            what: format!("there is no {text:?} here"),
+            write,
+        }
+    })
+}
+
+macro_rules! choices {
+    ($($type:ident, $what:literal: { $($word:literal => $variant:ident),* };)*) => { $(
+        impl Text for $type {
+            const WHAT: &'static str = $what;
+            fn parse(text: &str) -> Result<Self, Refused> {
+                choose(text, &[$(($word, Self::$variant)),*])
+            }
+        }
+    )* };
+}
+
+choices! {
+    OnFault, "\"fail\" or \"skip\"": { "fail" => Fail, "skip" => Skip };
+    LogFormat, "\"human\" or \"json\"": { "human" => Human, "json" => Json };
+    LogLevel, "a level such as \"info\"":
+        { "error" => Error, "warn" => Warn, "info" => Info, "debug" => Debug, "trace" => Trace };
+    Store, "\"memory\"": { "memory" => Memory };
+}
+
+impl Text for Grant {
+    const WHAT: &'static str = "a grant such as \"shared\"";
+    fn parse(text: &str) -> Result<Self, Refused> {
+        choose(text, &Self::ALL.map(|grant| (grant.as_str(), grant))).map_err(|refused| Refused {
+            what: format!("there is no grant {text:?}"),
+            ..refused
+        })
+    }
+}

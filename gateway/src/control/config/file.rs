@@ -1,0 +1,140 @@
+//! The TOML, mirrored: every table with its keys and what their values are. No logic, no defaults.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::reading::{Fields, Item, Key, List, Named, Number, OneOrMany, Reading, Texts, Value, table};
+use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Store, Workers};
+use super::secret::{PluginConfig, Secret};
+use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Size};
+use super::text::{PluginFile, RoutePath, Sha256, Word};
+use super::value::{Folder, NodeEntry};
+use crate::cidr::Cidr;
+use crate::name::Name;
+
+table! { "the configuration" File {
+    include: List<String>,
+    gateway: Gateway,
+    sessions: Sessions,
+    admin: Admin,
+    plugins: Plugins,
+    plugin: Named<Use>,
+    listener: Named<Listener>,
+    route: Named<Route>,
+    pool: Named<Pool>,
+    defaults: Defaults,
+} }
+
+table! { "the gateway" Gateway {
+    workers: Workers,
+    drain_timeout: Duration,
+    trusted_proxies: List<Cidr>,
+    debug_headers: bool,
+    limits: Limits,
+    log: Log,
+} }
+
+table! { "the gateway's limits" Limits {
+    max_head: Size,
+    max_headers: Number<1, 10_000>,
+    head_timeout: Duration,
+    idle_timeout: Duration,
+} }
+
+table! { "the log" Log {
+    format: LogFormat,
+    level: LogLevel,
+} }
+
+table! { "the sessions" Sessions {
+    store: Store,
+    capacity: Number<1, 1_000_000_000>,
+} }
+
+table! { "the admin API" Admin {
+    address: SocketAddr,
+    token: Secret,
+} }
+
+table! { "the plugins" Plugins {
+    directory: Folder,
+} }
+
+table! { "a plugin" Use {
+    file: PluginFile,
+    on_fault: OnFault,
+    grants: List<Grant>,
+    limits: UseLimits,
+    config: PluginConfig,
+    sha256: Sha256,
+} }
+
+table! { "a plugin's limits" UseLimits {
+    memory: Size,
+    deadline: Duration,
+    instances: Number<1, 1_000>,
+} }
+
+table! { "a listener" Listener {
+    address: SocketAddr,
+} }
+
+table! { "a route" Route {
+    listeners: List<Name>,
+    host: HostPattern,
+    path: RoutePath,
+    path_exact: RoutePath,
+    methods: List<Method>,
+    headers: Texts<HeaderName, HeaderValue>,
+    filters: OneOrMany<Name>,
+    pool: Name,
+    timeout: Duration,
+} }
+
+table! { "a pool" Pool {
+    policy: OneOrMany<Name>,
+    nodes: List<NodeEntry>,
+    host: HostHeader,
+    connect_timeout: Duration,
+    idle_connections: Number<0, 100_000>,
+    idle_timeout: Duration,
+    attempts: Number<1, 100>,
+} }
+
+table! { "a node" Node {
+    id: Word,
+    address: NodeAddress,
+    weight: Number<1, 100_000>,
+    zone: Word,
+    labels: Texts<Word, Word>,
+} }
+
+table! { "the defaults" Defaults {
+    route: RouteDefaults,
+    pool: PoolDefaults,
+} }
+
+table! {
+    /// What routes have in common; not what tells them apart.
+    "the defaults of routes" RouteDefaults {
+        listeners: List<Name>,
+        host: HostPattern,
+        methods: List<Method>,
+        headers: Texts<HeaderName, HeaderValue>,
+        filters: OneOrMany<Name>,
+        pool: Name,
+        timeout: Duration,
+    }
+}
+
+table! {
+    /// What pools have in common; not their nodes.
+    "the defaults of pools" PoolDefaults {
+        policy: OneOrMany<Name>,
+        host: HostHeader,
+        connect_timeout: Duration,
+        idle_connections: Number<0, 100_000>,
+        idle_timeout: Duration,
+        attempts: Number<1, 100>,
+    }
+}

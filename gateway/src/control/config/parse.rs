@@ -1,0 +1,339 @@
+//! From mirrored files to a [`Config`]: joins the files, fills in defaults, and checks what concerns several tables.
+//!
+//! Pure: no file, no socket, no plugin. Each check notes its error and goes on.
+
+mod pool;
+mod route;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::Path;
+use std::time::Duration;
+
+use super::error::{At, Error, Place};
+use super::file::{self, File};
+use super::nearest::nearest;
+use super::reading::{Entry, Key, Named};
+use super::resolved::*;
+use super::text::Size;
+use crate::name::Name;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// What is found wrong, and whether all files could be read: if not, a name that is missing may stand in another.
+pub(super) struct Parse {
+    pub(super) errors: Vec<Error>,
+    pub(super) complete: bool,
+    /// Where to point if something is missing that stands nowhere; and the folder for defaults.
+    pub(super) start: Place,
+}
+
+/// Tables by name, from all files.
+type Tables<T> = Vec<Entry<T>>;
+
+impl Parse {
+    /// The whole configuration. What it says is worth something only if no error was noted.
+    pub(super) fn config(&mut self, mut files: Vec<File>) -> Config {
+        let files = files.as_mut_slice();
+        let gateway = self.only("[gateway]", files, |file| &mut file.gateway);
+        let sessions = self.only("[sessions]", files, |file| &mut file.sessions);
+        let admin = self.only("[admin]", files, |file| &mut file.admin);
+        let plugins = self.only("[plugins]", files, |file| &mut file.plugins);
+        let defaults = self.only("[defaults]", files, |file| &mut file.defaults);
+        let uses = self.all("plugin", files, |file| &mut file.plugin);
+        let listeners = self.all("listener", files, |file| &mut file.listener);
+        let routes = self.all("route", files, |file| &mut file.route);
+        let pools = self.all("pool", files, |file| &mut file.pool);
+
+        let admin = self.admin(admin);
+        let known = route::Known::of(&listeners, &pools);
+        let listeners = self.listeners(listeners, &admin);
+        let routes = self.routes(
+            routes,
+            &defaults.route.unless(file::RouteDefaults::default()),
+            &known,
+        );
+        let pools = self.pools(pools, &defaults.pool.unless(file::PoolDefaults::default()));
+        let uses = self.uses(uses, &routes, &pools);
+        let folder = Path::new(self.start.file())
+            .parent()
+            .unwrap_or(Path::new(""))
+            .join("plugins");
+        let directory = match plugins.directory.get() {
+            Some(at) => At::new(at.value.0, at.place),
+            None => At::new(folder, self.start.clone()),
+        };
+        Config {
+            gateway: self.gateway(gateway),
+            sessions: Sessions {
+                store: sessions.store.unless(Store::Memory),
+                capacity: sessions
+                    .capacity
+                    .get()
+                    .map_or(1_000_000, |at| at.value.0.into())
+                    .try_into()
+                    .unwrap_or(NonZeroU64::MIN),
+            },
+            admin,
+            plugins: Plugins { directory },
+            uses,
+            listeners,
+            routes,
+            pools,
+        }
+    }
+
+    /// The one table of a kind that stands once in all files.
+    fn only<T: Default>(&mut self, name: &str, files: &mut [File], table: fn(&mut File) -> &mut Key<T>) -> T {
+        let mut found: Option<At<T>> = None;
+        for at in files
+            .iter_mut()
+            .filter_map(|file| std::mem::take(table(file)).get())
+        {
+            match &found {
+                None => found = Some(at),
+                Some(first) => self.twice(
+                    &at.place,
+                    format!("{name} is written twice"),
+                    &first.place,
+                    "join the two",
+                ),
+            }
+        }
+        found.map_or_else(T::default, |at| at.value)
+    }
+
+    /// The named tables of a kind, from all files.
+    fn all<T>(
+        &mut self,
+        kind: &str,
+        files: &mut [File],
+        table: fn(&mut File) -> &mut Key<Named<T>>,
+    ) -> Tables<T> {
+        let mut all: Tables<T> = Vec::new();
+        let mut first: HashMap<Name, Place> = HashMap::new();
+        for entry in files
+            .iter_mut()
+            .filter_map(|file| std::mem::take(table(file)).get())
+            .flat_map(|at| at.value.0)
+        {
+            let name = &entry.name;
+            if let Some(first) = first.get(&name.value) {
+                let what = format!("there is a {kind} \"{}\" already", name.value);
+                self.twice(&name.place, what, first, "give one of them another name");
+                continue;
+            }
+            first.insert(name.value.clone(), name.place.clone());
+            all.push(entry);
+        }
+        all
+    }
+
+    /// Notes that something stands in two places.
+    fn twice(&mut self, place: &Place, what: String, first: &Place, write: &str) {
+        self.errors.push(
+            Error::new(place, what)
+                .note(format!("the first is at {first}"))
+                .note(write),
+        );
+    }
+
+    fn wrong(&mut self, place: &Place, what: impl Into<String>, write: impl Into<String>) {
+        self.errors.push(Error::new(place, what).note(write));
+    }
+
+    /// Notes a name that nothing has, unless it may stand in a file that could not be read.
+    fn unknown(&mut self, name: &At<Name>, kind: &str, known: &BTreeSet<Name>) {
+        if !self.complete {
+            return;
+        }
+        let write = match nearest(name.as_str(), known.iter().map(Name::as_str)) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => {
+                // Ten fit on a line.
+                let some: Vec<_> = known.iter().take(10).map(Name::as_str).collect();
+                let others = if some.is_empty() {
+                    String::new()
+                } else {
+                    format!("; there are: {}", some.join(", "))
+                };
+                format!("add a table [{kind}.{}]{others}", name.value)
+            }
+        };
+        self.wrong(
+            &name.place,
+            format!("there is no {kind} \"{}\"", name.value),
+            write,
+        );
+    }
+
+    /// Names in a list, each once.
+    fn names(&mut self, names: Vec<At<Name>>) -> Vec<At<Name>> {
+        let mut once: Vec<At<Name>> = Vec::new();
+        for name in names {
+            if once.contains(&name) {
+                self.wrong(
+                    &name.place,
+                    format!("\"{}\" stands here twice", name.value),
+                    "leave one of them out",
+                );
+            } else {
+                once.push(name);
+            }
+        }
+        once
+    }
+
+    fn size(&mut self, size: Key<Size>, default: u64, bounds: (u64, &str, u64, &str)) -> Size {
+        let (least, least_text, most, most_text) = bounds;
+        let Some(at) = size.get() else {
+            return Size::bytes(default);
+        };
+        if !(least..=most).contains(&at.value.get()) {
+            let write = format!("write \"{least_text}\" to \"{most_text}\"");
+            self.wrong(&at.place, "this size is out of range", write);
+        }
+        at.value
+    }
+
+    fn gateway(&mut self, gateway: file::Gateway) -> Gateway {
+        let limits = gateway.limits.unless(file::Limits::default());
+        let log = gateway.log.unless(file::Log::default());
+        Gateway {
+            workers: gateway.workers.unless(Workers::Auto),
+            drain_timeout: gateway.drain_timeout.unless(Duration::from_secs(30)),
+            trusted_proxies: items(gateway.trusted_proxies.get().map(|at| at.value.items)),
+            debug_headers: gateway.debug_headers.unless(false),
+            limits: Limits {
+                max_head: self.size(limits.max_head, 64 * KIB, (KIB, "1KiB", 16 * MIB, "16MiB")),
+                max_headers: number(limits.max_headers.get().map(|at| at.value.0), 100),
+                head_timeout: limits.head_timeout.unless(Duration::from_secs(10)),
+                idle_timeout: limits.idle_timeout.unless(Duration::from_secs(60)),
+            },
+            log: Log {
+                format: log.format.unless(LogFormat::Human),
+                level: log.level.unless(LogLevel::Info),
+            },
+        }
+    }
+
+    fn admin(&mut self, admin: file::Admin) -> Admin {
+        let no_token = admin.token.is_absent();
+        let default = || At::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 9901)), self.start.clone());
+        let address = admin.address.get().unwrap_or_else(default);
+        if no_token && !address.ip().to_canonical().is_loopback() {
+            let what = format!("the admin API would be open to all who reach {}", address.value);
+            let write = "add `token = { env = \"NAME\" }`, or keep it at home: \"127.0.0.1:9901\"";
+            self.wrong(&address.place, what, write);
+        }
+        Admin {
+            address,
+            token: admin.token.get().map(|at| at.value),
+        }
+    }
+
+    fn listeners(&mut self, tables: Tables<file::Listener>, admin: &Admin) -> BTreeMap<Name, Listener> {
+        if tables.is_empty() && self.complete {
+            let start = self.start.clone();
+            let write = "add one: a table [listener.public] with `address = \"0.0.0.0:8080\"`";
+            self.wrong(&start, "there is no listener, so no request could arrive", write);
+        }
+        let mut taken: HashMap<SocketAddr, Place> = HashMap::new();
+        let mut listeners = BTreeMap::new();
+        for Entry { name, table, .. } in tables {
+            let Some(listener) = table else { continue };
+            let Some(address) = self.required(listener.address, &name, "address", "\"0.0.0.0:8080\"") else {
+                continue;
+            };
+            // Port 0 is another port each time.
+            if address.port() != 0 {
+                if let Some(first) = taken.get(&address.value) {
+                    let what = format!("a listener has {} already", address.value);
+                    self.twice(&address.place, what, first, "listen on another port");
+                } else if address == admin.address {
+                    let what = format!("the admin API listens on {}", address.value);
+                    self.wrong(
+                        &address.place,
+                        what,
+                        "listen on another port, or give [admin] another `address`",
+                    );
+                }
+            }
+            taken.insert(address.value, address.place.clone());
+            listeners.insert(name.value.clone(), Listener { name, address });
+        }
+        listeners
+    }
+
+    /// The value of a key that has no default.
+    fn required<T>(&mut self, key: Key<T>, name: &At<Name>, what: &str, example: &str) -> Option<At<T>> {
+        if key.is_absent() {
+            self.wrong(
+                &name.place,
+                format!("`{what}` is missing"),
+                format!("add `{what} = {example}`"),
+            );
+        }
+        key.get()
+    }
+
+    /// The uses that have a table, and those that routes and pools mention without one.
+    fn uses(
+        &mut self,
+        tables: Tables<file::Use>,
+        routes: &[Route],
+        pools: &BTreeMap<Name, Pool>,
+    ) -> BTreeMap<Name, Use> {
+        let mut uses = BTreeMap::new();
+        for Entry { name, table, .. } in tables {
+            let made = self.one_use(name.clone(), table.unwrap_or_default());
+            uses.insert(name.value, made);
+        }
+        let mentioned = routes.iter().flat_map(|route| &route.filters);
+        for name in mentioned.chain(pools.values().flat_map(|pool| &pool.policy)) {
+            let entry = uses.entry(name.value.clone());
+            entry
+                .or_insert_with(|| self.one_use(name.clone(), file::Use::default()))
+                .mentioned = true;
+        }
+        uses
+    }
+
+    fn one_use(&mut self, name: At<Name>, table: file::Use) -> Use {
+        let file = table.file.get().map(|at| At::new(at.value.0, at.place));
+        let default = || {
+            At::new(
+                format!("{}.wasm", name.as_str().replace('-', "_")),
+                name.place.clone(),
+            )
+        };
+        let limits = table.limits.unless(file::UseLimits::default());
+        let granted: Vec<Grant> = items(table.grants.get().map(|at| at.value.items));
+        Use {
+            file: file.unwrap_or_else(default),
+            mentioned: false,
+            on_fault: table.on_fault.unless(OnFault::Fail),
+            grants: granted.into_iter().chain([Grant::Sessions]).collect(),
+            limits: UseLimits {
+                memory: self.size(limits.memory, 16 * MIB, (64 * KIB, "64KiB", 4096 * MIB, "4GiB")),
+                deadline: limits.deadline.unless(Duration::from_millis(1)),
+                instances: number(limits.instances.get().map(|at| at.value.0), 1),
+            },
+            config: table.config.get().map(|at| at.value).unwrap_or_default(),
+            sha256: table.sha256.get().map(|at| at.value.0),
+            name,
+        }
+    }
+}
+
+/// A list without its places.
+fn items<T>(items: Option<Vec<At<T>>>) -> Vec<T> {
+    items.unwrap_or_default().into_iter().map(|at| at.value).collect()
+}
+
+/// A number that the mirror has checked to be one at least, or its default.
+fn number(number: Option<u32>, default: u32) -> NonZeroU32 {
+    NonZeroU32::new(number.unwrap_or(default)).unwrap_or(NonZeroU32::MIN)
+}

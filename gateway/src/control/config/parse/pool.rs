@@ -1,0 +1,122 @@
+//! Pools and their nodes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::{Parse, Tables, number};
+use crate::control::config::error::{At, Place};
+use crate::control::config::file;
+use crate::control::config::reading::{Entry, Key, List, OneOrMany, Texts};
+use crate::control::config::resolved::{HostHeader, Node, Pool};
+use crate::control::config::value::NodeEntry;
+use crate::name::Name;
+
+impl Parse {
+    pub(super) fn pools(
+        &mut self,
+        tables: Tables<file::Pool>,
+        defaults: &file::PoolDefaults,
+    ) -> BTreeMap<Name, Pool> {
+        let mut pools = BTreeMap::new();
+        for Entry { name, table, .. } in tables {
+            let Some(table) = table else { continue };
+            pools.insert(name.value.clone(), self.pool(name, table, defaults));
+        }
+        pools
+    }
+
+    fn pool(&mut self, name: At<Name>, table: file::Pool, defaults: &file::PoolDefaults) -> Pool {
+        let policy = match table.policy.or(&defaults.policy) {
+            Key::Is(At {
+                value: OneOrMany(list),
+                ..
+            }) => self.names(list.items),
+            _ => Vec::new(),
+        };
+        let nodes = match self.required(table.nodes, &name, "nodes", "[\"127.0.0.1:9001\"]") {
+            Some(list) => self.nodes(list, &name),
+            None => Vec::new(),
+        };
+        let idle_connections = table.idle_connections.or(&defaults.idle_connections).get();
+        let attempts = table.attempts.or(&defaults.attempts).get();
+        Pool {
+            policy,
+            nodes,
+            host: table.host.or(&defaults.host).unless(HostHeader::Keep),
+            connect_timeout: table
+                .connect_timeout
+                .or(&defaults.connect_timeout)
+                .unless(Duration::from_secs(1)),
+            idle_connections: idle_connections.map_or(64, |at| at.value.0),
+            idle_timeout: table
+                .idle_timeout
+                .or(&defaults.idle_timeout)
+                .unless(Duration::from_secs(60)),
+            attempts: number(attempts.map(|at| at.value.0), 3),
+            name,
+        }
+    }
+
+    fn nodes(&mut self, list: At<List<NodeEntry>>, pool: &At<Name>) -> Vec<Node> {
+        if list.empty {
+            let what = format!("the pool \"{}\" has no node", pool.value);
+            self.wrong(
+                &list.place,
+                what,
+                "write where its nodes listen: [\"127.0.0.1:9001\"]",
+            );
+        }
+        let mut nodes: Vec<Node> = Vec::new();
+        let mut addresses: HashMap<String, Place> = HashMap::new();
+        let mut ids: HashMap<String, Place> = HashMap::new();
+        for entry in list.value.items {
+            let Some(node) = self.node(&entry.place, entry.value.0) else {
+                continue;
+            };
+            if let Some(first) = addresses.get(node.address.as_str()) {
+                let what = format!(
+                    "the pool \"{}\" has the node {} already",
+                    pool.value, node.address.value
+                );
+                self.twice(
+                    &node.address.place,
+                    what,
+                    &first.clone(),
+                    "leave one out; give it a weight if it shall get more",
+                );
+            } else if let Some(first) = ids.get(&node.id) {
+                let what = format!(
+                    "the pool \"{}\" has a node with the id \"{}\" already",
+                    pool.value, node.id
+                );
+                self.twice(&entry.place, what, &first.clone(), "give one of them another id");
+            }
+            addresses.insert(node.address.as_str().to_owned(), node.address.place.clone());
+            ids.insert(node.id.clone(), entry.place);
+            nodes.push(node);
+        }
+        nodes
+    }
+
+    fn node(&mut self, place: &Place, node: file::Node) -> Option<Node> {
+        if node.address.is_absent() {
+            self.wrong(
+                place,
+                "`address` is missing",
+                "add `address = \"127.0.0.1:9001\"`",
+            );
+        }
+        let address = node.address.get()?;
+        let labels = node.labels.unless(Texts(BTreeMap::new())).0;
+        Some(Node {
+            id: node.id.get().map_or_else(|| address.to_string(), |at| at.value.0),
+            weight: number(node.weight.get().map(|at| at.value.0), 1),
+            zone: node.zone.get().map(|at| at.value.0),
+            labels: labels
+                .into_iter()
+                .map(|(name, value)| (name.0, value.0))
+                .collect(),
+            address,
+        })
+    }
+}

@@ -1,0 +1,183 @@
+//! Routes: what they match, where they lead, and that no two are the same.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::{Parse, Tables, items};
+use crate::control::config::error::At;
+use crate::control::config::file;
+use crate::control::config::reading::{Entry, Key, List, OneOrMany, Texts};
+use crate::control::config::resolved::Route;
+use crate::control::config::text::{HostPattern, Method, PathPattern, RoutePath};
+use crate::name::Name;
+
+/// The names that a route may mention, whether their tables are right or not.
+pub(super) struct Known {
+    listeners: BTreeSet<Name>,
+    pools: BTreeSet<Name>,
+}
+
+impl Known {
+    pub(super) fn of(listeners: &Tables<file::Listener>, pools: &Tables<file::Pool>) -> Self {
+        Self {
+            listeners: listeners.iter().map(|entry| entry.name.value.clone()).collect(),
+            pools: pools.iter().map(|entry| entry.name.value.clone()).collect(),
+        }
+    }
+}
+
+impl Parse {
+    pub(super) fn routes(
+        &mut self,
+        tables: Tables<file::Route>,
+        defaults: &file::RouteDefaults,
+        known: &Known,
+    ) -> Vec<Route> {
+        // A default that is wrong is one error, not one for each route.
+        for name in listed(&defaults.listeners).filter(|name| !known.listeners.contains(&name.value)) {
+            self.unknown(name, "listener", &known.listeners);
+        }
+        if let Key::Is(pool) = &defaults.pool
+            && !known.pools.contains(&pool.value)
+        {
+            self.unknown(pool, "pool", &known.pools);
+        }
+        let mut routes = Vec::new();
+        let mut sound = Vec::new();
+        for Entry {
+            name,
+            table,
+            sound: is_sound,
+        } in tables
+        {
+            if let Some(route) = table.and_then(|table| self.route(name, table, defaults, known)) {
+                routes.push(route);
+                sound.push(is_sound);
+            }
+        }
+        self.no_twins(
+            routes
+                .iter()
+                .zip(sound)
+                .filter_map(|(route, sound)| sound.then_some(route)),
+        );
+        routes
+    }
+
+    fn route(
+        &mut self,
+        name: At<Name>,
+        table: file::Route,
+        defaults: &file::RouteDefaults,
+        known: &Known,
+    ) -> Option<Route> {
+        for name in listed(&table.listeners).filter(|name| !known.listeners.contains(&name.value)) {
+            self.unknown(name, "listener", &known.listeners);
+        }
+        if let Key::Is(pool) = &table.pool
+            && !known.pools.contains(&pool.value)
+        {
+            self.unknown(pool, "pool", &known.pools);
+        }
+        let path = self.path(table.path, table.path_exact);
+        let filters = match table.filters.or(&defaults.filters) {
+            Key::Is(At {
+                value: OneOrMany(list),
+                ..
+            }) => self.names(list.items),
+            _ => Vec::new(),
+        };
+        let pool = self.required(table.pool.or(&defaults.pool), &name, "pool", "\"NAME\"");
+        let listeners = table.listeners.or(&defaults.listeners).get();
+        if let Some(list) = &listeners
+            && list.empty
+        {
+            let what = "this route would belong to no listener";
+            self.wrong(&list.place, what, "name one, or leave `listeners` out for all");
+        }
+        Some(Route {
+            listeners: listeners.map_or_else(
+                || known.listeners.clone(),
+                |list| items(Some(list.value.items)).into_iter().collect(),
+            ),
+            host: table.host.or(&defaults.host).unless(HostPattern::Any),
+            path: path?,
+            methods: methods(table.methods.or(&defaults.methods)),
+            headers: table
+                .headers
+                .or(&defaults.headers)
+                .unless(Texts(BTreeMap::new()))
+                .0,
+            filters,
+            pool: pool?,
+            timeout: table
+                .timeout
+                .or(&defaults.timeout)
+                .unless(Duration::from_secs(15)),
+            name,
+        })
+    }
+
+    /// `path`, `path_exact`, or every path. None if one of them is wrong.
+    fn path(&mut self, prefix: Key<RoutePath>, exact: Key<RoutePath>) -> Option<PathPattern> {
+        match (prefix, exact) {
+            (Key::Absent, Key::Absent) => Some(PathPattern::Prefix("/".to_owned())),
+            (Key::Absent, Key::Is(exact)) => Some(PathPattern::Exact(exact.value.0)),
+            (Key::Is(prefix), Key::Absent) => {
+                let path = prefix.value.0;
+                let bare = path.trim_end_matches('/');
+                if !bare.is_empty() && bare != path {
+                    let write = format!("write \"{bare}\": a prefix ends where a segment does");
+                    self.wrong(
+                        &prefix.place,
+                        format!("the prefix \"{path}\" ends with a slash"),
+                        write,
+                    );
+                }
+                Some(PathPattern::Prefix(path))
+            }
+            (Key::Is(_), Key::Is(exact)) => {
+                let write = "leave one out: `path` for a prefix, `path_exact` for just one path";
+                self.wrong(&exact.place, "this route has both `path` and `path_exact`", write);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Two routes that match the same requests on one listener: one of them would never be taken.
+    fn no_twins<'r>(&mut self, routes: impl Iterator<Item = &'r Route>) {
+        let mut same: HashMap<_, Vec<&Route>> = HashMap::new();
+        for route in routes {
+            let others = same
+                .entry((&route.host, &route.path, &route.methods, &route.headers))
+                .or_default();
+            if let Some(first) = others
+                .iter()
+                .find(|other| !other.listeners.is_disjoint(&route.listeners))
+            {
+                let what = format!("this route matches just what \"{}\" matches", first.name.value);
+                self.twice(
+                    &route.name.place,
+                    what,
+                    &first.name.place,
+                    "change its host, path, methods or headers, or leave one out",
+                );
+            }
+            others.push(route);
+        }
+    }
+}
+
+fn listed(names: &Key<List<Name>>) -> impl Iterator<Item = &At<Name>> {
+    let list = if let Key::Is(list) = names {
+        Some(&list.items)
+    } else {
+        None
+    };
+    list.into_iter().flatten()
+}
+
+fn methods(list: Key<List<Method>>) -> BTreeSet<Method> {
+    items(list.get().map(|at| at.value.items)).into_iter().collect()
+}

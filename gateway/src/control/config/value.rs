@@ -1,0 +1,222 @@
+//! Values that are more than one string or number: secrets, a plugin's configuration, nodes, folders.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json};
+use toml::de::DeValue;
+
+use super::file;
+use super::reading::{Item, Number, Reading, Value, texts};
+use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Store, Workers};
+use super::secret::{PluginConfig, Secret};
+use super::text::{HostPattern, Method, NodeAddress, Size, Text};
+use super::text::{PluginFile, RoutePath, Sha256, Word};
+use crate::cidr::Cidr;
+use crate::name::Name;
+
+texts!(
+    String,
+    Name,
+    Cidr,
+    SocketAddr,
+    Duration,
+    Size,
+    NodeAddress,
+    HostPattern,
+    HostHeader,
+    Method
+);
+texts!(
+    PluginFile, RoutePath, Sha256, Word, Grant, OnFault, LogFormat, LogLevel, Store
+);
+
+impl Value for Workers {
+    fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        match item.get_ref() {
+            DeValue::String(text) if text == "auto" => Some(Self::Auto),
+            DeValue::Integer(_) => {
+                let Number::<1, 1024>(count) = Number::read(item, reading)?;
+                NonZeroUsize::new(count as usize).map(Self::Count)
+            }
+            _ => reading.wrong(
+                item,
+                "this is no number of workers",
+                "write \"auto\", or how many without quotes: 4",
+            ),
+        }
+    }
+}
+
+/// A folder; a relative one begins where the file is that names it.
+#[derive(Clone)]
+pub(super) struct Folder(pub(super) PathBuf);
+
+impl Value for Folder {
+    fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let path = String::read(item, reading)?;
+        if path.is_empty() || path.contains('\0') {
+            return reading.wrong(item, "this is no path", "write a folder: \"plugins\"");
+        }
+        Some(Self(reading.folder.join(path)))
+    }
+}
+
+/// A node: a table, or its address alone.
+#[derive(Clone)]
+pub(super) struct NodeEntry(pub(super) file::Node);
+
+impl Value for NodeEntry {
+    fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        match item.get_ref() {
+            DeValue::String(_) => {
+                let address = NodeAddress::read(item, reading)?;
+                let address = super::reading::Key::Is(super::error::At::new(address, reading.place(item)));
+                Some(Self(file::Node {
+                    address,
+                    ..file::Node::default()
+                }))
+            }
+            DeValue::Table(_) => file::Node::read(item, reading).map(Self),
+            _ => reading.wrong_type(
+                item,
+                "an address, or a table such as `{ address = \"10.0.0.1:8080\", weight = 2 }`",
+            ),
+        }
+    }
+}
+
+impl Value for Secret {
+    fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let text = match item.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            _ => match secret_source(item) {
+                Some(source) => fetch(&source, item, reading)?,
+                None => {
+                    return reading.wrong_type(
+                        item,
+                        "a string, `{ env = \"NAME\" }` or `{ file = \"/run/secrets/x\" }`",
+                    );
+                }
+            },
+        };
+        if text.is_empty() {
+            return reading.wrong(item, "the secret is empty", "write one, or leave the key out");
+        }
+        Some(Self::new(text))
+    }
+}
+
+/// Where a secret is kept.
+enum SecretSource {
+    Environment(String),
+    File(String),
+}
+
+/// `{ env = "…" }` or `{ file = "…" }` and nothing else.
+fn secret_source(item: &Item<'_>) -> Option<SecretSource> {
+    let table = item.get_ref().as_table().filter(|table| table.len() == 1)?;
+    let (key, value) = table.iter().next()?;
+    let value = value.get_ref().as_str()?.to_owned();
+    match key.get_ref().as_ref() {
+        "env" => Some(SecretSource::Environment(value)),
+        "file" => Some(SecretSource::File(value)),
+        _ => None,
+    }
+}
+
+/// The secret itself. One line end behind a file's text is not part of it: editors put it there.
+fn fetch(source: &SecretSource, item: &Item<'_>, reading: &mut Reading<'_>) -> Option<String> {
+    match source {
+        SecretSource::Environment(name) => match reading.outside.environment(name) {
+            Ok(text) => Some(text),
+            Err(std::env::VarError::NotPresent) => {
+                let write = format!("set it before the gateway starts: `export {name}=…`");
+                reading.wrong(
+                    item,
+                    format!("the environment variable {name:?} is not set"),
+                    &write,
+                )
+            }
+            Err(std::env::VarError::NotUnicode(_)) => {
+                let what = format!("the environment variable {name:?} is not UTF-8 text");
+                reading.wrong(item, what, "encode it, for instance as base64")
+            }
+        },
+        SecretSource::File(path) => {
+            let content = reading.outside.read(&reading.folder.join(path));
+            match content.map(String::from_utf8) {
+                Ok(Ok(text)) => Some(
+                    text.strip_suffix('\n')
+                        .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t))
+                        .to_owned(),
+                ),
+                Ok(Err(_)) => {
+                    let what = format!("the secret's file {path:?} is not UTF-8 text");
+                    reading.wrong(item, what, "encode it, for instance as base64")
+                }
+                Err(error) => {
+                    let what = format!("the secret's file {path:?} cannot be read: {error}");
+                    reading.wrong(item, what, "create it, readable for the gateway, or name another")
+                }
+            }
+        }
+    }
+}
+
+impl Value for PluginConfig {
+    fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        if !item.get_ref().is_table() || secret_source(item).is_some() {
+            return reading.wrong_type(item, "a table with the plugin's keys: `{ key = \"value\" }`");
+        }
+        let mut secret = false;
+        json(item, &mut secret, reading).map(|json| Self::new(json, secret))
+    }
+}
+
+/// The same value as JSON, which has no dates and no infinite numbers. All that is wrong below is noted.
+fn json(item: &Item<'_>, secret: &mut bool, reading: &mut Reading<'_>) -> Option<Json> {
+    if let Some(source) = secret_source(item) {
+        *secret = true;
+        return fetch(&source, item, reading).map(Json::String);
+    }
+    match item.get_ref() {
+        DeValue::String(text) => Some(Json::String(text.to_string())),
+        DeValue::Boolean(value) => Some(Json::Bool(*value)),
+        DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) => Some(number.into()),
+            Err(_) => reading.wrong(
+                item,
+                format!("{integer} needs more than 64 bits"),
+                "write it as a string",
+            ),
+        },
+        DeValue::Float(float) => match float.as_str().parse().ok().and_then(serde_json::Number::from_f64) {
+            Some(number) => Some(Json::Number(number)),
+            None => reading.wrong(
+                item,
+                format!("{float} is no number that JSON has"),
+                "write a finite number",
+            ),
+        },
+        DeValue::Datetime(date) => reading.wrong(
+            item,
+            "plugins get their configuration as JSON, which has no dates",
+            &format!("write \"{date}\""),
+        ),
+        DeValue::Array(items) => {
+            let all: Vec<_> = items.iter().map(|item| json(item, secret, reading)).collect();
+            all.into_iter().collect::<Option<Vec<_>>>().map(Json::Array)
+        }
+        DeValue::Table(table) => {
+            let all = table
+                .iter()
+                .map(|(key, item)| (key.get_ref().to_string(), json(item, secret, reading)));
+            let all: Vec<_> = all.collect();
+            let all: Option<Map<_, _>> = all.into_iter().map(|(key, value)| Some((key, value?))).collect();
+            all.map(Json::Object)
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The one task that publishes: old snapshot and event in, new snapshot out, swap.
+//!
+//! Nobody else writes what requests read. It never waits for anything but the next event: what is slow or may fail is
+//! done on the builder thread, which sends what came of it as an event.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
+use tracing::info;
+
+use super::build;
+use super::folder::Hint;
+use super::prepare::Prepared;
+use super::status::{FileOutcome, Status};
+use crate::snapshot::Published;
+
+/// What may change the snapshot.
+pub enum Event {
+    /// Someone wants the configuration and the folder of plugins looked at now, not in two seconds.
+    Look,
+    /// The builder thread made the parts of a new snapshot.
+    Prepared(Box<Prepared>),
+}
+
+/// What the task needs.
+pub(super) struct Writer {
+    pub(super) published: Published,
+    pub(super) status: Arc<Status>,
+    pub(super) hints: Sender<Hint>,
+    pub(super) current: Prepared,
+}
+
+impl Writer {
+    /// Works until `stop` is sent or dropped.
+    pub(super) async fn run(mut self, mut events: Receiver<Event>, mut stop: oneshot::Receiver<()>) {
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                _ = &mut stop => None,
+            };
+            match event {
+                // The builder is gone only when all of this ends.
+                Some(Event::Look) => drop(self.hints.send(Hint::Look)),
+                Some(Event::Prepared(prepared)) => self.publish(*prepared),
+                None => break,
+            }
+        }
+        let _gone = self.hints.send(Hint::Stop);
+    }
+
+    fn publish(&mut self, prepared: Prepared) {
+        if prepared.differs_from(&self.current) {
+            let snapshot = build::snapshot(&prepared, Some(&self.published.load()));
+            info!(snapshot = snapshot.number, "configuration and plugins took over");
+            self.published.store(Arc::new(snapshot));
+        }
+        note(&self.status, &prepared);
+        self.current = prepared;
+    }
+}
+
+/// Notes what rules now. It comes after the swap: who reads of a version there finds it in service.
+pub(super) fn note(status: &Status, prepared: &Prepared) {
+    status.applied(&prepared.config, prepared.as_written);
+    for (file, version) in &prepared.loaded {
+        status.file(file, FileOutcome::Loaded(*version));
+    }
+}

@@ -1,0 +1,101 @@
+//! Draws among the candidates of one pick: at random, and the native fallback's turns.
+
+use std::cell::Cell;
+use std::time::Instant;
+
+use super::{Load, Selection};
+
+/// So many nodes that are left out are passed over before the native fallback draws instead of counting on.
+const MOST_PASSED: u32 = 64;
+
+impl Selection {
+    /// The loads of up to `most` different candidates, drawn evenly at random, in place of what `out` held. Their
+    /// order means nothing.
+    pub fn sample(&self, most: u32, now: Instant, out: &mut Vec<Load>) {
+        let count = self.count();
+        if most >= count {
+            return self.loads(now, out);
+        }
+        out.clear();
+        // Floyd's: as many draws as are wanted, however large the pool is.
+        for last in count - most..count {
+            let drawn = fastrand::u32(..=last);
+            let taken = out.iter().any(|load| load.node == drawn);
+            out.extend(self.load(if taken { last } else { drawn }, now));
+        }
+    }
+
+    /// Two different candidates, drawn at random in proportion to their weights; the same one twice where there is
+    /// only one.
+    pub fn two_random(&self, now: Instant) -> Option<(Load, Load)> {
+        let first = self.draw(None)?;
+        let second = self.draw(Some(first)).unwrap_or(first);
+        Some((self.load(first, now)?, self.load(second, now)?))
+    }
+
+    /// The native fallback: smooth weighted round robin over what is left. `turn` is a worker's own for the pool; let
+    /// it start at random, or the workers choose the same nodes at the same time.
+    pub fn round_robin(&self, turn: &Cell<u32>) -> Option<u32> {
+        let list = self.list()?;
+        let count = self.count();
+        if count == 0 {
+            return None;
+        }
+        // What is left out is passed over; where nearly all is, a draw by weight is cheaper and as fair.
+        for _ in 0..list.turns().min(MOST_PASSED) {
+            let now = turn.get();
+            turn.set(now.wrapping_add(1));
+            if let Some(index) = list.turn(now).and_then(|raw| self.index_of(raw)) {
+                return Some(index);
+            }
+        }
+        self.draw(None)
+    }
+
+    /// A candidate at random in proportion to the weights, and not `except`.
+    fn draw(&self, except: Option<u32>) -> Option<u32> {
+        let count = self.count() - u32::from(except.is_some() && self.count() > 0);
+        if count == 0 {
+            return None;
+        }
+        if self.list()?.is_equal() {
+            let drawn = fastrand::u32(..count);
+            return Some(drawn + u32::from(except.is_some_and(|except| except <= drawn)));
+        }
+        self.draw_by_weight(except)
+    }
+
+    /// Places are raw indices, or those among what was kept. Whatever is left out is cut out of the line of weights,
+    /// so that one draw is enough.
+    fn draw_by_weight(&self, except: Option<u32>) -> Option<u32> {
+        let all = self.kept.is_empty();
+        let (sums, tried) = if all {
+            (self.list()?.sums(), &*self.tried)
+        } else {
+            (&*self.kept_sums, &[][..])
+        };
+        let except = if all {
+            except.and_then(|index| self.raw(index))
+        } else {
+            except
+        };
+        let begin = |place: u32| place.checked_sub(1).map_or(0, |before| sums[before as usize]);
+        let weight = |place: u32| sums[place as usize] - begin(place);
+
+        let (smaller, larger) = tried.split_at(tried.partition_point(|&place| Some(place) < except));
+        let left_out = smaller
+            .iter()
+            .copied()
+            .chain(except)
+            .chain(larger.iter().copied());
+        let sum = sums.last()? - left_out.clone().map(weight).sum::<u64>();
+        let mut drawn = fastrand::u64(..sum.max(1));
+        for place in left_out {
+            if drawn >= begin(place) {
+                drawn += weight(place);
+            }
+        }
+        let place = sums.partition_point(|&sum| sum <= drawn) as u32;
+        if all { self.index_of(place) } else { Some(place) }
+    }
+}

@@ -1,0 +1,318 @@
+#![allow(clippy::unwrap_used)]
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::node::testing::{candidate, pool};
+
+fn select(candidates: Candidates) -> Selection {
+    let mut selection = Selection::default();
+    selection.begin(Rc::new(Arc::new(candidates)));
+    selection
+}
+
+fn ids(selection: &Selection) -> Vec<&str> {
+    let candidates = (0..selection.count()).map(|index| selection.candidate(index).unwrap());
+    candidates.map(|candidate| &*candidate.node.spec.id).collect()
+}
+
+/// How often each node comes up.
+fn tally(selection: &Selection, times: u32, draw: impl Fn() -> u32) -> BTreeMap<String, u32> {
+    let mut tally = BTreeMap::new();
+    for _ in 0..times {
+        let id = selection.candidate(draw()).unwrap().node.spec.id.to_string();
+        *tally.entry(id).or_default() += 1;
+    }
+    tally
+}
+
+#[test]
+fn without_candidates_nothing_is_chosen() {
+    let now = Instant::now();
+    for selection in [Selection::default(), select(pool(&[]))] {
+        assert_eq!((selection.count(), selection.load(0, now)), (0, None));
+        assert!(selection.two_random(now).is_none() && selection.candidate(0).is_none());
+        assert_eq!(
+            (selection.by_hash(b"key"), selection.by_hash_bounded(b"key", 125)),
+            (None, None)
+        );
+        assert_eq!(
+            (selection.round_robin(&Cell::new(7)), selection.find("n0")),
+            (None, None)
+        );
+        let mut out = Vec::new();
+        selection.sample(4, now, &mut out);
+        assert!(out.is_empty());
+    }
+}
+
+#[test]
+fn a_keep_counts_for_the_next_policy_and_ends_with_the_attempt() {
+    let mut selection = select(pool(&[1000; 5]));
+    selection.keep(&[3, 1, 3, 99]);
+    assert_eq!(
+        ids(&selection),
+        ["n0", "n1", "n2", "n3", "n4"],
+        "the policy that keeps still sees all"
+    );
+    selection.settle();
+    assert_eq!(ids(&selection), ["n1", "n3"]);
+    assert_eq!((selection.find("n3"), selection.find("n0")), (Some(1), None));
+
+    selection.keep(&[0]);
+    selection.undo_keep();
+    selection.settle();
+    assert_eq!(ids(&selection), ["n1", "n3"], "a fault undoes its own keep only");
+    selection.keep(&[99]);
+    selection.settle();
+    assert_eq!(ids(&selection), ["n1", "n3"], "nothing is not kept");
+    selection.keep(&[1]);
+    selection.settle();
+    assert_eq!(ids(&selection), ["n3"]);
+
+    selection.next_attempt(0);
+    assert_eq!(ids(&selection), ["n0", "n1", "n2", "n4"]);
+}
+
+#[test]
+fn draining_nodes_are_found_and_never_drawn() {
+    let draining = vec![candidate("old", 1000), candidate("older", 1000)];
+    let mut selection = select(Candidates::new(
+        vec![candidate("a", 1000), candidate("b", 1000)],
+        draining,
+    ));
+    let old = selection.find("old").unwrap();
+    assert!(old >= selection.count());
+    assert_eq!(&*selection.candidate(old).unwrap().node.spec.id, "old");
+    assert_eq!(ids(&selection), ["a", "b"]);
+
+    selection.next_attempt(selection.find("a").unwrap());
+    let older = selection.find("older").unwrap();
+    assert_eq!(&*selection.candidate(older).unwrap().node.spec.id, "older");
+    selection.next_attempt(older);
+    assert_eq!(selection.find("older"), None, "it was tried");
+    assert_eq!(
+        ids(&selection),
+        ["b"],
+        "and a draining one takes no candidate away"
+    );
+    assert!(selection.find("old").is_some());
+}
+
+#[test]
+fn round_robin_is_smooth_and_weighted() {
+    let selection = select(pool(&[5000, 1000, 1000]));
+    let turn = Cell::new(0);
+    let picks: Vec<u32> = (0..7).map(|_| selection.round_robin(&turn).unwrap()).collect();
+    assert_eq!(picks, [0, 0, 1, 0, 2, 0, 0], "nginx's own example");
+
+    let selection = select(pool(&[700; 3]));
+    let picks: Vec<u32> = (0..6).map(|_| selection.round_robin(&turn).unwrap()).collect();
+    assert_eq!(picks, [1, 2, 0, 1, 2, 0], "equal weights take turns");
+}
+
+#[test]
+fn round_robin_passes_over_what_was_tried_or_not_kept() {
+    let mut selection = select(pool(&[5000, 1000, 1000]));
+    selection.next_attempt(0);
+    let turn = Cell::new(0);
+    let tally_of = tally(&selection, 100, || selection.round_robin(&turn).unwrap());
+    assert_eq!(
+        tally_of,
+        BTreeMap::from([("n1".to_owned(), 50), ("n2".to_owned(), 50)])
+    );
+
+    let mut selection = select(pool(&vec![1000; 1000]));
+    selection.keep(&[500, 501]);
+    selection.settle();
+    let tally_of = tally(&selection, 1000, || selection.round_robin(&turn).unwrap());
+    assert!(
+        tally_of.len() == 2 && tally_of.values().all(|&times| times > 400),
+        "{tally_of:?}"
+    );
+}
+
+#[test]
+fn rounded_turns_keep_their_proportions() {
+    // The sum of these is far above the longest order.
+    let selection = select(pool(&[999_983, 500_009, 1]));
+    let turn = Cell::new(0);
+    let tally = tally(&selection, 4096, || selection.round_robin(&turn).unwrap());
+    assert!(
+        (2700..2760).contains(&tally["n0"]) && (1340..1390).contains(&tally["n1"]),
+        "{tally:?}"
+    );
+    assert!(tally["n2"] <= 2, "{tally:?}");
+}
+
+#[test]
+fn two_random_are_two_in_proportion_to_their_weights() {
+    fastrand::seed(1);
+    let now = Instant::now();
+    let mut selection = select(pool(&[1000, 9_000_000, 2000, 1000]));
+    selection.next_attempt(1);
+    for _ in 0..1000 {
+        let (one, other) = selection.two_random(now).unwrap();
+        assert_ne!(one.node, other.node);
+    }
+    let tally = tally(&selection, 10_000, || selection.two_random(now).unwrap().0.node);
+    assert!(
+        (4800..5200).contains(&tally["n2"]) && (2300..2700).contains(&tally["n0"]),
+        "{tally:?}"
+    );
+
+    selection.next_attempt(0);
+    selection.next_attempt(0);
+    let (one, other) = selection.two_random(now).unwrap();
+    assert_eq!((one.node, other.node), (0, 0), "the last one is drawn twice");
+}
+
+#[test]
+fn samples_are_different_and_even() {
+    fastrand::seed(2);
+    let (now, mut out) = (Instant::now(), Vec::new());
+    let mut selection = select(pool(&(1..=10).map(|weight| weight * 1000).collect::<Vec<_>>()));
+    selection.next_attempt(4);
+    let mut tally = BTreeMap::<u32, u32>::new();
+    for _ in 0..3000 {
+        selection.sample(3, now, &mut out);
+        assert_eq!(out.iter().map(|load| load.node).collect::<BTreeSet<_>>().len(), 3);
+        out.iter()
+            .for_each(|load| *tally.entry(load.node).or_default() += 1);
+    }
+    assert!(
+        tally.len() == 9 && tally.values().all(|times| (880..1120).contains(times)),
+        "{tally:?}"
+    );
+    selection.sample(100, now, &mut out);
+    assert_eq!(out.len(), 9, "a small pool is told whole");
+}
+
+#[test]
+fn bounded_hashing_spills_over_only_when_its_node_has_more_than_its_share() {
+    let now = Instant::now();
+    let selection = select(pool(&[1000; 4]));
+    let owner = selection.by_hash(b"hot").unwrap();
+    let begin = |index: u32| selection.candidate(index).unwrap().node.begin(now);
+    let mut in_flight = vec![begin(owner), begin(owner)];
+    let spill = selection.by_hash_bounded(b"hot", 125).unwrap();
+    assert_ne!(spill, owner, "a third would be more than 1.25 of 3/4");
+    in_flight.extend(
+        (0..4)
+            .filter(|&index| index != owner)
+            .flat_map(|index| [begin(index), begin(index)]),
+    );
+    assert_eq!(
+        selection.by_hash_bounded(b"hot", 125),
+        Some(owner),
+        "now all have two: 3 is within 1.25 x 9/4"
+    );
+    assert!(
+        selection.by_hash_bounded(b"hot", 0).is_some(),
+        "an impossible bound still finds a node"
+    );
+
+    // The rule of the paper: however skewed the keys are, no node has more than the bound.
+    let mut in_flight: Vec<_> = Vec::new();
+    let selection = select(pool(&[1000, 1000, 2000]));
+    for _ in 0..400 {
+        let index = selection.by_hash_bounded(b"hot", 125).unwrap();
+        in_flight.push(selection.candidate(index).unwrap().node.begin(now));
+    }
+    let of = |index: u32| selection.candidate(index).unwrap().node.live.in_flight();
+    assert!(
+        of(0) <= 126 && of(1) <= 126 && of(2) <= 251,
+        "{} {} {}",
+        of(0),
+        of(1),
+        of(2)
+    );
+}
+
+#[test]
+fn hashing_goes_on_to_the_next_node_for_what_was_tried() {
+    let mut selection = select(pool(&[1000; 20]));
+    let owner_of = |selection: &Selection, key: u32| {
+        let index = selection.by_hash(&key.to_le_bytes()).unwrap();
+        selection.candidate(index).unwrap().node.spec.id.clone()
+    };
+    let before: Vec<_> = (0..2000).map(|key| owner_of(&selection, key)).collect();
+    selection.next_attempt(7);
+    for (key, owner) in before.iter().enumerate() {
+        let now = owner_of(&selection, key as u32);
+        assert_ne!(&*now, "n7");
+        assert!(
+            &now == owner || &**owner == "n7",
+            "only the keys of the one that is gone move"
+        );
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Try(u32),
+    Keep(Vec<u32>),
+}
+
+proptest! {
+    #[test]
+    fn indices_stay_dense_and_true_through_tries_and_keeps(
+        count in 1..12_usize,
+        equal: bool,
+        steps in prop::collection::vec(
+            prop_oneof![
+                (0..14_u32).prop_map(Step::Try),
+                prop::collection::vec(0..14_u32, 0..6).prop_map(Step::Keep),
+            ],
+            0..8,
+        ),
+    ) {
+        let now = Instant::now();
+        let weights: Vec<u32> = (0..count as u32).map(|index| if equal { 1000 } else { 500 + index * 700 }).collect();
+        let mut selection = select(pool(&weights));
+        // What should be left, by the plainest means.
+        let mut untried: Vec<u32> = (0..count as u32).collect();
+        let mut left = untried.clone();
+        for step in steps {
+            match step {
+                Step::Try(index) => {
+                    if let Some(&tried) = left.get(index as usize) {
+                        untried.retain(|&node| node != tried);
+                    }
+                    selection.next_attempt(index);
+                    left = untried.clone();
+                }
+                Step::Keep(indices) => {
+                    selection.keep(&indices);
+                    selection.settle();
+                    let chosen = |place: &usize| indices.contains(&(*place as u32));
+                    let kept: Vec<u32> = (0..left.len()).filter(chosen).map(|place| left[place]).collect();
+                    if !kept.is_empty() {
+                        left = kept;
+                    }
+                }
+            }
+            let expected: Vec<String> = left.iter().map(|node| format!("n{node}")).collect();
+            prop_assert_eq!(ids(&selection), expected.iter().map(String::as_str).collect::<Vec<_>>());
+            for node in 0..count as u32 {
+                let place = left.iter().position(|&other| other == node).map(|place| place as u32);
+                prop_assert_eq!(selection.find(&format!("n{node}")), place);
+            }
+            let inside = |index: Option<u32>| index.is_some_and(|index| (index as usize) < left.len());
+            prop_assert_eq!(inside(selection.round_robin(&Cell::new(3))), !left.is_empty());
+            prop_assert_eq!(inside(selection.by_hash(b"key")), !left.is_empty());
+            prop_assert_eq!(inside(selection.by_hash_bounded(b"key", 125)), !left.is_empty());
+            for _ in 0..20 {
+                let drawn = selection.two_random(now).map(|(one, other)| (one.node, other.node));
+                prop_assert_eq!(inside(drawn.map(|pair| pair.0)), !left.is_empty());
+                prop_assert!(drawn.is_none_or(|(one, other)| inside(Some(other)) && (one != other || left.len() == 1)));
+            }
+        }
+    }
+}

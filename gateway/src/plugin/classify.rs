@@ -1,0 +1,179 @@
+//! Says what a file is, and turns a core module into a component.
+//!
+//! People drop all kinds of files into the plugin folder. Whatever is no plugin gets one sentence that says what it is
+//! and what to do; nothing is guessed, and nothing is compiled before it is known.
+
+use std::borrow::Cow;
+
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as ADAPTER,
+};
+use wasmparser::{Parser, Payload};
+use wit_component::ComponentEncoder;
+
+use super::fault::LoadError;
+
+const MAGIC: &[u8] = b"\0asm";
+const ELF: &[u8] = b"\x7fELF";
+
+/// What was seen of a file without compiling it.
+#[derive(Default)]
+struct Seen {
+    component: bool,
+    /// It carries the types that the SDK puts into a core module.
+    typed: bool,
+    command: bool,
+    proxy_wasm: bool,
+}
+
+/// The component in a file: the file itself, or what its core module becomes.
+pub fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
+    let seen = look(bytes)?;
+    if seen.proxy_wasm {
+        return refuse("this is a proxy-wasm filter, for Envoy and its kin; a Bascule plugin is written with the bascule-plugin SDK");
+    }
+    if seen.command {
+        return refuse("this is a command with a main function; build a library instead (crate-type = [\"cdylib\"], no main)");
+    }
+    if seen.component {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    if !seen.typed {
+        return refuse("this is a WebAssembly module without Bascule's types; write it with the bascule-plugin SDK and its export! macro");
+    }
+    ComponentEncoder::default()
+        .module(bytes)
+        .and_then(|encoder| encoder.adapter(ADAPTER_NAME, ADAPTER))
+        .and_then(|encoder| encoder.validate(true).encode())
+        .map(Cow::Owned)
+        .map_err(|error| LoadError::Refused(format!("this module can not be made a component: {error:#}")))
+}
+
+fn refuse<T>(sentence: &str) -> Result<T, LoadError> {
+    Err(LoadError::Refused(sentence.to_owned()))
+}
+
+fn look(bytes: &[u8]) -> Result<Seen, LoadError> {
+    if bytes.is_empty() {
+        return Err(LoadError::Empty);
+    }
+    if !bytes.starts_with(MAGIC) {
+        return not_wasm(bytes);
+    }
+    if bytes.len() < 8 {
+        return Err(LoadError::Truncated(bytes.len()));
+    }
+    let mut seen = Seen::default();
+    let mut depth = 0;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.map_err(|error| broken(bytes, &error))?;
+        match &payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            _ if depth == 0 => seen.note(&payload),
+            _ => {}
+        }
+    }
+    Ok(seen)
+}
+
+impl Seen {
+    fn note(&mut self, payload: &Payload<'_>) {
+        match payload {
+            Payload::Version { encoding, .. } => {
+                self.component = *encoding == wasmparser::Encoding::Component;
+            }
+            Payload::CustomSection(section) => self.typed |= section.name().starts_with("component-type"),
+            Payload::ExportSection(exports) => {
+                for export in exports.clone().into_iter().flatten() {
+                    self.command |= export.name == "_start";
+                    self.proxy_wasm |= export.name.starts_with("proxy_");
+                }
+            }
+            Payload::ComponentExportSection(exports) => {
+                for export in exports.clone().into_iter().flatten() {
+                    self.command |= export.name.name.starts_with("wasi:cli/run@");
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A file that starts like WebAssembly and does not go on like it.
+fn broken(bytes: &[u8], error: &wasmparser::BinaryReaderError) -> LoadError {
+    // The parser has no other way to tell this case.
+    if error.message().starts_with("unexpected end") || error.offset() >= bytes.len() {
+        return LoadError::Truncated(bytes.len());
+    }
+    LoadError::Refused(format!("this is broken WebAssembly: {error}"))
+}
+
+fn not_wasm<T>(bytes: &[u8]) -> Result<T, LoadError> {
+    if MAGIC.starts_with(bytes) {
+        return Err(LoadError::Truncated(bytes.len()));
+    }
+    if bytes.starts_with(ELF) {
+        return refuse(
+            "this is native code (perhaps a precompiled .cwasm), which is never run; put the .wasm file here instead",
+        );
+    }
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(512)]);
+    if head.trim_start().starts_with("(module") || head.trim_start().starts_with("(component") {
+        return refuse("this is WebAssembly as text; translate it with `wasm-tools parse` first");
+    }
+    if !head.contains('\0') && !head.contains('\u{fffd}') {
+        return refuse("this is a text file, not WebAssembly");
+    }
+    refuse("this is not WebAssembly: it does not start with \"\\0asm\"")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn sentence(bytes: &[u8]) -> String {
+        component(bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_no_plugin_is_named() {
+        for (bytes, words) in [
+            (&b""[..], "empty"),
+            (b"hello", "a text file"),
+            (b" (module)", "WebAssembly as text"),
+            (b"\x7fELF\x02\x01\x01", "native code"),
+            (b"\x1f\x8b\x08\0\0\0", "not WebAssembly"),
+            (b"\0as", "ends in the middle"),
+            (b"\0asm\x01\0\0", "ends in the middle"),
+            (b"\0asm\x01\0\0\0\x01\x20\x01", "ends in the middle"),
+            (b"\0asm\x07\0\0\0", "broken"),
+            (b"\0asm\x01\0\0\0", "without Bascule's types"),
+        ] {
+            let sentence = sentence(bytes);
+            assert!(sentence.contains(words), "{bytes:?}: {sentence}");
+        }
+    }
+
+    #[test]
+    fn modules_for_other_hosts_are_named() {
+        let module = |export: &str| {
+            let wat = format!("(module (func (export \"{export}\")))");
+            wat::parse_str(wat).unwrap()
+        };
+        assert!(sentence(&module("_start")).contains("a command"));
+        assert!(sentence(&module("proxy_abi_version_0_2_1")).contains("proxy-wasm"));
+    }
+
+    #[test]
+    fn a_file_that_is_being_copied_is_not_yet_rather_than_no() {
+        let whole = wat::parse_str("(module (func (export \"f\")))").unwrap();
+        for end in 0..whole.len() {
+            let error = component(&whole[..end]).unwrap_err();
+            // Between two sections the beginning of a module is a module.
+            assert!(error.is_partial() || error.to_string().contains("types"), "{end}: {error}");
+        }
+        assert!(!component(&whole).unwrap_err().is_partial());
+    }
+}

@@ -1,0 +1,133 @@
+//! What a plugin sees of a request: the exchange lends it to the host for each call and takes it back.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::http::head::{RequestHead, ResponseHead};
+use crate::node::Node;
+use crate::node::selection::Selection;
+
+/// The request, what was decided of it so far, and what plugins left for later.
+///
+/// One value lives as long as a request and is reused by later ones: [`Context::clear`] keeps its memory.
+pub struct Context {
+    /// The time of the present stage, which decays averages; set by the exchange.
+    pub now: Instant,
+    /// The head of the request, with every edit so far.
+    pub request: RequestHead,
+    /// The head of the response, once there is one.
+    pub response: ResponseHead,
+    /// The client, as far as trusted proxies report it.
+    pub client: Option<IpAddr>,
+    /// Whether the client reached the gateway over TLS.
+    pub secure: bool,
+    /// The id of the request.
+    pub id: RequestId,
+    /// The name of the route.
+    pub route: Rc<str>,
+    /// The name of the pool; empty until there is one.
+    pub pool: Rc<str>,
+    /// Which attempt this is; 0 before the first.
+    pub attempt: u32,
+    /// What this pick may choose from.
+    pub selection: Selection,
+    /// The picked node.
+    pub node: Option<Arc<Node>>,
+    /// What became of the attempt.
+    pub outcome: Outcome,
+    /// The answer that a plugin prepared in place of a node.
+    pub reply: Reply,
+    /// What uses keep until the end of the request.
+    pub notes: Vec<Note>,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcome {
+    /// The response's status, if there was a response.
+    pub status: Option<u16>,
+    /// From the pick to the response head or to the failure.
+    pub latency: Duration,
+    /// What failed, as one of the contract's words.
+    pub error: Option<&'static str>,
+}
+
+/// Head and body of an answer that a plugin gives.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// Its fields, in order.
+    pub fields: Vec<(Box<[u8]>, Box<[u8]>)>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// What one use keeps until the end of the request.
+#[derive(Debug, Default)]
+pub struct Note {
+    /// The use's key in the snapshot.
+    pub key: u32,
+    /// 64 bits of its own.
+    pub number: u64,
+    /// A short text of its own.
+    pub text: String,
+}
+
+/// The id of a request: 16 hexadecimal digits, or what a trusted proxy sent as `x-request-id`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestId {
+    text: [u8; 16],
+}
+
+impl RequestId {
+    /// A new id from 64 random bits.
+    pub fn new(bits: u64) -> RequestId {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 16];
+        for (index, digit) in text.iter_mut().enumerate() {
+            *digit = DIGITS[(bits >> (60 - 4 * index)) as usize & 15];
+        }
+        RequestId { text }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text).unwrap_or("")
+    }
+}
+
+impl Context {
+    /// A context for requests to come.
+    pub fn new(now: Instant) -> Context {
+        Context {
+            now,
+            request: RequestHead::default(),
+            response: ResponseHead::default(),
+            client: None,
+            secure: false,
+            id: RequestId::default(),
+            route: Rc::default(),
+            pool: Rc::default(),
+            attempt: 0,
+            selection: Selection::default(),
+            node: None,
+            outcome: Outcome::default(),
+            reply: Reply::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Forgets the request and keeps the memory.
+    pub fn clear(&mut self) {
+        self.request.clear();
+        self.response.clear();
+        self.attempt = 0;
+        self.selection.clear();
+        self.node = None;
+        self.outcome = Outcome::default();
+        self.reply.fields.clear();
+        self.reply.body.clear();
+        self.notes.clear();
+    }
+}

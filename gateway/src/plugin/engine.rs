@@ -1,0 +1,198 @@
+//! Compiles plugins, and gives the tick by which running ones are measured.
+//!
+//! One engine serves the process. Compiling takes tens of milliseconds and is never done on a worker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use wasmtime::Config;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentExportIndex, Linker};
+
+use super::fault::LoadError;
+use super::host::Host;
+use super::module::{Functions, Module, Role, Roles, Version};
+use super::{classify, imports, wasi};
+
+/// The tick by which calls are measured.
+const TICK: Duration = Duration::from_millis(1);
+/// A plugin's stack. Threads that call plugins need this much and room for the host's own frames.
+pub const STACK: usize = 512 * 1024;
+
+/// Compiles plugins for this process.
+pub struct Engine {
+    linker: Linker<Host>,
+    ticker: Ticker,
+}
+
+/// The engine could not be set up: a fault of the machine or of this program.
+#[derive(Debug, thiserror::Error)]
+#[error("the WebAssembly engine can not start on this machine: {0:#}")]
+pub struct EngineError(wasmtime::Error);
+
+impl From<wasmtime::Error> for EngineError {
+    fn from(error: wasmtime::Error) -> EngineError {
+        EngineError(error)
+    }
+}
+
+impl Engine {
+    /// Sets up the engine, everything that plugins may import, and the ticking thread.
+    pub fn new() -> Result<Engine, EngineError> {
+        let engine = wasmtime::Engine::new(&config())?;
+        let mut linker = Linker::new(&engine);
+        imports::link(&mut linker)?;
+        wasi::link(&mut linker)?;
+        let ticker = Ticker::start(engine).map_err(wasmtime::Error::from)?;
+        Ok(Engine { linker, ticker })
+    }
+
+    /// Compiles what is in a file: a component, or a core module that the SDK made. Takes tens of milliseconds.
+    pub fn compile(&self, bytes: &[u8]) -> Result<Module, LoadError> {
+        let version = Version::of(bytes);
+        let component = classify::component(bytes)?;
+        let refused = |error: wasmtime::Error| LoadError::Refused(format!("it can not be compiled: {error:#}"));
+        let component = Component::from_binary(self.linker.engine(), &component).map_err(refused)?;
+        let interfaces = self.check_imports(&component)?;
+        let roles = self.roles(&component)?;
+        let functions = functions(&component, roles)?;
+        let mut linker = self.linker.clone();
+        let misfit = |error: wasmtime::Error| {
+            LoadError::Refused(format!("it was built for another version of the plugin contract: {error:#}"))
+        };
+        wasi::link_the_rest(&mut linker, &component).map_err(misfit)?;
+        let pre = linker.instantiate_pre(&component).map_err(misfit)?;
+        Ok(Module { version, roles, interfaces, size: bytes.len(), pre, functions })
+    }
+
+    /// The contract's interfaces that a plugin imports. Whatever is neither of the contract nor of the little WASI
+    /// that we serve is refused here, by name.
+    fn check_imports(&self, component: &Component) -> Result<Vec<String>, LoadError> {
+        let mut interfaces = Vec::new();
+        for (import, _) in component.component_type().imports(self.linker.engine()) {
+            let (package, interface, version) = split(import);
+            if package == imports::PACKAGE {
+                check_version(import, version)?;
+                if !imports::INTERFACES.contains(&interface) {
+                    return Err(LoadError::Refused(format!(
+                        "it imports {import}, which this gateway does not have; its plugins may import {}",
+                        imports::INTERFACES.join(", ")
+                    )));
+                }
+                interfaces.push(interface.to_owned());
+            } else if !wasi::PACKAGES.contains(&package) || !version.starts_with("0.2.") {
+                return Err(LoadError::Refused(format!(
+                    "it imports {import}, which plugins are not given: they have no network, and nothing of WASI but \
+                     what Rust's standard library needs"
+                )));
+            }
+        }
+        Ok(interfaces)
+    }
+
+    fn roles(&self, component: &Component) -> Result<Roles, LoadError> {
+        let mut roles = Roles::default();
+        for (export, item) in component.component_type().exports(self.linker.engine()) {
+            let (package, interface, version) = split(export);
+            if package != imports::PACKAGE || !matches!(item.ty, ComponentItem::ComponentInstance(_)) {
+                continue;
+            }
+            check_version(export, version)?;
+            Role::ALL.into_iter().filter(|role| role.name() == interface).for_each(|role| roles.insert(role));
+        }
+        if roles.is_empty() || roles == Roles::LIFECYCLE {
+            return Err(LoadError::Refused(
+                "it plays no role: name at least one of router, balancer, filter, observer and timer in export!".to_owned(),
+            ));
+        }
+        Ok(roles)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.ticker.stop();
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .max_wasm_stack(STACK)
+        .concurrency_support(false);
+    config
+}
+
+/// "bascule:plugin/nodes@0.1.0" is package, interface and version.
+fn split(name: &str) -> (&str, &str, &str) {
+    let (path, version) = name.split_once('@').unwrap_or((name, ""));
+    let (package, interface) = path.split_once('/').unwrap_or((path, ""));
+    (package, interface, version)
+}
+
+fn check_version(name: &str, version: &str) -> Result<(), LoadError> {
+    if version.starts_with("0.1.") {
+        return Ok(());
+    }
+    Err(LoadError::Refused(format!(
+        "it was built for {name}, and this gateway speaks version 0.1 of the contract; build it with a matching SDK"
+    )))
+}
+
+/// Finds each role's functions.
+fn functions(component: &Component, roles: Roles) -> Result<Functions, LoadError> {
+    let find = |role: Role, name: &str| -> Result<Option<ComponentExportIndex>, LoadError> {
+        if !roles.plays(role) {
+            return Ok(None);
+        }
+        let interface = format!("{}/{}@0.1.0", imports::PACKAGE, role.name());
+        let instance = component.get_export_index(None, &interface);
+        let function = instance.and_then(|instance| component.get_export_index(Some(&instance), name));
+        match function {
+            Some(function) => Ok(Some(function)),
+            None => Err(LoadError::Refused(format!("it exports {interface} without its function {name}"))),
+        }
+    };
+    Ok(Functions {
+        configure: find(Role::Lifecycle, "configure")?,
+        route: find(Role::Router, "route")?,
+        pick: find(Role::Balancer, "pick")?,
+        on_request: find(Role::Filter, "on-request")?,
+        on_response: find(Role::Filter, "on-response")?,
+        on_complete: find(Role::Observer, "on-complete")?,
+        period: find(Role::Timer, "period")?,
+        tick: find(Role::Timer, "tick")?,
+    })
+}
+
+/// The thread that ticks.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: wasmtime::Engine) -> std::io::Result<Ticker> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new().name("plugin-ticker".to_owned()).spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                std::thread::park_timeout(TICK);
+                engine.increment_epoch();
+            }
+        })?;
+        Ok(Ticker { stop, thread: Some(thread) })
+    }
+
+    fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It only counts, so it can not have panicked.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What can go wrong with a plugin: it is refused when it is loaded, or a call of it fails.
+//!
+//! Both are values with words for people. Neither is ever a status code: who calls a plugin decides what its failure
+//! means for the request.
+
+use std::fmt;
+
+use super::deadline::OutOfTime;
+
+/// Why a file or a use of it is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// There is nothing in the file (yet).
+    #[error("the file is empty; if it is being copied, it is taken when that is done")]
+    Empty,
+    /// The file ends too early.
+    #[error("the file ends in the middle, after {0} bytes; if it is being copied, it is taken when that is done")]
+    Truncated(usize),
+    /// One sentence that says what it is and what to do.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl LoadError {
+    /// Whether the file looks half-copied: "not yet" rather than "no".
+    pub fn is_partial(&self) -> bool {
+        matches!(self, LoadError::Empty | LoadError::Truncated(_))
+    }
+}
+
+/// What kind of failure ended a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The plugin panicked or broke a rule of WebAssembly.
+    Trap,
+    /// It used more CPU time than it may.
+    Deadline,
+    /// It wanted more memory than it may.
+    Memory,
+    /// A new instance could not be started or did not take its configuration.
+    Start,
+    /// The instance is in a call already.
+    Busy,
+    /// Its answer makes no sense, such as a status of 7.
+    Garbage,
+}
+
+impl FaultKind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [FaultKind; 6] = [
+        FaultKind::Trap,
+        FaultKind::Deadline,
+        FaultKind::Memory,
+        FaultKind::Start,
+        FaultKind::Busy,
+        FaultKind::Garbage,
+    ];
+
+    /// The kind as logs and metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            FaultKind::Trap => "trap",
+            FaultKind::Deadline => "deadline",
+            FaultKind::Memory => "memory",
+            FaultKind::Start => "start",
+            FaultKind::Busy => "busy",
+            FaultKind::Garbage => "garbage",
+        }
+    }
+}
+
+/// A call that failed. Its edits were dropped; its instance is gone, and the next call starts a fresh one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What kind of failure.
+    pub kind: FaultKind,
+    /// What happened, in words.
+    pub message: String,
+}
+
+impl Fault {
+    pub(super) fn new(kind: FaultKind, message: impl Into<String>) -> Fault {
+        let message = message.into();
+        Fault { kind, message }
+    }
+
+    /// What ended a call. `out_of_memory` tells whether the instance was refused memory before.
+    pub(super) fn from_error(error: &wasmtime::Error, out_of_memory: bool) -> Fault {
+        let kind = if error.is::<OutOfTime>() {
+            FaultKind::Deadline
+        } else if out_of_memory {
+            FaultKind::Memory
+        } else {
+            FaultKind::Trap
+        };
+        Fault::new(kind, describe(error))
+    }
+}
+
+/// The root cause, and where in the plugin it happened, on one line.
+fn describe(error: &wasmtime::Error) -> String {
+    let mut text = error.root_cause().to_string();
+    let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>() else {
+        return text;
+    };
+    let names = backtrace.frames().iter().filter_map(|frame| frame.func_name());
+    // The innermost frames are std's panic machinery, so a few more than one are needed to see the plugin's own.
+    for (index, name) in names.take(8).enumerate() {
+        text.push_str(if index == 0 { " in " } else { " < " });
+        text.push_str(&wasmtime_demangle(name));
+    }
+    text
+}
+
+/// Rust's names without their hash are what people know.
+fn wasmtime_demangle(name: &str) -> String {
+    match name.rsplit_once("::h") {
+        Some((path, hash)) if hash.len() == 16 => path.to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.kind.name(), self.message)
+    }
+}
+
+impl std::error::Error for Fault {}

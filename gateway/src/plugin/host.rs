@@ -1,0 +1,209 @@
+//! What stands behind one instance: the request that it is lent, and what the present call did so far.
+//!
+//! It is the data of the instance's store. Imports read and write it; [`super::instances`] sets it up for each call and
+//! takes it down. Nothing in it may outlive a call but the instance's own bounds and buffers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::context::{Context, Reply};
+use super::deadline::Meter;
+use super::limiter::Limiter;
+use super::metrics::{Kind, Metric};
+use super::module::Role;
+use super::shared::Space;
+use super::use_::Use;
+use crate::node::selection::Load;
+
+/// Log lines that one call may write.
+const MOST_LINES: u32 = 20;
+/// The longest line that is logged, in bytes.
+const LONGEST_LINE: usize = 4096;
+
+/// Which of its functions the plugin is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Configure,
+    Route,
+    OnRequest,
+    Pick,
+    OnResponse,
+    OnComplete,
+    Period,
+    Tick,
+}
+
+impl Stage {
+    /// The function's name in the contract.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Stage::Configure => "configure",
+            Stage::Route => "route",
+            Stage::OnRequest => "on-request",
+            Stage::Pick => "pick",
+            Stage::OnResponse => "on-response",
+            Stage::OnComplete => "on-complete",
+            Stage::Period => "period",
+            Stage::Tick => "tick",
+        }
+    }
+
+    /// The role that the function is of.
+    pub(super) fn role(self) -> Role {
+        match self {
+            Stage::Configure => Role::Lifecycle,
+            Stage::Route => Role::Router,
+            Stage::OnRequest | Stage::OnResponse => Role::Filter,
+            Stage::Pick => Role::Balancer,
+            Stage::OnComplete => Role::Observer,
+            Stage::Period | Stage::Tick => Role::Timer,
+        }
+    }
+}
+
+/// The data of an instance's store.
+pub(super) struct Host {
+    pub(super) owner: Arc<Use>,
+    /// The request's, while the plugin is in a call about one; an empty one else.
+    pub(super) context: Box<Context>,
+    pub(super) stage: Stage,
+    /// Edits of this call.
+    pub(super) edits: u32,
+    /// What the plugin prepares as an answer; it counts if the call ends with one.
+    pub(super) reply: Reply,
+    /// The use's note, if this call wrote it.
+    pub(super) note: Option<(u64, String)>,
+    pub(super) meter: Meter,
+    pub(super) limiter: Limiter,
+    /// Bytes copied out of the plugin's memory for the length of an import.
+    pub(super) scratch: Vec<u8>,
+    pub(super) loads: Vec<Load>,
+    pub(super) space: Arc<Space>,
+    metrics: Vec<(Box<str>, Kind, Option<Arc<Metric>>)>,
+    lines: u32,
+    /// Lines that the plugin prints and has not ended yet.
+    pub(super) printed: Vec<u8>,
+}
+
+impl Host {
+    pub(super) fn new(owner: Arc<Use>) -> Host {
+        Host {
+            context: Box::new(Context::new(Instant::now())),
+            stage: Stage::Configure,
+            edits: 0,
+            reply: Reply::default(),
+            note: None,
+            meter: Meter::new(owner.spec.limits.deadline),
+            limiter: Limiter::new(owner.spec.limits.memory),
+            scratch: Vec::new(),
+            loads: Vec::new(),
+            space: owner.services.shared.space(&owner.spec.name),
+            metrics: Vec::new(),
+            lines: 0,
+            printed: Vec::new(),
+            owner,
+        }
+    }
+
+    /// Starts the accounts of a call.
+    pub(super) fn begin(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.edits = 0;
+        self.lines = 0;
+        self.limiter.refused = false;
+        self.meter.restart(self.owner.spec.limits.deadline);
+    }
+
+    /// The use's note for this request.
+    pub(super) fn note(&self) -> (u64, &str) {
+        if let Some((number, text)) = &self.note {
+            return (*number, text);
+        }
+        match self.context.notes.iter().find(|note| note.key == self.owner.key) {
+            Some(note) => (note.number, &note.text),
+            None => (0, ""),
+        }
+    }
+
+    /// The use's note for this request, to be changed.
+    pub(super) fn note_mut(&mut self) -> &mut (u64, String) {
+        if self.note.is_none() {
+            let (number, text) = self.note();
+            self.note = Some((number, text.to_owned()));
+        }
+        self.note.get_or_insert_default()
+    }
+
+    /// The use's metric of this name, which is looked up once for each instance. Names that are refused are
+    /// remembered too; a plugin that makes them up without end is asked about again each time.
+    pub(super) fn metric(&mut self, name: &str, kind: Kind) -> Option<&Metric> {
+        const MOST: usize = 128;
+        let known = self.metrics.iter().position(|(known, of, _)| **known == *name && *of == kind);
+        let place = match known {
+            Some(place) => place,
+            None => {
+                let metric = self.owner.services.metrics.metric(&self.owner.spec.name, name, kind);
+                self.metrics.truncate(MOST - 1);
+                self.metrics.push((name.into(), kind, metric));
+                self.metrics.len() - 1
+            }
+        };
+        self.metrics[place].2.as_deref()
+    }
+
+    /// Writes a line of the plugin's to the gateway's log.
+    pub(super) fn log(&mut self, level: tracing::Level, line: &str) {
+        self.lines += 1;
+        if self.lines > MOST_LINES {
+            return;
+        }
+        let line = &line[..line.floor_char_boundary(LONGEST_LINE)];
+        let plugin = &*self.owner.spec.name;
+        let version = tracing::field::display(self.owner.module.version);
+        let request_id = self.context.id.as_str();
+        // The level of an event is fixed where it is written, so there is one for each.
+        macro_rules! write_at {
+            ($level:ident) => {
+                tracing::$level!(target: "plugin", plugin, version, request_id, "{line}")
+            };
+        }
+        match level {
+            tracing::Level::TRACE => write_at!(trace),
+            tracing::Level::DEBUG => write_at!(debug),
+            tracing::Level::INFO => write_at!(info),
+            tracing::Level::WARN => write_at!(warn),
+            tracing::Level::ERROR => write_at!(error),
+        }
+    }
+
+    /// Takes what the plugin prints to its standard output or error, and logs the lines in it.
+    pub(super) fn print(&mut self, level: tracing::Level, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let room = LONGEST_LINE.saturating_sub(self.printed.len());
+            self.printed.extend_from_slice(&part[..part.len().min(room)]);
+            if part.ends_with(b"\n") {
+                self.end_line(level);
+            }
+        }
+    }
+
+    /// Ends the accounts of a call.
+    pub(super) fn end(&mut self) {
+        if !self.printed.is_empty() {
+            self.end_line(tracing::Level::INFO);
+        }
+        if self.lines > MOST_LINES {
+            self.owner.stats.count_dropped_lines(self.lines - MOST_LINES);
+        }
+    }
+
+    fn end_line(&mut self, level: tracing::Level) {
+        let mut printed = std::mem::take(&mut self.printed);
+        let line = printed.trim_ascii_end();
+        if !line.is_empty() {
+            self.log(level, &String::from_utf8_lossy(line));
+        }
+        printed.clear();
+        self.printed = printed;
+    }
+}

@@ -1,0 +1,123 @@
+//! `nodes`: the candidates of this pick.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{ComponentType, Lower, WasmList, WasmStr};
+
+use super::{Call, Instance};
+use crate::node::selection::Load;
+use crate::plugin::host::Host;
+
+/// A candidate's load as the contract writes it.
+#[derive(Clone, Copy, ComponentType, Lower)]
+#[component(record)]
+struct LoadRecord {
+    node: u32,
+    #[component(name = "in-flight")]
+    in_flight: u32,
+    latency: u32,
+    weight: u32,
+    #[component(name = "error-rate")]
+    error_rate: u32,
+    oldest: u32,
+}
+
+impl From<&Load> for LoadRecord {
+    fn from(load: &Load) -> LoadRecord {
+        LoadRecord {
+            node: load.node,
+            in_flight: load.in_flight,
+            latency: load.latency,
+            weight: load.weight,
+            error_rate: load.error_rate,
+            oldest: load.oldest,
+        }
+    }
+}
+
+pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    link_loads(instance)?;
+    link_facts(instance)?;
+    link_hashing(instance)?;
+    link_signals(instance)
+}
+
+fn link_loads(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    instance.func_wrap("count", |call: Call<'_>, (): ()| Ok((call.data().context.selection.count(),)))?;
+    instance.func_wrap("load-of", |call: Call<'_>, (node,): (u32,)| {
+        let context = &call.data().context;
+        Ok((context.selection.load(node, context.now).as_ref().map(LoadRecord::from),))
+    })?;
+    instance.func_wrap("loads", |mut call: Call<'_>, (): ()| {
+        let Host { context, loads, .. } = call.data_mut();
+        context.selection.loads(context.now, loads);
+        Ok((records(loads),))
+    })?;
+    instance.func_wrap("sample", |mut call: Call<'_>, (most,): (u32,)| {
+        let Host { context, loads, .. } = call.data_mut();
+        context.selection.sample(most, context.now, loads);
+        Ok((records(loads),))
+    })?;
+    instance.func_wrap("two-random", |call: Call<'_>, (): ()| {
+        let context = &call.data().context;
+        let two = context.selection.two_random(context.now);
+        Ok((two.map(|(one, other)| (LoadRecord::from(&one), LoadRecord::from(&other))),))
+    })
+}
+
+fn records(loads: &[Load]) -> Vec<LoadRecord> {
+    loads.iter().map(LoadRecord::from).collect()
+}
+
+fn link_facts(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    instance.func_wrap("id", |call: Call<'_>, (node,): (u32,)| {
+        let candidate = call.data().context.selection.candidate(node);
+        Ok((candidate.map_or_else(|| Arc::from(""), |candidate| Arc::clone(&candidate.node.spec.id)),))
+    })?;
+    instance.func_wrap("zone", |call: Call<'_>, (node,): (u32,)| {
+        let candidate = call.data().context.selection.candidate(node);
+        Ok((candidate.and_then(|candidate| candidate.node.spec.zone.clone()),))
+    })?;
+    instance.func_wrap("label", |call: Call<'_>, (node, name): (u32, WasmStr)| {
+        let name = name.to_str(&call)?;
+        let candidate = call.data().context.selection.candidate(node);
+        Ok((candidate.and_then(|candidate| candidate.node.spec.labels.get(&*name).cloned()),))
+    })?;
+    instance.func_wrap("find", |call: Call<'_>, (id,): (WasmStr,)| {
+        let id = id.to_str(&call)?;
+        Ok((call.data().context.selection.find(&id),))
+    })?;
+    instance.func_wrap("keep", |mut call: Call<'_>, (nodes,): (Vec<u32>,)| {
+        call.data_mut().context.selection.keep(&nodes);
+        Ok(())
+    })
+}
+
+fn link_hashing(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    instance.func_wrap("by-hash", |call: Call<'_>, (key,): (WasmList<u8>,)| {
+        Ok((call.data().context.selection.by_hash(key.as_le_slice(&call)),))
+    })?;
+    instance.func_wrap("by-hash-bounded", |call: Call<'_>, (key, percent): (WasmList<u8>, u32)| {
+        let key = key.as_le_slice(&call);
+        Ok((call.data().context.selection.by_hash_bounded(key, percent),))
+    })
+}
+
+fn link_signals(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    instance.func_wrap("signal", |call: Call<'_>, (node, name): (u32, WasmStr)| {
+        let name = name.to_str(&call)?;
+        let context = &call.data().context;
+        let candidate = context.selection.candidate(node);
+        Ok((candidate.and_then(|candidate| candidate.node.live.signal(&name, context.now)),))
+    })?;
+    type Signal = (u32, WasmStr, f64, u64);
+    instance.func_wrap("set-signal", |call: Call<'_>, (node, name, value, ttl_ms): Signal| {
+        let name = name.to_str(&call)?;
+        let context = &call.data().context;
+        if let Some(candidate) = context.selection.candidate(node) {
+            candidate.node.live.set_signal(&name, value, Duration::from_millis(ttl_ms), context.now);
+        }
+        Ok(())
+    })
+}

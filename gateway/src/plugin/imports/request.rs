@@ -1,0 +1,159 @@
+//! `request`: what the request says, and in `on-request` what it shall say.
+
+use std::sync::Arc;
+
+use wasmtime::component::{WasmList, WasmStr};
+
+use super::{Call, Edited, Instance, LARGEST_VALUE, count_edit, edit_field, may_read};
+use crate::http::fields::Known;
+use crate::plugin::host::{Host, Stage};
+
+const LONGEST_NOTE: usize = 1024;
+
+pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    link_facts(instance)?;
+    link_fields(instance)?;
+    link_edits(instance)?;
+    link_notes(instance)
+}
+
+fn link_facts(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    instance.func_wrap("method", |call: Call<'_>, (): ()| {
+        Ok((call.data().context.request.method_name().to_owned(),))
+    })?;
+    instance.func_wrap("scheme", |call: Call<'_>, (): ()| {
+        Ok((if call.data().context.secure { "https" } else { "http" },))
+    })?;
+    instance.func_wrap("authority", |call: Call<'_>, (): ()| {
+        Ok((call.data().context.request.authority().to_vec(),))
+    })?;
+    instance.func_wrap("path", |call: Call<'_>, (): ()| {
+        Ok((call.data().context.request.path().to_vec(),))
+    })?;
+    instance.func_wrap("client-address", |call: Call<'_>, (): ()| {
+        Ok((call.data().context.client.map(|client| client.to_string()).unwrap_or_default(),))
+    })?;
+    instance.func_wrap("id", |call: Call<'_>, (): ()| {
+        Ok((call.data().context.id.as_str().to_owned(),))
+    })?;
+    instance.func_wrap("route", |call: Call<'_>, (): ()| {
+        Ok((call.data().context.route.to_string(),))
+    })?;
+    instance.func_wrap("pool", |call: Call<'_>, (): ()| {
+        Ok((call.data().context.pool.to_string(),))
+    })?;
+    instance.func_wrap("attempt", |call: Call<'_>, (): ()| Ok((call.data().context.attempt,)))?;
+    instance.func_wrap("node", |call: Call<'_>, (): ()| {
+        Ok((call.data().context.node.as_ref().map(|node| Arc::clone(&node.spec.id)),))
+    })
+}
+
+fn link_fields(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    instance.func_wrap("header", |call: Call<'_>, (name,): (WasmStr,)| {
+        let name = name.to_str(&call)?;
+        let host = call.data();
+        let fields = &host.context.request.fields;
+        let value = match Known::from_name(name.as_bytes()) {
+            Known::Other => fields.get(&name),
+            known if may_read(host, known) => fields.known(known),
+            _ => None,
+        };
+        Ok((value.map(<[u8]>::to_vec),))
+    })?;
+    instance.func_wrap("header-values", |call: Call<'_>, (name,): (WasmStr,)| {
+        let name = name.to_str(&call)?;
+        let host = call.data();
+        if !may_read(host, Known::from_name(name.as_bytes())) {
+            return Ok((Vec::new(),));
+        }
+        let values = host.context.request.fields.get_all(&name);
+        Ok((values.map(<[u8]>::to_vec).collect::<Vec<_>>(),))
+    })?;
+    instance.func_wrap("cookie", |call: Call<'_>, (name,): (WasmStr,)| {
+        let name = name.to_str(&call)?;
+        let value = call.data().context.request.cookie(&name);
+        Ok((value.map(<[u8]>::to_vec),))
+    })
+}
+
+fn link_edits(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    instance.func_wrap("set-path", |mut call: Call<'_>, (path,): (WasmList<u8>,)| {
+        if path.len() > LARGEST_VALUE {
+            return Ok((Err("the path is longer than 16 KiB"),));
+        }
+        let path = path.as_le_slice(&call).to_vec();
+        let host = call.data_mut();
+        let result = may_edit(host).and_then(|()| count_edit(host)).and_then(|()| check_path(&path));
+        if result.is_ok() {
+            host.context.request.set_path(&path);
+        }
+        Ok((result,))
+    })?;
+    type Field = (WasmStr, WasmList<u8>);
+    instance.func_wrap("set-header", |call: Call<'_>, (name, value): Field| {
+        edit_field(call, name, Some(value), |host, name, value| {
+            may_edit(host).map(|()| host.context.request.fields.set(name, value))
+        })
+    })?;
+    instance.func_wrap("add-header", |call: Call<'_>, (name, value): Field| {
+        edit_field(call, name, Some(value), |host, name, value| {
+            may_edit(host).map(|()| host.context.request.fields.add(name, value))
+        })
+    })?;
+    instance.func_wrap("remove-header", |call: Call<'_>, (name,): (WasmStr,)| {
+        edit_field(call, name, None, |host, name, _| {
+            may_edit(host).map(|()| host.context.request.fields.remove(name))
+        })
+    })
+}
+
+fn may_edit(host: &Host) -> Edited {
+    match host.stage {
+        Stage::OnRequest => Ok(()),
+        _ => Err("a request can be edited in on-request only"),
+    }
+}
+
+/// A path and query that can stand in a request line (RFC 9112, 3.2.1).
+fn check_path(path: &[u8]) -> Edited {
+    if !path.starts_with(b"/") {
+        return Err("a path starts with \"/\"");
+    }
+    if path.iter().any(|&byte| !byte.is_ascii_graphic() || byte == b'#') {
+        return Err("a path holds no space, no control, no \"#\" and nothing but ASCII");
+    }
+    Ok(())
+}
+
+fn link_notes(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    instance.func_wrap("note", |call: Call<'_>, (): ()| Ok((call.data().note().0,)))?;
+    instance.func_wrap("set-note", |mut call: Call<'_>, (value,): (u64,)| {
+        call.data_mut().note_mut().0 = value;
+        Ok(())
+    })?;
+    instance.func_wrap("note-text", |call: Call<'_>, (): ()| Ok((call.data().note().1.to_owned(),)))?;
+    instance.func_wrap("set-note-text", |mut call: Call<'_>, (text,): (WasmStr,)| {
+        let text = text.to_str(&call)?;
+        if text.len() > LONGEST_NOTE {
+            return Ok((Err("a note's text is at most 1 KiB"),));
+        }
+        let text = text.into_owned();
+        call.data_mut().note_mut().1 = text;
+        Ok((Edited::Ok(()),))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_path;
+
+    #[test]
+    fn paths_that_could_split_a_request_line_are_refused() {
+        for path in ["/", "/a/b?c=d&e", "/%20", "/*"] {
+            assert_eq!(check_path(path.as_bytes()), Ok(()), "{path}");
+        }
+        for path in ["", "a", "*", "/a b", "/a\r\nb", "/a\0", "/\u{e9}", "/a#b", "http://x/"] {
+            assert!(check_path(path.as_bytes()).is_err(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! One worker's running copy of a use, and the life of a call.
+//!
+//! A call lends the instance the request's context, runs the plugin, checks its answer, and takes the context back:
+//! with the edits if all went well, without them if not. After a fault the instance is dropped, and the next call starts
+//! a fresh one. Nothing here waits, so one instance for each worker is enough.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::context::{Context, Note};
+use super::exports::{Answer, Choice, Decision, RawDecision, Schedule, Verdict};
+use super::fault::{Fault, FaultKind};
+use super::host::{Host, Stage};
+use super::module::Roles;
+use super::running::{Exports, Running, play};
+use super::stats::Calls;
+use super::use_::Use;
+use crate::http::fields::Mark;
+use crate::http::head::RequestMark;
+
+/// After an instance failed to start, the next try waits so long: starting may cost far more than a call may.
+const START_PAUSE: Duration = Duration::from_millis(100);
+
+/// One worker's running copy of a use.
+pub struct Instances {
+    owner: Arc<Use>,
+    running: RefCell<Option<Running>>,
+    calls: Arc<Calls>,
+    failed_start: Cell<Option<Instant>>,
+}
+
+impl Instances {
+    /// Nothing runs until the first call.
+    pub fn new(owner: Arc<Use>) -> Instances {
+        let calls = owner.stats.worker();
+        Instances { owner, running: RefCell::new(None), calls, failed_start: Cell::new(None) }
+    }
+
+    /// The use that it runs.
+    pub fn use_(&self) -> &Arc<Use> {
+        &self.owner
+    }
+
+    /// Starts the instance now rather than at the first call.
+    pub fn warm_up(&self) -> Result<(), Fault> {
+        let Ok(mut slot) = self.running.try_borrow_mut() else { return Ok(()) };
+        if slot.is_none() {
+            *slot = Some(self.start()?);
+        }
+        Ok(())
+    }
+
+    fn plays(&self, role: Roles) -> bool {
+        self.owner.module.roles.contains(role)
+    }
+
+    /// Asks a router; a use that is none goes on.
+    pub fn route(&self, context: &mut Option<Box<Context>>) -> Result<Decision, Fault> {
+        if !self.plays(Roles::ROUTER) {
+            return Ok(Decision::GoOn);
+        }
+        let play = |store: &mut _, exports: &Exports| Ok(play(&exports.route, store)?.0);
+        self.call::<RawDecision>(Stage::Route, context, play).map(Decision::from)
+    }
+
+    /// Shows a filter the request; a use that is none goes on.
+    pub fn on_request(&self, context: &mut Option<Box<Context>>) -> Result<Verdict, Fault> {
+        if !self.plays(Roles::FILTER) {
+            return Ok(Verdict::GoOn);
+        }
+        self.call(Stage::OnRequest, context, |store, exports| Ok(play(&exports.on_request, store)?.0))
+    }
+
+    /// Shows a filter the response; a use that is none goes on.
+    pub fn on_response(&self, context: &mut Option<Box<Context>>) -> Result<Verdict, Fault> {
+        if !self.plays(Roles::FILTER) {
+            return Ok(Verdict::GoOn);
+        }
+        self.call(Stage::OnResponse, context, |store, exports| Ok(play(&exports.on_response, store)?.0))
+    }
+
+    /// Asks a policy for a node; a use that is none abstains. The index is one of the context's selection. What an
+    /// abstaining policy wants kept is for the caller to settle.
+    pub fn pick(&self, context: &mut Option<Box<Context>>) -> Result<Choice, Fault> {
+        if !self.plays(Roles::BALANCER) {
+            return Ok(Choice::Abstain);
+        }
+        self.call(Stage::Pick, context, |store, exports| Ok(play(&exports.pick, store)?.0))
+    }
+
+    /// Tells an observer of an attempt.
+    pub fn on_complete(&self, context: &mut Option<Box<Context>>) -> Result<(), Fault> {
+        if !self.plays(Roles::OBSERVER) {
+            return Ok(());
+        }
+        self.call(Stage::OnComplete, context, |store, exports| play(&exports.on_complete, store))
+    }
+
+    /// When a timer acts; none if the use is none.
+    pub fn period(&self) -> Result<Option<Schedule>, Fault> {
+        if !self.plays(Roles::TIMER) {
+            return Ok(None);
+        }
+        self.call(Stage::Period, &mut None, |store, exports| Ok(play(&exports.period, store)?.0)).map(Some)
+    }
+
+    /// Lets a timer act.
+    pub fn tick(&self) -> Result<(), Fault> {
+        if !self.plays(Roles::TIMER) {
+            return Ok(());
+        }
+        self.call(Stage::Tick, &mut None, |store, exports| play(&exports.tick, store))
+    }
+
+    fn call<A: Answer>(
+        &self,
+        stage: Stage,
+        context: &mut Option<Box<Context>>,
+        play: impl FnOnce(&mut wasmtime::Store<Host>, &Exports) -> wasmtime::Result<A>,
+    ) -> Result<A, Fault> {
+        self.calls.count(stage.role());
+        let result = self.try_call(stage, context, play);
+        if let Err(fault) = &result {
+            self.report(stage, fault);
+        }
+        result
+    }
+
+    fn try_call<A: Answer>(
+        &self,
+        stage: Stage,
+        context: &mut Option<Box<Context>>,
+        play: impl FnOnce(&mut wasmtime::Store<Host>, &Exports) -> wasmtime::Result<A>,
+    ) -> Result<A, Fault> {
+        let Ok(mut slot) = self.running.try_borrow_mut() else {
+            return Err(Fault::new(FaultKind::Busy, "it is in a call already"));
+        };
+        let running = match &mut *slot {
+            Some(running) => running,
+            empty => empty.insert(self.start()?),
+        };
+        let host = running.store.data_mut();
+        match context {
+            Some(lent) => std::mem::swap(lent, &mut host.context),
+            None => host.context.now = Instant::now(),
+        }
+        host.begin(stage);
+        let marks = Marks::set(&host.context);
+        running.store.set_epoch_deadline(1);
+        let result = play(&mut running.store, &running.exports);
+        let host = running.store.data_mut();
+        let result = match result {
+            Ok(answer) => commit(host, answer),
+            Err(error) => Err(Fault::from_error(&error, host.limiter.refused)),
+        };
+        host.end();
+        if result.is_err() {
+            marks.undo(&mut host.context);
+        }
+        if let Some(lent) = context {
+            std::mem::swap(lent, &mut host.context);
+        }
+        if result.is_err() {
+            *slot = None;
+        }
+        result
+    }
+
+    fn start(&self) -> Result<Running, Fault> {
+        let now = Instant::now();
+        if self.failed_start.get().is_some_and(|failed| now.duration_since(failed) < START_PAUSE) {
+            return Err(Fault::new(FaultKind::Start, "it failed to start a moment ago"));
+        }
+        let started = Running::start(&self.owner);
+        self.failed_start.set(started.is_err().then_some(now));
+        started
+    }
+
+    /// Counts a fault, and logs it unless another of this use was logged just now.
+    #[cold]
+    fn report(&self, stage: Stage, fault: &Fault) {
+        let Some(silent) = self.owner.stats.count_fault(stage.role(), fault.kind, Instant::now()) else { return };
+        tracing::warn!(
+            target: "plugin",
+            plugin = &*self.owner.spec.name,
+            version = %self.owner.module.version,
+            function = stage.name(),
+            kind = fault.kind.name(),
+            not_logged = silent,
+            "{}", fault.message
+        );
+    }
+}
+
+/// Where the context stood before a call, so that a fault leaves nothing of it.
+struct Marks {
+    request: RequestMark,
+    response: Mark,
+    status: u16,
+}
+
+impl Marks {
+    fn set(context: &Context) -> Marks {
+        Marks {
+            request: context.request.mark(),
+            response: context.response.fields.mark(),
+            status: context.response.status,
+        }
+    }
+
+    #[cold]
+    fn undo(self, context: &mut Context) {
+        context.request.undo(self.request);
+        context.response.fields.undo(self.response);
+        context.response.status = self.status;
+        context.selection.undo_keep();
+    }
+}
+
+/// Makes what a call did count, if its answer makes sense.
+fn commit<A: Answer>(host: &mut Host, answer: A) -> Result<A, Fault> {
+    answer.check(host).map_err(|message| Fault::new(FaultKind::Garbage, message))?;
+    if let Some((number, text)) = host.note.take() {
+        let key = host.owner.key;
+        let notes = &mut host.context.notes;
+        match notes.iter_mut().find(|note| note.key == key) {
+            Some(note) => (note.number, note.text) = (number, text),
+            None => notes.push(Note { key, number, text }),
+        }
+    }
+    if answer.is_final() {
+        std::mem::swap(&mut host.context.reply, &mut host.reply);
+    }
+    host.reply.fields.clear();
+    host.reply.body.clear();
+    Ok(answer)
+}

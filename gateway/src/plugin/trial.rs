@@ -1,0 +1,110 @@
+//! Tries a use before it takes traffic: one instance, its configuration, and each role once on an invented request.
+//!
+//! What a trial writes is thrown away with the stores that it gets, so that no session, value or number of it is seen.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::context::{Context, Outcome, RequestId};
+use super::fault::{Fault, LoadError};
+use super::instances::Instances;
+use super::module::Role;
+use super::services::Services;
+use super::stats::UseStats;
+use super::use_::Use;
+use crate::node::candidates::{Candidate, Candidates};
+use crate::node::{Node, NodeSpec};
+
+impl Use {
+    /// Starts an instance, hands it the configuration and lets it play each role once on an invented request. The
+    /// error says what failed. It may take some 100 ms: not for a worker.
+    pub fn trial(&self) -> Result<(), LoadError> {
+        let stats = Arc::new(UseStats::default());
+        let instances = Instances::new(Arc::new(Use {
+            key: self.key,
+            generation: self.generation,
+            spec: self.spec.clone(),
+            module: Arc::clone(&self.module),
+            stats: Arc::clone(&stats),
+            services: Arc::new(Services::default()),
+            grants: self.grants,
+        }));
+        instances.warm_up().map_err(|fault| self.refused("", &fault))?;
+        let mut context = Some(invented());
+        for role in self.module.roles.iter() {
+            let played = play(role, &instances, &mut context);
+            played.map_err(|(function, fault)| self.refused(function, &fault))?;
+        }
+        Ok(())
+    }
+
+    fn refused(&self, function: &str, fault: &Fault) -> LoadError {
+        let name = &self.spec.name;
+        LoadError::Refused(match function {
+            "" => format!("plugin \"{name}\": {}", fault.message),
+            _ => format!("plugin \"{name}\" failed in {function} on an invented request: {fault}"),
+        })
+    }
+}
+
+type Failed = (&'static str, Fault);
+
+fn play(role: Role, instances: &Instances, context: &mut Option<Box<Context>>) -> Result<(), Failed> {
+    let failed = |function| move |fault| (function, fault);
+    match role {
+        Role::Lifecycle => Ok(()),
+        Role::Router => instances.route(context).map(drop).map_err(failed("route")),
+        Role::Balancer => instances.pick(context).map(drop).map_err(failed("pick")),
+        Role::Filter => {
+            instances.on_request(context).map_err(failed("on-request"))?;
+            instances.on_response(context).map(drop).map_err(failed("on-response"))
+        }
+        Role::Observer => instances.on_complete(context).map_err(failed("on-complete")),
+        Role::Timer => {
+            instances.period().map_err(failed("period"))?;
+            instances.tick().map_err(failed("tick"))
+        }
+    }
+}
+
+/// GET /trial?of=plugin, two nodes to choose from, and a response.
+pub(super) fn invented() -> Box<Context> {
+    let now = Instant::now();
+    let mut context = Box::new(Context::new(now));
+    context.request.set_path(b"/trial?of=plugin");
+    for (name, value) in [
+        (&b"host"[..], &b"trial.invalid"[..]),
+        (b"user-agent", b"bascule-trial"),
+        (b"accept", b"*/*"),
+        (b"cookie", b"trial=1"),
+    ] {
+        context.request.fields.add(name, value);
+    }
+    context.response.status = 200;
+    context.response.fields.add(b"content-type", b"text/plain");
+    context.client = Some([192, 0, 2, 1].into());
+    context.id = RequestId::new(0);
+    context.route = "trial".into();
+    context.pool = "trial".into();
+    context.attempt = 1;
+    let nodes: Vec<Candidate> = ["trial-1", "trial-2"].map(candidate).into();
+    context.node = nodes.first().map(|candidate| Arc::clone(&candidate.node));
+    context.selection.begin(Rc::new(Arc::new(Candidates::new(nodes, Vec::new()))));
+    context.outcome = Outcome { status: Some(200), latency: Duration::from_millis(1), error: None };
+    context
+}
+
+fn candidate(id: &str) -> Candidate {
+    let spec = NodeSpec {
+        id: id.into(),
+        // An address of documentation's (RFC 5737): nothing is ever sent there.
+        address: ([192, 0, 2, 2], 80).into(),
+        weight: NonZeroU32::MIN,
+        zone: None,
+        labels: BTreeMap::new(),
+    };
+    Candidate { node: Node::new(spec), weight: 1000 }
+}

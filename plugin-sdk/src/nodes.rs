@@ -1,0 +1,258 @@
+//! The candidates of a pick: nodes that are healthy, do not drain and were not tried yet.
+
+use std::time::Duration;
+
+use crate::host::nodes::{self as host, Load};
+use crate::random;
+
+/// The candidates of this pick. What is asked of it is a call to the host: a policy for large pools asks for
+/// a few candidates ([`Nodes::two_random`], [`Nodes::sample`]) and not for all of them.
+#[derive(Debug)]
+pub struct Nodes(());
+
+impl Nodes {
+    pub(crate) const CURRENT: Self = Self(());
+
+    /// How many candidates there are; their indices are 0 to `count` - 1, for this call only.
+    pub fn count(&self) -> u32 {
+        host::count()
+    }
+
+    /// The candidate with this index; none if there is no such index.
+    pub fn get(&self, index: u32) -> Option<Node> {
+        host::load_of(index).map(Node::known)
+    }
+
+    /// Every candidate, by index. It costs in proportion to the pool.
+    pub fn all(&self) -> Candidates {
+        Candidates(Drawn::Many(host::loads()))
+    }
+
+    /// Up to `most` different candidates, drawn evenly at random.
+    pub fn sample(&self, most: u32) -> Candidates {
+        Candidates(Drawn::Many(host::sample(most)))
+    }
+
+    /// Two different candidates, drawn at random in proportion to their weights; the same one twice where
+    /// there is only one; none where there is none.
+    pub fn two_random(&self) -> Candidates {
+        Candidates(match host::two_random() {
+            Some((first, second)) => Drawn::Two(first, second),
+            None => Drawn::Many(Vec::new()),
+        })
+    }
+
+    /// The node with this stable id, if it can be picked; it also reaches one that drains.
+    pub fn find(&self, id: &str) -> Option<Node> {
+        host::find(id).map(Node::at)
+    }
+
+    /// The candidate that owns this key on the gateway's consistent-hash ring; none where there is no candidate.
+    pub fn by_hash(&self, key: impl AsRef<[u8]>) -> Option<Node> {
+        host::by_hash(key.as_ref()).map(Node::at)
+    }
+
+    /// The same with bounded loads: goes on along the ring past nodes that would have more than `percent`
+    /// hundredths of their fair share of the requests in flight.
+    pub fn by_hash_bounded(&self, key: impl AsRef<[u8]>, percent: u32) -> Option<Node> {
+        host::by_hash_bounded(key.as_ref(), percent).map(Node::at)
+    }
+
+    /// Narrows the candidates for the policies after this one; nothing left leaves them as they were.
+    pub fn keep(&self, nodes: impl IntoIterator<Item = Node>) {
+        let indices: Vec<u32> = nodes.into_iter().map(|node| node.index).collect();
+        host::keep(&indices);
+    }
+}
+
+/// One node of this pick. It holds for this call only: what outlives it is the stable [`Node::id`].
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    index: u32,
+    /// What the host said with the node; where it said nothing, a question about load asks.
+    load: Option<Load>,
+}
+
+impl Node {
+    /// The node with this index, which nobody looked up: where there is none, its load is that of an idle node,
+    /// and a pick of it counts as no pick.
+    pub fn at(index: u32) -> Self {
+        Self { index, load: None }
+    }
+
+    fn known(load: Load) -> Self {
+        Self {
+            index: load.node,
+            load: Some(load),
+        }
+    }
+
+    fn facts(&self) -> Load {
+        let idle = Load {
+            node: self.index,
+            in_flight: 0,
+            latency: 0,
+            weight: 1000,
+            error_rate: 0,
+            oldest: 0,
+        };
+        self.load.or_else(|| host::load_of(self.index)).unwrap_or(idle)
+    }
+
+    /// Its index among the candidates.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Requests in flight, plus the one to come, for its weight: what least-connections policies compare. The
+    /// unit is arbitrary; equal shares are equal numbers.
+    pub fn load(&self) -> u64 {
+        let facts = self.facts();
+        ((u64::from(facts.in_flight) + 1) << 24) / u64::from(facts.weight.max(1))
+    }
+
+    /// Requests that wait for its answer now, from this gateway.
+    pub fn in_flight(&self) -> u32 {
+        self.facts().in_flight
+    }
+
+    /// Its effective weight, in thousandths: 1000 is a weight of 1. Never 0.
+    pub fn weight(&self) -> u32 {
+        self.facts().weight.max(1)
+    }
+
+    /// Peak-sensitive moving average of the time to its response head, in microseconds; none if unknown.
+    pub fn latency(&self) -> Option<u32> {
+        Some(self.facts().latency).filter(|latency| *latency > 0)
+    }
+
+    /// Moving average of the share of its attempts that failed, in thousandths.
+    pub fn error_rate(&self) -> u32 {
+        self.facts().error_rate
+    }
+
+    /// A cost made dearer by the node's errors: divided by the square of the share of attempts that succeed, at
+    /// most a thousandfold. A node that fails fast looks idle; a policy that compares loads without this sends
+    /// it more than its share.
+    pub fn penalised(&self, cost: u64) -> u64 {
+        let errors = self.error_rate();
+        if errors == 0 {
+            return cost;
+        }
+        let successes = u64::from(1000_u32.saturating_sub(errors)).max(31);
+        (cost.saturating_mul(1000) / successes).saturating_mul(1000) / successes
+    }
+
+    /// Age of its oldest request in flight, in microseconds; 0 if there is none.
+    pub fn oldest(&self) -> u32 {
+        self.facts().oldest
+    }
+
+    /// Its stable id, which no other node of the pool has.
+    pub fn id(&self) -> String {
+        host::id(self.index)
+    }
+
+    /// Its zone, if it has one.
+    pub fn zone(&self) -> Option<String> {
+        host::zone(self.index)
+    }
+
+    /// The value of one of its labels.
+    pub fn label(&self, name: &str) -> Option<String> {
+        host::label(self.index, name)
+    }
+
+    /// A number about it that plugins and its own load reports share, unless it expired.
+    pub fn signal(&self, name: &str) -> Option<f64> {
+        host::signal(self.index, name)
+    }
+
+    /// Shares a number about it for `ttl`.
+    pub fn set_signal(&self, name: &str, value: f64, ttl: Duration) {
+        host::set_signal(self.index, name, value, millis(ttl));
+    }
+}
+
+/// Two nodes are the same if they have the same place in this pick.
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index
+    }
+}
+
+/// Whole milliseconds, as the contract counts lifetimes; those too long to count are the longest.
+pub(crate) fn millis(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Candidates that the host drew or listed, each with its load.
+#[derive(Debug)]
+pub struct Candidates(Drawn);
+
+/// A pair needs no memory of its own, and most policies draw a pair.
+#[derive(Debug)]
+enum Drawn {
+    Two(Load, Load),
+    Many(Vec<Load>),
+}
+
+impl Candidates {
+    /// The candidate with the smallest key; of equal ones, one at random, so that many gateways or workers do
+    /// not all choose the same. None where there is no candidate.
+    pub fn min_by<K: Ord>(&self, key: impl Fn(&Node) -> K) -> Option<Node> {
+        match &self.0 {
+            // The host drew the pair in random order, so the first is as random as a coin.
+            Drawn::Two(first, second) => {
+                let (first, second) = (Node::known(*first), Node::known(*second));
+                Some(if key(&second) < key(&first) { second } else { first })
+            }
+            Drawn::Many(loads) => smallest(loads.iter().map(|load| Node::known(*load)), key),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Drawn::Two(..) => 2,
+            Drawn::Many(loads) => loads.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Each of them, in the host's order.
+    pub fn iter(&self) -> impl Iterator<Item = Node> + '_ {
+        let at = |index: usize| match &self.0 {
+            Drawn::Two(first, second) => [first, second].get(index).map(|load| Node::known(**load)),
+            Drawn::Many(loads) => loads.get(index).map(|load| Node::known(*load)),
+        };
+        (0..self.len()).filter_map(at)
+    }
+}
+
+/// The node with the smallest key; of equal ones, each has the same chance (reservoir sampling).
+fn smallest<K: Ord>(nodes: impl Iterator<Item = Node>, key: impl Fn(&Node) -> K) -> Option<Node> {
+    let mut best: Option<(K, Node)> = None;
+    let mut equals = 1;
+    for node in nodes {
+        let this = key(&node);
+        match &best {
+            Some((least, _)) if this > *least => {}
+            Some((least, _)) if this == *least => {
+                equals += 1;
+                if random::below(equals) == 0 {
+                    best = Some((this, node));
+                }
+            }
+            _ => {
+                equals = 1;
+                best = Some((this, node));
+            }
+        }
+    }
+    best.map(|(_, node)| node)
+}

@@ -1,0 +1,178 @@
+//! `cargo xtask bench`: what a request costs in bascule, nginx and haproxy on this machine.
+//!
+//! Only ratios travel between machines, and only those of one round: each proxy runs pinned to one core with one worker,
+//! the load and the nodes (nginx, static) on another; rounds are interleaved (A B C A B C ...), so that drift hits
+//! every proxy alike; a ratio to nginx is taken within a round, and medians over the rounds are printed. CPU time is
+//! that of the proxy's whole process tree, from the kernel's own count.
+
+mod configuration;
+mod idle;
+mod load;
+mod process;
+mod servers;
+mod table;
+mod wrk;
+
+use crate::{plugins, tools};
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use servers::{Ground, Proxy};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What `cargo xtask bench` takes.
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    what: Option<What>,
+    /// What to measure, as often as wanted; all but `close` if left out
+    #[arg(long, value_enum)]
+    scenario: Vec<Scenario>,
+    /// Measured rounds of each scenario, after one to warm up
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// How long each proxy is under load in a round
+    #[arg(long, default_value_t = 5)]
+    seconds: u32,
+    /// Print Markdown with the date, for docs/benchmarks.md
+    #[arg(long)]
+    markdown: bool,
+    /// Measure this binary, and do not build one
+    #[arg(long)]
+    gateway: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Run the Criterion benches of the gateway instead; arguments go to `cargo bench -p bascule`
+    Criterion {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Scenario {
+    /// 64 kept connections, a tiny response
+    Small,
+    /// 64 kept connections, a body of 100 KB
+    #[value(name = "body-100k")]
+    Body100k,
+    /// 64 connections at a time, a new one for each request
+    Close,
+    /// 10,000 idle client connections: the memory that each takes
+    Idle,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if let Some(What::Criterion { arguments }) = &options.what {
+        return tools::run(
+            tools::cargo()
+                .args(["bench", "--package", "bascule"])
+                .args(arguments),
+        );
+    }
+    if !cfg!(target_os = "linux") {
+        bail!(
+            "the benchmark reads Linux's /proc: run it on Linux, or only the benches with `cargo xtask bench criterion`"
+        );
+    }
+    if std::thread::available_parallelism()?.get() < 2 {
+        bail!(
+            "the benchmark needs two cores, one for the proxy and one for the load: run it on a larger machine"
+        );
+    }
+    for (program, why, package) in [
+        ("nginx", "the benchmark's nodes are nginx", "nginx-light"),
+        ("wrk", "it makes the benchmark's load", "wrk"),
+        (
+            "taskset",
+            "the benchmark pins each process to a core",
+            "util-linux",
+        ),
+        ("prlimit", "the benchmark opens many connections", "util-linux"),
+    ] {
+        tools::require(program, why, &format!("apt-get install {package}"))?;
+    }
+
+    let gateway = match &options.gateway {
+        Some(path) => path
+            .canonicalize()
+            .with_context(|| format!("there is no {}", path.display()))?,
+        None => build()?,
+    };
+    let ground = Ground::prepare(gateway)?;
+    let mut proxies = vec![Proxy::Nginx, Proxy::Bascule, Proxy::BasculeNative];
+    match tools::find("haproxy") {
+        Some(_) => proxies.insert(1, Proxy::Haproxy),
+        None => eprintln!("haproxy is not on PATH and stays out of the tables (`apt-get install haproxy`)"),
+    }
+    if options.markdown {
+        println!("{}", machine()?);
+    }
+    for scenario in wanted(&options.scenario) {
+        let table = match scenario {
+            Scenario::Small => {
+                load::measure(&ground, &proxies, &load::SMALL, options.rounds, options.seconds)?
+            }
+            Scenario::Body100k => load::measure(
+                &ground,
+                &proxies,
+                &load::BODY_100K,
+                options.rounds,
+                options.seconds,
+            )?,
+            Scenario::Close => {
+                load::measure(&ground, &proxies, &load::CLOSE, options.rounds, options.seconds)?
+            }
+            Scenario::Idle => idle::measure(&ground, &proxies)?,
+        };
+        println!(
+            "{}",
+            if options.markdown {
+                table.markdown()
+            } else {
+                table.text()
+            }
+        );
+    }
+    Ok(())
+}
+
+fn wanted(named: &[Scenario]) -> Vec<Scenario> {
+    match named {
+        [] => vec![Scenario::Small, Scenario::Body100k, Scenario::Idle],
+        named => named.to_vec(),
+    }
+}
+
+fn build() -> Result<PathBuf> {
+    plugins::shipped()?;
+    tools::run(tools::cargo().args(["build", "--release", "--package", "bascule", "--bin", "bascule"]))?;
+    Ok(tools::metadata(&["--no-deps"])?
+        .target_directory
+        .join("release/bascule"))
+}
+
+/// One line on when and where: date, processor, cores, versions.
+fn machine() -> Result<String> {
+    let date = tools::output(Command::new("date").args(["-u", "+%F"]))?;
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo")?;
+    let processor = cpuinfo.lines().find(|line| line.starts_with("model name"));
+    let processor = processor
+        .and_then(|line| line.split_once(": "))
+        .map_or("unknown processor", |(_, name)| name);
+    let cores = std::thread::available_parallelism()?;
+    let commit =
+        tools::output(
+            Command::new("git")
+                .current_dir(tools::root())
+                .args(["rev-parse", "--short", "HEAD"]),
+        );
+    Ok(format!(
+        "Measured on {}, commit {}; {processor}, {cores} cores; {}.\n",
+        date.trim(),
+        commit.as_deref().unwrap_or("unknown").trim(),
+        servers::versions()
+    ))
+}

@@ -1,0 +1,239 @@
+//! The servers of a benchmark: nodes (nginx), and the proxies in front of them, each with one worker on one core.
+//!
+//! Their configuration is generated into a temporary folder, on free ports; everything ends with the benchmark.
+
+use super::configuration::{self, Setup};
+use super::process;
+use crate::{plugins, tools};
+use anyhow::{Context, Result, bail};
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Proxies run here; the load and the nodes on `LOAD_CORE`.
+const PROXY_CORE: &str = "0";
+const LOAD_CORE: &str = "1";
+/// The most client connections that a scenario holds.
+pub(crate) const MOST_CONNECTIONS: u64 = 10_000;
+
+/// What can be measured.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Proxy {
+    Nginx,
+    Haproxy,
+    /// least-connections in wasm and one header-rewrite filter.
+    Bascule,
+    /// No plugin: the native round robin.
+    BasculeNative,
+}
+
+impl Proxy {
+    /// Its name in the tables.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Proxy::Nginx => "nginx",
+            Proxy::Haproxy => "haproxy",
+            Proxy::Bascule => "bascule (wasm least-connections + header-rewrite)",
+            Proxy::BasculeNative => "bascule (native only)",
+        }
+    }
+}
+
+/// A running server; it ends when this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+impl Server {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // SIGTERM, not Child::kill: nginx's master has to end its worker.
+        tools::signal(self.child.id(), "TERM");
+        let ended = tools::poll(Duration::from_secs(5), || self.child.try_wait().ok().flatten());
+        if ended.is_none() {
+            _ = self.child.kill();
+            _ = self.child.wait();
+        }
+    }
+}
+
+/// The temporary folder and the running nodes.
+pub(crate) struct Ground {
+    // Dropped in this order: the nodes end before their folder goes.
+    _nodes: Server,
+    nodes: [u16; 2],
+    gateway: PathBuf,
+    /// How many client connections a proxy may hold, at most `MOST_CONNECTIONS`: the limit of open files rules.
+    pub(crate) connections: u64,
+    folder: tempfile::TempDir,
+}
+
+impl Ground {
+    /// Starts the nodes.
+    ///
+    /// # Errors
+    /// When nginx does not start.
+    pub(crate) fn prepare(gateway: PathBuf) -> Result<Ground> {
+        // What a proxy, or this process, has open beside the clients' connections: generous.
+        const BESIDE: u64 = 1_000;
+        let files = process::raise_open_files(MOST_CONNECTIONS + BESIDE)?;
+        let connections = MOST_CONNECTIONS.min(files.saturating_sub(BESIDE));
+        let folder = tempfile::Builder::new().prefix("bascule-bench-").tempdir()?;
+        // nginx's worker is another user when root starts it.
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
+        std::fs::write(folder.path().join("b"), vec![b'x'; 100_000])?;
+        std::fs::create_dir(folder.path().join("no-plugins"))?;
+        let nodes = free_ports()?;
+        let servers: String = nodes
+            .iter()
+            .map(|port| configuration::nginx_node(*port, folder.path()))
+            .collect();
+        let command = nginx(folder.path(), "nodes", &servers)?;
+        let running = start(folder.path(), "nodes", LOAD_CORE, nodes[0], &command)?;
+        Ok(Ground {
+            _nodes: running,
+            nodes,
+            gateway,
+            connections,
+            folder,
+        })
+    }
+
+    /// Starts a proxy in front of the nodes.
+    ///
+    /// # Errors
+    /// When it does not start; its log is shown.
+    pub(crate) fn start(&self, proxy: Proxy) -> Result<Server> {
+        let folder = self.folder.path();
+        let [port, admin] = free_ports()?;
+        let setup = Setup {
+            port,
+            admin,
+            nodes: self.nodes,
+            connections: self.connections,
+        };
+        let (name, command) = match proxy {
+            Proxy::Nginx => (
+                "nginx",
+                nginx(folder, "nginx", &configuration::nginx_proxy(&setup))?,
+            ),
+            Proxy::Haproxy => {
+                let file = write(folder, "haproxy.cfg", &configuration::haproxy(&setup))?;
+                (
+                    "haproxy",
+                    vec![program("haproxy"), "-db".into(), "-f".into(), file],
+                )
+            }
+            Proxy::Bascule => {
+                let text = configuration::bascule_with_plugins(&setup, &plugins::folder());
+                ("bascule", self.bascule("bascule", &text)?)
+            }
+            Proxy::BasculeNative => {
+                let text = configuration::bascule_native(&setup, &folder.join("no-plugins"));
+                ("bascule-native", self.bascule("bascule-native", &text)?)
+            }
+        };
+        start(folder, name, PROXY_CORE, port, &command)
+    }
+
+    fn bascule(&self, name: &str, text: &str) -> Result<Vec<String>> {
+        let file = write(self.folder.path(), &format!("{name}.toml"), text)?;
+        Ok(vec![
+            self.gateway.display().to_string(),
+            "run".into(),
+            "--config".into(),
+            file,
+        ])
+    }
+}
+
+/// Writes nginx's configuration; answers its command.
+fn nginx(folder: &Path, name: &str, servers: &str) -> Result<Vec<String>> {
+    let text = configuration::nginx(&folder.join(name), servers);
+    Ok(vec![
+        program("nginx"),
+        "-c".into(),
+        write(folder, &format!("{name}.conf"), &text)?,
+    ])
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
+    let path = folder.join(name);
+    std::fs::write(&path, text)?;
+    Ok(path.display().to_string())
+}
+
+fn program(name: &str) -> String {
+    tools::find(name)
+        .unwrap_or_else(|| name.into())
+        .display()
+        .to_string()
+}
+
+/// Starts a server on one core and waits until it listens.
+fn start(folder: &Path, name: &str, core: &str, port: u16, command: &[String]) -> Result<Server> {
+    let log = folder.join(format!("{name}.log"));
+    let file = File::create(&log)?;
+    let mut pinned = Command::new("taskset");
+    pinned
+        .args(["-c", core])
+        .args(command)
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file);
+    let mut server = Server {
+        child: pinned.spawn().with_context(|| format!("cannot start {name}"))?,
+        port,
+    };
+    let listens = tools::poll(Duration::from_secs(15), || match server.child.try_wait() {
+        Ok(Some(_)) => Some(false),
+        _ => TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .is_ok()
+            .then_some(true),
+    });
+    if listens == Some(true) {
+        return Ok(server);
+    }
+    bail!(
+        "{name} does not listen on port {port}:\n{}",
+        std::fs::read_to_string(&log).unwrap_or_default()
+    )
+}
+
+/// Two ports that nothing listens on now.
+fn free_ports() -> Result<[u16; 2]> {
+    let listeners = [
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+    ];
+    Ok([
+        listeners[0].local_addr()?.port(),
+        listeners[1].local_addr()?.port(),
+    ])
+}
+
+/// What nginx and haproxy say of themselves.
+pub(crate) fn versions() -> String {
+    let first_line = |name: &str| {
+        let output = Command::new(tools::find(name)?).arg("-v").output().ok()?;
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).ok()?;
+        let version = text
+            .split_whitespace()
+            .find(|word| word.trim_start_matches("nginx/").starts_with(char::is_numeric))?;
+        Some(format!("{name} {}", version.trim_start_matches("nginx/")))
+    };
+    ["nginx", "haproxy"]
+        .into_iter()
+        .filter_map(first_line)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
