@@ -24,7 +24,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 #[path = "../src/plugin/testing.rs"]
 mod testing;
 
-const NOTHING: &str = r#"(func (export "balancer#pick") (result i32) (call $answer (i32.const 0) (i32.const 0)))"#;
+const NOTHING: &str =
+    r#"(func (export "balancer#pick") (result i32) (call $answer (i32.const 0) (i32.const 0)))"#;
 const HEADER: &str = r#"
     (import "request" "header" (func $header (param i32 i32 i32)))
     ;; ---
@@ -85,7 +86,9 @@ fn context(nodes: u16) -> Option<Box<Context>> {
     context.route = "api".into();
     context.pool = "api".into();
     let candidates = (0..nodes).map(candidate).collect();
-    context.selection.begin(Rc::new(Arc::new(Candidates::new(candidates, Vec::new()))));
+    context
+        .selection
+        .begin(Rc::new(Arc::new(Candidates::new(candidates, Vec::new()))));
     Some(context)
 }
 
@@ -97,7 +100,10 @@ fn candidate(index: u16) -> Candidate {
         zone: None,
         labels: BTreeMap::new(),
     };
-    Candidate { node: Node::new(spec), weight: 1000 }
+    Candidate {
+        node: Node::new(spec),
+        weight: 1000,
+    }
 }
 
 /// A shipped plugin's file, if it was built.
@@ -115,9 +121,12 @@ fn shipped(name: &str) -> Option<Vec<u8>> {
 fn picks(criterion: &mut Criterion) {
     let engine = Engine::new().unwrap();
     let mut group = criterion.benchmark_group("pick");
-    for (name, text) in
-        [("nothing", NOTHING), ("count", COUNT), ("two-random", TWO_RANDOM), ("one header", HEADER)]
-    {
+    for (name, text) in [
+        ("nothing", NOTHING),
+        ("count", COUNT),
+        ("two-random", TWO_RANDOM),
+        ("one header", HEADER),
+    ] {
         let instances = instances(&engine, &testing::plugin(&["balancer"], text), "{}");
         let mut context = context(2);
         group.bench_function(name, |bencher| {
@@ -155,7 +164,10 @@ fn filters(criterion: &mut Criterion) {
             });
         });
     };
-    bench("set one field", instances(&engine, &testing::plugin(&["filter"], SET_HEADER), "{}"));
+    bench(
+        "set one field",
+        instances(&engine, &testing::plugin(&["filter"], SET_HEADER), "{}"),
+    );
     if let Some(file) = shipped("header_rewrite") {
         let configuration = r#"{ "request": { "set": { "x-edge": "bascule" } } }"#;
         bench("header_rewrite", instances(&engine, &file, configuration));

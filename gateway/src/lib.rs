@@ -1,9 +1,10 @@
 //! Bascule: an edge gateway that hands every decision to sandboxed WebAssembly plugins.
 //!
-//! The request path is `proxy`, the control path is [`control`]; they meet in [`snapshot`] and [`node`].
+//! The request path is [`proxy`], the control path is [`control`]; they meet in [`snapshot`] and [`node`].
 
 pub mod cidr;
 pub mod control;
+pub mod gateway;
 pub mod http;
 pub mod name;
 pub mod node;

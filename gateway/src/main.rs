@@ -1,17 +1,23 @@
 //! The command line: reads arguments, starts what they name, and turns the outcome into an exit code.
 //!
 //! 0: fine; 1: it failed while running; 2: the input was wrong.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to people")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the command line talks to people"
+)]
 
 mod demo;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use bascule::control::check_plugins;
 use bascule::control::config::{self, Config, LogFormat};
 use bascule::gateway::Gateway;
+use bascule::plugin::Engine;
 use bascule::telemetry;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -89,7 +95,9 @@ fn load(path: &std::path::Path) -> Result<Config, Failure> {
 fn check(path: &std::path::Path, plugins: bool) -> Result<(), Failure> {
     let config = load(path)?;
     if plugins {
-        check_plugins(&config).map_err(|errors| Failure::Input(errors.to_string()))?;
+        let engine = Engine::new().context("plugins cannot run on this machine")?;
+        check_plugins(&config, Arc::new(engine), Arc::default())
+            .map_err(|errors| Failure::Input(errors.to_string()))?;
     }
     println!("{} is fine", path.display());
     Ok(())
@@ -98,11 +106,15 @@ fn check(path: &std::path::Path, plugins: bool) -> Result<(), Failure> {
 fn run(path: PathBuf, demo: bool) -> Result<(), Failure> {
     let config = load(&path)?;
     let log = config.gateway.log;
-    telemetry::log::init(log.format == LogFormat::Json, log.level.as_str())
+    telemetry::init(log.format == LogFormat::Json, log.level.as_str())
         .map_err(|error| Failure::Input(error.to_string()))?;
     let nodes = if demo { Some(demo::start()?) } else { None };
     let gateway = Gateway::start(config, Some(path)).map_err(|error| {
-        if error.is_input() { Failure::Input(error.to_string()) } else { Failure::Running(error.into()) }
+        if error.is_input() {
+            Failure::Input(error.to_string())
+        } else {
+            Failure::Running(error.into())
+        }
     })?;
     wait_for_stop()?;
     gateway.stop();
@@ -112,7 +124,9 @@ fn run(path: PathBuf, demo: bool) -> Result<(), Failure> {
 
 /// Blocks until SIGTERM or SIGINT; a second one ends the process at once.
 fn wait_for_stop() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let (mut terminate, mut interrupt) = runtime.block_on(async {
         let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

@@ -30,16 +30,22 @@ struct Seen {
 pub fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
     let seen = look(bytes)?;
     if seen.proxy_wasm {
-        return refuse("this is a proxy-wasm filter, for Envoy and its kin; a Bascule plugin is written with the bascule-plugin SDK");
+        return refuse(
+            "this is a proxy-wasm filter, for Envoy and its kin; a Bascule plugin is written with the bascule-plugin SDK",
+        );
     }
     if seen.command {
-        return refuse("this is a command with a main function; build a library instead (crate-type = [\"cdylib\"], no main)");
+        return refuse(
+            "this is a command with a main function; build a library instead (crate-type = [\"cdylib\"], no main)",
+        );
     }
     if seen.component {
         return Ok(Cow::Borrowed(bytes));
     }
     if !seen.typed {
-        return refuse("this is a WebAssembly module without Bascule's types; write it with the bascule-plugin SDK and its export! macro");
+        return refuse(
+            "this is a WebAssembly module without Bascule's types; write it with the bascule-plugin SDK and its export! macro",
+        );
     }
     ComponentEncoder::default()
         .module(bytes)
@@ -172,7 +178,10 @@ mod tests {
         for end in 0..whole.len() {
             let error = component(&whole[..end]).unwrap_err();
             // Between two sections the beginning of a module is a module.
-            assert!(error.is_partial() || error.to_string().contains("types"), "{end}: {error}");
+            assert!(
+                error.is_partial() || error.to_string().contains("types"),
+                "{end}: {error}"
+            );
         }
         assert!(!component(&whole).unwrap_err().is_partial());
     }

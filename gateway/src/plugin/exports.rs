@@ -78,7 +78,9 @@ impl From<RawDecision> for Decision {
             RawDecision::GoOn => Decision::GoOn,
             RawDecision::Pool(name) => Decision::Pool(name),
             RawDecision::Answer(status) => Decision::Answer(status),
-            RawDecision::Redirect(Redirection { status, location }) => Decision::Redirect { status, location },
+            RawDecision::Redirect(Redirection { status, location }) => {
+                Decision::Redirect { status, location }
+            }
         }
     }
 }

@@ -14,7 +14,9 @@ pub enum LoadError {
     #[error("the file is empty; if it is being copied, it is taken when that is done")]
     Empty,
     /// The file ends too early.
-    #[error("the file ends in the middle, after {0} bytes; if it is being copied, it is taken when that is done")]
+    #[error(
+        "the file ends in the middle, after {0} bytes; if it is being copied, it is taken when that is done"
+    )]
     Truncated(usize),
     /// One sentence that says what it is and what to do.
     #[error("{0}")]

@@ -82,7 +82,9 @@ impl Metric {
 
     /// Observes a value.
     pub(super) fn observe(&self, value: f64) {
-        let Metric::Histogram(histogram) = self else { return };
+        let Metric::Histogram(histogram) = self else {
+            return;
+        };
         if !value.is_finite() {
             return;
         }
@@ -133,7 +135,10 @@ impl PluginMetrics {
             return None;
         }
         *count += 1;
-        let family = Family { kind, series: BTreeMap::new() };
+        let family = Family {
+            kind,
+            series: BTreeMap::new(),
+        };
         let family = families.entry(name.to_owned()).or_insert(family);
         let metric = Arc::new(Metric::new(kind));
         family.series.insert(Arc::clone(user), Arc::clone(&metric));
@@ -154,10 +159,17 @@ impl PluginMetrics {
 }
 
 fn render_one(out: &mut String, name: &str, user: &str, metric: &Metric) {
-    let user = user.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let user = user
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n");
     let _ = match metric {
         Metric::Counter(sum) => {
-            writeln!(out, "bascule_plugin_{name}{{use=\"{user}\"}} {}", sum.load(Relaxed))
+            writeln!(
+                out,
+                "bascule_plugin_{name}{{use=\"{user}\"}} {}",
+                sum.load(Relaxed)
+            )
         }
         Metric::Gauge(bits) => {
             let value = f64::from_bits(bits.load(Relaxed));
@@ -173,7 +185,10 @@ fn render_histogram(out: &mut String, name: &str, user: &str, histogram: &Histog
         count += bucket.load(Relaxed);
         let bound = BOUNDS.get(index).copied().unwrap_or(f64::INFINITY);
         let bound = number(bound);
-        writeln!(out, "bascule_plugin_{name}_bucket{{use=\"{user}\",le=\"{bound}\"}} {count}")?;
+        writeln!(
+            out,
+            "bascule_plugin_{name}_bucket{{use=\"{user}\",le=\"{bound}\"}} {count}"
+        )?;
     }
     let sum = number(f64::from_bits(histogram.sum.load(Relaxed)));
     writeln!(out, "bascule_plugin_{name}_sum{{use=\"{user}\"}} {sum}")?;
@@ -194,7 +209,9 @@ fn number(value: f64) -> String {
 fn is_valid(name: &str) -> bool {
     name.len() <= LONGEST_NAME
         && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 #[cfg(test)]
@@ -239,7 +256,10 @@ mod tests {
             "_sum{use=\"one\"} 20000.003",
             "_count{use=\"one\"} 3",
         ] {
-            assert!(text.contains(&format!("bascule_plugin_time{line}\n")), "{line} in {text}");
+            assert!(
+                text.contains(&format!("bascule_plugin_time{line}\n")),
+                "{line} in {text}"
+            );
         }
     }
 
@@ -247,7 +267,14 @@ mod tests {
     fn names_are_valid_of_one_kind_and_few() {
         let metrics = PluginMetrics::default();
         let user = Arc::from("one");
-        for name in ["", "1st", "with-dash", "with space", "x\ny", &"x".repeat(LONGEST_NAME + 1)] {
+        for name in [
+            "",
+            "1st",
+            "with-dash",
+            "with space",
+            "x\ny",
+            &"x".repeat(LONGEST_NAME + 1),
+        ] {
             assert!(metrics.metric(&user, name, Kind::Gauge).is_none(), "{name}");
         }
         for index in 0..MOST_NAMES {

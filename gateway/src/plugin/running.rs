@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::{
-    ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc,
-};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::exports::{Choice, RawDecision, Schedule, Verdict};
@@ -64,7 +62,10 @@ impl Running {
             Ok(Err(refusal)) => Err(Fault::new(FaultKind::Start, refusal)),
             Err(error) => {
                 let cause = Fault::from_error(&error, host.limiter.refused);
-                Err(Fault::new(FaultKind::Start, format!("it could not be started: {cause}")))
+                Err(Fault::new(
+                    FaultKind::Start,
+                    format!("it could not be started: {cause}"),
+                ))
             }
         }
     }

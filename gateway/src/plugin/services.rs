@@ -14,3 +14,13 @@ pub struct Services {
     /// Numbers for /metrics.
     pub metrics: PluginMetrics,
 }
+
+impl Services {
+    /// Services whose session store keeps up to `most_sessions`.
+    pub fn new(most_sessions: u64) -> Services {
+        Services {
+            sessions: Sessions::new(most_sessions),
+            ..Services::default()
+        }
+    }
+}

@@ -13,7 +13,7 @@ use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-/// So many sessions are kept; the least recently used make room. Chosen: about 100 MB when full.
+/// So many sessions are kept unless the configuration says otherwise. Chosen: about 100 MB when full.
 const MOST_SESSIONS: u64 = 500_000;
 /// The longest id of a node that is kept, in bytes.
 const LONGEST_ID: usize = 256;
@@ -48,17 +48,22 @@ pub struct Refused;
 
 impl Default for Sessions {
     fn default() -> Self {
+        Sessions::new(MOST_SESSIONS)
+    }
+}
+
+impl Sessions {
+    /// A store that keeps up to `most` sessions; the least recently used make room.
+    pub fn new(most: u64) -> Self {
         let cache = Cache::builder()
-            .max_capacity(MOST_SESSIONS)
+            .max_capacity(most)
             // A frequency-based policy turns newcomers away when full; a new client's binding has to hold.
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Lives)
             .build();
         Sessions(cache)
     }
-}
 
-impl Sessions {
     /// The id of the node that a token of this use is bound to.
     pub fn get(&self, key: u32, token: &str) -> Option<Arc<str>> {
         Some(self.0.get(&(key, parse(token)?))?.node)
@@ -78,17 +83,26 @@ impl Sessions {
         if node.is_empty() || node.len() > LONGEST_ID {
             return Err(Refused);
         }
-        let wanted = Bound { node: node.into(), life: life.min(LONGEST_LIFE) };
+        let wanted = Bound {
+            node: node.into(),
+            life: life.min(LONGEST_LIFE),
+        };
         if let Some(token) = old
             && let Some(bits) = parse(token)
             && let Some(won) = self.rebind((key, bits), &wanted, replaces)
         {
-            return Ok(Binding { token: token.to_owned(), node: won });
+            return Ok(Binding {
+                token: token.to_owned(),
+                node: won,
+            });
         }
         let bits = random_bits().ok_or(Refused)?;
         let node = Arc::clone(&wanted.node);
         self.0.insert((key, bits), wanted);
-        Ok(Binding { token: URL_SAFE_NO_PAD.encode(bits.to_be_bytes()), node })
+        Ok(Binding {
+            token: URL_SAFE_NO_PAD.encode(bits.to_be_bytes()),
+            node,
+        })
     }
 
     /// Forgets a token of this use.
@@ -125,7 +139,13 @@ impl Expiry<Key, Bound> for Lives {
         Some(bound.life)
     }
 
-    fn expire_after_update(&self, _: &Key, bound: &Bound, _: Instant, _: Option<Duration>) -> Option<Duration> {
+    fn expire_after_update(
+        &self,
+        _: &Key,
+        bound: &Bound,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
         Some(bound.life)
     }
 }
@@ -160,9 +180,13 @@ mod tests {
         assert_eq!(sessions.get(1, &first.token).as_deref(), Some("a"));
         let kept = sessions.bind(1, Some(&first.token), "b", HOUR, None).unwrap();
         assert_eq!(kept, first);
-        let kept = sessions.bind(1, Some(&first.token), "b", HOUR, Some("c")).unwrap();
+        let kept = sessions
+            .bind(1, Some(&first.token), "b", HOUR, Some("c"))
+            .unwrap();
         assert_eq!(kept, first);
-        let moved = sessions.bind(1, Some(&first.token), "b", HOUR, Some("a")).unwrap();
+        let moved = sessions
+            .bind(1, Some(&first.token), "b", HOUR, Some("a"))
+            .unwrap();
         assert_eq!((moved.token, &*moved.node), (first.token.clone(), "b"));
         assert_eq!(sessions.get(1, &first.token).as_deref(), Some("b"));
     }
@@ -170,7 +194,12 @@ mod tests {
     #[test]
     fn an_unknown_token_is_never_taken_over() {
         let sessions = Sessions::default();
-        for token in ["", "mine", "AAAAAAAAAAAAAAAAAAAAAA", "a token that is far too long to be one"] {
+        for token in [
+            "",
+            "mine",
+            "AAAAAAAAAAAAAAAAAAAAAA",
+            "a token that is far too long to be one",
+        ] {
             let binding = sessions.bind(1, Some(token), "a", HOUR, None).unwrap();
             assert_ne!(binding.token, token);
             assert_eq!(binding.token.len(), 22);
@@ -198,7 +227,10 @@ mod tests {
     #[test]
     fn ids_without_bounds_are_refused() {
         let sessions = Sessions::default();
-        assert_eq!(sessions.bind(1, None, &"x".repeat(LONGEST_ID + 1), HOUR, None), Err(Refused));
+        assert_eq!(
+            sessions.bind(1, None, &"x".repeat(LONGEST_ID + 1), HOUR, None),
+            Err(Refused)
+        );
         assert_eq!(sessions.bind(1, None, "", HOUR, None), Err(Refused));
     }
 
@@ -209,7 +241,12 @@ mod tests {
         let winners: Vec<Arc<str>> = std::thread::scope(|scope| {
             let write = |node: String| {
                 let (sessions, token) = (&sessions, &token);
-                scope.spawn(move || sessions.bind(1, Some(token), &node, HOUR, Some("start")).unwrap().node)
+                scope.spawn(move || {
+                    sessions
+                        .bind(1, Some(token), &node, HOUR, Some("start"))
+                        .unwrap()
+                        .node
+                })
             };
             let threads: Vec<_> = (0..4).map(|index| write(format!("node-{index}"))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()

@@ -29,7 +29,15 @@ fn spec(grants: &[&str]) -> UseSpec {
 
 fn use_of(spec: UseSpec, file: &[u8]) -> Result<Arc<Use>, LoadError> {
     let module = Arc::new(ENGINE.compile(file)?);
-    Use::new(1, 1, spec, module, Arc::new(UseStats::default()), Arc::new(Services::default())).map(Arc::new)
+    Use::new(
+        1,
+        1,
+        spec,
+        module,
+        Arc::new(UseStats::default()),
+        Arc::new(Services::default()),
+    )
+    .map(Arc::new)
 }
 
 fn instances(roles: &[&str], body: &str) -> Instances {

@@ -15,7 +15,7 @@ const LINGER_BYTES: usize = 1 << 20;
 const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A client's connection.
-pub struct Connection {
+pub(super) struct Connection {
     /// The socket.
     pub stream: Stream,
     /// Whose address is at its other end.
@@ -30,7 +30,7 @@ pub struct Connection {
 
 /// What becomes of the connection after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
+pub(super) enum After {
     /// The next request may come.
     KeepAlive,
     /// The answer was the last one; what the client still sends is of no interest.
@@ -43,7 +43,7 @@ pub enum After {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub fn new(worker: &Worker, stream: Stream, peer: SocketAddr, listener: u16) -> Connection {
+    pub(super) fn new(worker: &Worker, stream: Stream, peer: SocketAddr, listener: u16) -> Connection {
         Connection {
             stream,
             peer,
@@ -55,7 +55,7 @@ impl Connection {
 }
 
 /// Serves a connection until one side closes it.
-pub async fn serve(worker: &Rc<Worker>, mut connection: Connection) {
+pub(super) async fn serve(worker: &Rc<Worker>, mut connection: Connection) {
     while is_wanted(worker, &mut connection).await {
         // Boxed so that an idle connection is small: the exchange's state is some kilobytes.
         match Box::pin(exchange::serve(worker, &mut connection)).await {

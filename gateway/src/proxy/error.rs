@@ -3,10 +3,11 @@
 use std::io;
 
 use crate::http::h1::Malformed;
+use crate::telemetry::ErrorKind;
 
 /// What went wrong with one request.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(super) enum Error {
     /// The request cannot be understood (RFC 9112) or is larger than the limits.
     #[error("the request is malformed: {0}")]
     BadRequest(Malformed),
@@ -50,7 +51,7 @@ pub enum Error {
 
 impl Error {
     /// The status that the client gets; 0 where nobody is left to read one.
-    pub fn status(&self) -> u16 {
+    pub(super) fn status(&self) -> u16 {
         match self {
             Error::BadRequest(malformed) => malformed.status(),
             Error::RequestLate => 408,
@@ -64,27 +65,28 @@ impl Error {
         }
     }
 
-    /// A short stable word for metrics and logs.
-    pub fn kind(&self) -> &'static str {
+    /// Its kind for metrics.
+    pub(super) fn kind(&self) -> ErrorKind {
         match self {
-            Error::BadRequest(_) => "bad_request",
-            Error::RequestLate => "request_late",
-            Error::ClientGone => "client_gone",
-            Error::NoRoute => "no_route",
-            Error::UnknownPool(_) => "unknown_pool",
-            Error::PluginFault(_) => "plugin_fault",
-            Error::NoNode => "no_node",
-            Error::Refused(_) => "refused",
-            Error::Connect(_) => "connect",
-            Error::ConnectLate => "connect_timeout",
-            Error::NodeClosed => "reset",
-            Error::BadResponse(_) => "protocol",
-            Error::NodeLate => "timeout",
+            Error::BadRequest(malformed) if matches!(malformed.status(), 414 | 431) => {
+                ErrorKind::HeadTooLarge
+            }
+            Error::BadRequest(_) => ErrorKind::BadRequest,
+            Error::RequestLate => ErrorKind::ClientTimeout,
+            Error::ClientGone => ErrorKind::ClientGone,
+            Error::NoRoute => ErrorKind::NoRoute,
+            Error::UnknownPool(_) | Error::PluginFault(_) => ErrorKind::Plugin,
+            Error::NoNode => ErrorKind::NoNode,
+            Error::Refused(_) => ErrorKind::Rejected,
+            Error::Connect(_) => ErrorKind::Connect,
+            Error::ConnectLate | Error::NodeLate => ErrorKind::Timeout,
+            Error::NodeClosed => ErrorKind::Reset,
+            Error::BadResponse(_) => ErrorKind::Protocol,
         }
     }
 
     /// The contract's word for observers, where the node is to blame.
-    pub fn node_error(&self) -> Option<&'static str> {
+    pub(super) fn node_error(&self) -> Option<&'static str> {
         match self {
             Error::Connect(_) | Error::ConnectLate => Some("connect"),
             Error::NodeClosed => Some("reset"),
@@ -95,7 +97,7 @@ impl Error {
     }
 
     /// Whether the request may go to another node: nothing of it was sent.
-    pub fn may_try_another(&self) -> bool {
+    pub(super) fn may_try_another(&self) -> bool {
         matches!(self, Error::Connect(_) | Error::ConnectLate)
     }
 }

@@ -119,14 +119,14 @@ impl<'a> Exchange<'a> {
     }
 
     /// What plugins see.
-    pub fn context(&self) -> &Context {
+    pub(super) fn context(&self) -> &Context {
         self.context
             .as_ref()
             .expect("only a plugin call takes the context, and it gives it back")
     }
 
     /// What plugins see, to be changed.
-    pub fn context_mut(&mut self) -> &mut Context {
+    pub(super) fn context_mut(&mut self) -> &mut Context {
         self.context
             .as_mut()
             .expect("only a plugin call takes the context, and it gives it back")

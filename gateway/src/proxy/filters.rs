@@ -11,7 +11,7 @@ use crate::plugin::{Decision, Instances, OnFault, Roles, Verdict};
 
 impl<'a> Exchange<'a> {
     /// Lets routers decide on the pool, and filters edit the request. Some: a plugin answers in place of a node.
-    pub fn filter_request(&mut self) -> Result<Option<Answer>, Error> {
+    pub(super) fn filter_request(&mut self) -> Result<Option<Answer>, Error> {
         let view = self.view;
         let mut chosen = None;
         for &place in self.route.map_or(&[][..], |route| &route.filters) {
@@ -70,7 +70,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Lets those who saw the request see the response. Some: a plugin answers in place of what there was.
-    pub fn filter_response(&mut self) -> Result<Option<u16>, Error> {
+    pub(super) fn filter_response(&mut self) -> Result<Option<u16>, Error> {
         let view = self.view;
         if self.policies_filtered {
             for &place in view.pool(self.pool).policies.iter().rev() {
@@ -98,7 +98,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Tells everybody who watches how an attempt went.
-    pub fn observe_attempt(&mut self) {
+    pub(super) fn observe_attempt(&mut self) {
         let view = self.view;
         let filters = self.route.map_or(&[][..], |route| &route.filters);
         for &place in filters.iter().chain(&view.pool(self.pool).policies) {

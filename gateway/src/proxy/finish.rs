@@ -26,7 +26,7 @@ enum Body {
 
 impl Exchange<'_> {
     /// Turns whatever came of the request into a response and sends it.
-    pub async fn finish(&mut self, result: Result<Answer, Error>) -> After {
+    pub(super) async fn finish(&mut self, result: Result<Answer, Error>) -> After {
         let mut body = match result {
             Ok(Answer::Node(response)) => Body::Node(response),
             Ok(Answer::Plugin(status)) => Body::Own(self.reply(status)),
@@ -69,7 +69,7 @@ impl Exchange<'_> {
 
     /// Makes the response's head of an error; returns a body that says no more than the client may know.
     fn explain(&mut self, error: &Error) -> Vec<u8> {
-        self.count_error(error_kind(error));
+        self.count_error(error.kind());
         let status = error.status();
         let pool = self.context().pool.clone();
         let context = self.context.as_mut().expect("no plugin is being called");
@@ -82,7 +82,7 @@ impl Exchange<'_> {
         }
         let mut body = Vec::new();
         let accept = context.request.fields.known_all(Known::Accept);
-        let content_type = write_error_body(status, id.as_str(), accept, &mut body);
+        let content_type = write_error_body(status, accept, id.as_str(), &mut body);
         context.response.clear();
         context.response.status = status;
         context
@@ -315,22 +315,5 @@ impl Exchange<'_> {
         })
         .await;
         After::Gone
-    }
-}
-
-fn error_kind(error: &Error) -> ErrorKind {
-    match error {
-        Error::BadRequest(malformed) if matches!(malformed.status(), 414 | 431) => ErrorKind::HeadTooLarge,
-        Error::BadRequest(_) => ErrorKind::BadRequest,
-        Error::RequestLate => ErrorKind::ClientTimeout,
-        Error::ClientGone => ErrorKind::ClientGone,
-        Error::NoRoute => ErrorKind::NoRoute,
-        Error::UnknownPool(_) | Error::PluginFault(_) => ErrorKind::Plugin,
-        Error::NoNode => ErrorKind::NoNode,
-        Error::Refused(_) => ErrorKind::Rejected,
-        Error::Connect(_) => ErrorKind::Connect,
-        Error::ConnectLate | Error::NodeLate => ErrorKind::Timeout,
-        Error::NodeClosed => ErrorKind::Reset,
-        Error::BadResponse(_) => ErrorKind::Protocol,
     }
 }

@@ -59,7 +59,7 @@ enum Event {
 
 impl Exchange<'_> {
     /// One attempt on the node with this index of the selection.
-    pub async fn attempt(&mut self, picked: u32) -> Result<NodeResponse, Error> {
+    pub(super) async fn attempt(&mut self, picked: u32) -> Result<NodeResponse, Error> {
         let context = self.context_mut();
         let candidate = context.selection.candidate(picked).ok_or(Error::NoNode)?;
         let node = candidate.node.clone();
@@ -293,7 +293,7 @@ impl Exchange<'_> {
     }
 
     /// How long a side may make no progress once the response began.
-    pub fn stall_limit(&self) -> Duration {
+    pub(super) fn stall_limit(&self) -> Duration {
         let timeout = self.route.map_or(Duration::ZERO, |route| route.timeout);
         timeout.max(self.view.snapshot.settings.idle_timeout)
     }

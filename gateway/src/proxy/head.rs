@@ -14,7 +14,7 @@ const MORE: usize = 16 * 1024;
 
 impl Exchange<'_> {
     /// Reads a head into the context; false if the client closed without sending one.
-    pub async fn read_head(&mut self) -> Result<bool, Error> {
+    pub(super) async fn read_head(&mut self) -> Result<bool, Error> {
         let settings = &self.view.snapshot.settings;
         let limits = HeadLimits {
             max_bytes: settings.max_head,

@@ -10,7 +10,7 @@ const NATIVE: &str = "round-robin (native)";
 
 impl Exchange<'_> {
     /// The node for the next attempt, as an index of the selection.
-    pub fn pick(&mut self) -> Result<u32, Error> {
+    pub(super) fn pick(&mut self) -> Result<u32, Error> {
         let view = self.view;
         let policies = &view.pool(self.pool).policies;
         let mut why = None;

@@ -5,7 +5,7 @@ use super::exchange::Exchange;
 
 impl Exchange<'_> {
     /// Finds the route by listener, host, path, method and fields.
-    pub fn find_route(&mut self) -> Result<(), Error> {
+    pub(super) fn find_route(&mut self) -> Result<(), Error> {
         let view = self.view;
         let context = self.context.as_mut().expect("no plugin was called yet");
         let found = view

@@ -18,7 +18,7 @@ const SMALL: usize = 8 * 1024;
 
 /// Why a transfer ended early, and by whose fault.
 #[derive(Debug)]
-pub enum Failure {
+pub(super) enum Failure {
     /// The sender closed or reset its connection before the body's end.
     Read,
     /// The receiver is gone.
@@ -28,7 +28,7 @@ pub enum Failure {
 }
 
 /// What is left to do of one message.
-pub struct Transfer {
+pub(super) struct Transfer {
     decoder: BodyDecoder,
     encoder: BodyEncoder,
     /// Head and framed small pieces that wait to be written; `written` bytes of it are.
@@ -55,7 +55,7 @@ pub struct Transfer {
 
 impl Transfer {
     /// A message whose head is in `out` already.
-    pub fn new(out: Vec<u8>, decoder: BodyDecoder, encoder: BodyEncoder) -> Transfer {
+    pub(super) fn new(out: Vec<u8>, decoder: BodyDecoder, encoder: BodyEncoder) -> Transfer {
         Transfer {
             decoder,
             encoder,
@@ -74,42 +74,42 @@ impl Transfer {
     }
 
     /// Whether the sender's last byte was taken and the receiver got everything.
-    pub fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.ended && self.written == self.out.len() && self.large.is_empty()
     }
 
     /// Whether the sender's last byte was read.
-    pub fn is_read(&self) -> bool {
+    pub(super) fn is_read(&self) -> bool {
         self.ended
     }
 
     /// Whether nothing more will be passed on: all is, or the receiver stopped to listen.
-    pub fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.failed || self.is_done()
     }
 
     /// Holds the body back, or lets it go. A sender that does not wait lets it go as well.
-    pub fn hold(&mut self, held: bool) {
+    pub(super) fn hold(&mut self, held: bool) {
         self.held = held;
     }
 
     /// Grows whenever something moves.
-    pub fn progress(&self) -> u64 {
+    pub(super) fn progress(&self) -> u64 {
         self.body_bytes + self.writes
     }
 
     /// Whether nothing was written yet.
-    pub fn is_untouched(&self) -> bool {
+    pub(super) fn is_untouched(&self) -> bool {
         self.whole && self.written == 0
     }
 
     /// Body bytes passed on so far.
-    pub fn body_bytes(&self) -> u64 {
+    pub(super) fn body_bytes(&self) -> u64 {
         self.body_bytes
     }
 
     /// Starts again on another connection, if the whole message is still at hand.
-    pub fn rewind(&mut self) -> bool {
+    pub(super) fn rewind(&mut self) -> bool {
         if self.whole && self.ended {
             self.written = 0;
             self.failed = false;
@@ -118,13 +118,13 @@ impl Transfer {
     }
 
     /// Gives the buffer back.
-    pub fn into_buffer(self) -> Vec<u8> {
+    pub(super) fn into_buffer(self) -> Vec<u8> {
         self.out
     }
 
     /// Goes on until the message is passed on, or there is nothing to read, or no room to write. `input` is what
     /// was read from `from` and not taken yet.
-    pub fn poll(
+    pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut Reader<'_>,

@@ -13,7 +13,7 @@ use crate::snapshot::{Pool, Route, Snapshot};
 use crate::telemetry::{PoolMetrics, RouteMetrics, Telemetry};
 
 /// One worker's view of one snapshot.
-pub struct View {
+pub(super) struct View {
     /// The tables.
     pub snapshot: Arc<Snapshot>,
     /// By the places of [`Snapshot::uses`]: this worker's running copies.
@@ -25,7 +25,7 @@ pub struct View {
 }
 
 /// What a worker keeps for a pool.
-pub struct PoolView {
+pub(super) struct PoolView {
     /// Its name, for plugins.
     pub name: Rc<str>,
     /// What its picks choose from.
@@ -37,7 +37,7 @@ pub struct PoolView {
 }
 
 /// What a worker keeps for a route.
-pub struct RouteView {
+pub(super) struct RouteView {
     /// Its name, for plugins.
     pub name: Rc<str>,
     /// This worker's counters.
@@ -47,7 +47,7 @@ pub struct RouteView {
 impl View {
     /// The view of `snapshot` for a worker. What did not change since `earlier` is taken over: instances that
     /// run, above all.
-    pub fn new(
+    pub(super) fn new(
         snapshot: Arc<Snapshot>,
         earlier: Option<&View>,
         worker: usize,
@@ -89,7 +89,7 @@ impl View {
     }
 
     /// The pool at a place.
-    pub fn pool(&self, index: u32) -> &Pool {
+    pub(super) fn pool(&self, index: u32) -> &Pool {
         &self.snapshot.pools[index as usize]
     }
 }

@@ -43,7 +43,7 @@ pub struct Start {
 }
 
 /// What all connections of one worker share.
-pub struct Worker {
+pub(super) struct Worker {
     index: usize,
     published: RefCell<Cache<Published, Arc<Snapshot>>>,
     view: RefCell<Rc<View>>,
@@ -85,7 +85,7 @@ impl Worker {
     }
 
     /// The newest view. Costs one load while nothing was published.
-    pub fn view(&self) -> Rc<View> {
+    pub(super) fn view(&self) -> Rc<View> {
         let mut published = self.published.borrow_mut();
         let newest = published.load();
         let mut view = self.view.borrow_mut();
@@ -101,7 +101,7 @@ impl Worker {
     }
 
     /// An empty context.
-    pub fn take_context(&self) -> Box<Context> {
+    pub(super) fn take_context(&self) -> Box<Context> {
         self.contexts
             .borrow_mut()
             .pop()
@@ -109,7 +109,7 @@ impl Worker {
     }
 
     /// Takes a context back; what it holds is forgotten.
-    pub fn put_context(&self, mut context: Box<Context>) {
+    pub(super) fn put_context(&self, mut context: Box<Context>) {
         context.clear();
         let mut kept = self.contexts.borrow_mut();
         if kept.len() < CONTEXTS_KEPT {
@@ -118,12 +118,12 @@ impl Worker {
     }
 
     /// The date of now for a response's Date field (RFC 9110, 5.6.7); it is up to a tick old.
-    pub fn date(&self) -> [u8; 29] {
+    pub(super) fn date(&self) -> [u8; 29] {
         *self.date.borrow()
     }
 
     /// Whether connections shall close after the request that they are at.
-    pub fn is_draining(&self) -> bool {
+    pub(super) fn is_draining(&self) -> bool {
         self.draining.get()
     }
 
