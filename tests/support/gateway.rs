@@ -109,12 +109,12 @@ impl TestGateway {
 
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
-        self.running().address("public")
+        self.listener("public")
     }
 
     /// Where clients of another listener connect.
     pub fn listener(&self, name: &str) -> SocketAddr {
-        self.running().address(name)
+        self.running().address(name).expect("the configuration has this listener")
     }
 
     /// Where the admin API listens.
