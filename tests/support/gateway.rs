@@ -72,7 +72,10 @@ impl TestGateway {
             }
         }
         let gateway = Gateway::start(config, Some(path)).map_err(|error| error.to_string())?;
-        Ok(TestGateway { gateway: Some(gateway), folder })
+        Ok(TestGateway {
+            gateway: Some(gateway),
+            folder,
+        })
     }
 
     fn running(&self) -> &Gateway {
@@ -109,12 +112,14 @@ impl TestGateway {
 
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
-        self.running().address("public")
+        self.listener("public")
     }
 
     /// Where clients of another listener connect.
     pub fn listener(&self, name: &str) -> SocketAddr {
-        self.running().address(name)
+        self.running()
+            .address(name)
+            .expect("the configuration has this listener")
     }
 
     /// Where the admin API listens.
