@@ -6,6 +6,7 @@
 
 mod addresses;
 mod admin;
+mod attempt;
 mod build;
 pub mod config;
 mod folder;
@@ -39,15 +40,16 @@ use prepare::Builder;
 use status::Status;
 use writer::Writer;
 
-use crate::plugin::engine::Engine;
-use crate::plugin::services::Services;
+use crate::plugin::{Engine, Services};
 use crate::snapshot::Published;
 use crate::telemetry::Telemetry;
 
 /// Events that wait for the writer. Whoever finds it full may drop a hint: the next look sees the same.
 const EVENTS: usize = 1024;
-/// The builder thread's niceness: a compilation takes a core for some 50 ms and must not take it from a worker.
-const NICENESS: i32 = 10;
+/// The builder thread's niceness. A compilation takes a core for some 50 ms and must not take it from a worker; yet on
+/// a machine whose cores are all busy a plugin still has to be there within a second. At 5 it gets a quarter of a
+/// core then, at 10 a tenth.
+const NICENESS: i32 = 5;
 
 /// The running control path.
 pub struct Control {

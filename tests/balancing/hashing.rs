@@ -35,12 +35,22 @@ fn a_key_keeps_its_node_and_only_those_of_a_lost_node_move() {
     let again = owners(&gateway_hashing(BY_USER, &nodes));
     assert_eq!(before, again, "another gateway agrees");
     for number in 1..=5 {
-        let share = before.iter().filter(|owner| **owner == format!("n{number}")).count() as f64 / KEYS as f64;
-        assert!((0.08..0.36).contains(&share), "n{number} owns {share} of the keys, a fair share is 0.2");
+        let share = before
+            .iter()
+            .filter(|owner| **owner == format!("n{number}"))
+            .count() as f64
+            / KEYS as f64;
+        assert!(
+            (0.08..0.36).contains(&share),
+            "n{number} owns {share} of the keys, a fair share is 0.2"
+        );
     }
     let after = owners(&gateway_hashing(BY_USER, &nodes[..4]));
     let moved: Vec<_> = (0..KEYS).filter(|key| before[*key] != after[*key]).collect();
-    assert!(moved.iter().all(|key| before[*key] == "n5"), "a key of a node that stayed moved");
+    assert!(
+        moved.iter().all(|key| before[*key] == "n5"),
+        "a key of a node that stayed moved"
+    );
     assert_eq!(moved.len(), before.iter().filter(|owner| *owner == "n5").count());
 }
 
@@ -48,7 +58,9 @@ fn a_key_keeps_its_node_and_only_those_of_a_lost_node_move() {
 fn the_order_of_the_nodes_does_not_matter() {
     let nodes = nodes(3);
     let text = |order: [usize; 3]| {
-        let list = order.map(|number| format!("{{ id = \"n{number}\", address = \"{{node{number}}}\" }}")).join(", ");
+        let list = order
+            .map(|number| format!("{{ id = \"n{number}\", address = \"{{node{number}}}\" }}"))
+            .join(", ");
         format!(
             "[plugin.by-user]\nfile = \"consistent_hash.wasm\"\nconfig = {{ {BY_USER} }}\n[route.all]\npool = \"main\"\n\
              [pool.main]\npolicy = \"by-user\"\nnodes = [{list}]"
@@ -64,15 +76,23 @@ fn the_order_of_the_nodes_does_not_matter() {
 fn the_path_or_a_cookie_may_be_the_key() {
     let nodes = nodes(4);
     for (config, request) in [
-        ("key = \"path\", bound = 0", "GET /{key}?q={other} HTTP/1.1\r\nHost: a\r\n\r\n"),
-        ("key = { cookie = \"u\" }, bound = 0", "GET /{other} HTTP/1.1\r\nHost: a\r\nCookie: x={other}; u={key}\r\n\r\n"),
+        (
+            "key = \"path\", bound = 0",
+            "GET /{key}?q={other} HTTP/1.1\r\nHost: a\r\n\r\n",
+        ),
+        (
+            "key = { cookie = \"u\" }, bound = 0",
+            "GET /{other} HTTP/1.1\r\nHost: a\r\nCookie: x={other}; u={key}\r\n\r\n",
+        ),
     ] {
         let gateway = gateway_hashing(config, &nodes);
         let mut client = gateway.client();
         let mut all = std::collections::BTreeSet::new();
         for key in 0..40 {
             let mut ask = |other: &str| {
-                let request = request.replace("{key}", &format!("k{key}")).replace("{other}", other);
+                let request = request
+                    .replace("{key}", &format!("k{key}"))
+                    .replace("{other}", other);
                 client.send(request).read_response().text()
             };
             let (first, second) = (ask("a"), ask("b"));
@@ -85,8 +105,13 @@ fn the_path_or_a_cookie_may_be_the_key() {
 
 #[test]
 fn a_hot_key_goes_on_to_the_next_node_at_its_bound() {
-    for (config, bounded) in [("key = \"path\", bound = 125", true), ("key = \"path\", bound = 0", false)] {
-        let nodes: Vec<_> = (0..4).map(|_| TestNode::answering("n").with_delay(Duration::from_millis(300))).collect();
+    for (config, bounded) in [
+        ("key = \"path\", bound = 125", true),
+        ("key = \"path\", bound = 0", false),
+    ] {
+        let nodes: Vec<_> = (0..4)
+            .map(|_| TestNode::answering("n").with_delay(Duration::from_millis(300)))
+            .collect();
         let gateway = gateway_hashing(config, &nodes);
         super::in_parallel(&gateway, 8, 1, |response| assert_eq!(response.status, 200));
         let peak = nodes.iter().map(TestNode::peak_in_flight).max();

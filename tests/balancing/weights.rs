@@ -3,7 +3,8 @@
 use super::{gateway_with, hits, nodes};
 use crate::support::{TestGateway, TestNode};
 
-const WEIGHTED: &str = "nodes = [\"{node1}\", { address = \"{node2}\", weight = 2 }, { address = \"{node3}\", weight = 5 }]\n";
+const WEIGHTED: &str =
+    "nodes = [\"{node1}\", { address = \"{node2}\", weight = 2 }, { address = \"{node3}\", weight = 5 }]\n";
 
 fn spread(pool: &str, requests: usize) -> Vec<usize> {
     let nodes = nodes(3);
@@ -17,7 +18,10 @@ fn spread(pool: &str, requests: usize) -> Vec<usize> {
 
 #[test]
 fn round_robin_spreads_by_weight() {
-    assert_eq!(spread(&format!("policy = \"round-robin\"\n{WEIGHTED}"), 160), [20, 40, 100]);
+    assert_eq!(
+        spread(&format!("policy = \"round-robin\"\n{WEIGHTED}"), 160),
+        [20, 40, 100]
+    );
 }
 
 #[test]
@@ -56,7 +60,11 @@ fn two_workers_share_out_all_the_same() {
 
 #[test]
 fn a_node_that_is_down_gives_its_turns_to_the_others() {
-    let nodes = [TestNode::answering("n1"), TestNode::stopped(), TestNode::answering("n3")];
+    let nodes = [
+        TestNode::answering("n1"),
+        TestNode::stopped(),
+        TestNode::answering("n3"),
+    ];
     let all: Vec<_> = nodes.iter().collect();
     let gateway = TestGateway::balancing("round-robin", &all);
     let mut client = gateway.client();

@@ -10,9 +10,17 @@ fn echoing_node() -> TestNode {
     TestNode::scripted(|connection| {
         let request = connection.read_request().expect("a request");
         assert_eq!(request.header("upgrade"), Some("websocket"));
-        assert_eq!(request.header("connection").map(str::to_ascii_lowercase).as_deref(), Some("upgrade"));
+        assert_eq!(
+            request
+                .header("connection")
+                .map(str::to_ascii_lowercase)
+                .as_deref(),
+            Some("upgrade")
+        );
         // What follows the head at once belongs to the new protocol.
-        connection.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello ");
+        connection.send(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello ",
+        );
         loop {
             let piece = connection.read_bytes(3);
             if piece.is_empty() {
@@ -64,14 +72,19 @@ fn a_node_that_does_not_switch_answers_as_usual() {
 fn a_client_that_leaves_a_tunnel_ends_it() {
     let node = TestNode::scripted(|connection| {
         connection.read_request();
-        connection.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        connection
+            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
         connection.read_to_end();
     });
     let gateway = gateway_before(&node);
     for reset in [false, true] {
         let mut client = gateway.client();
         assert_eq!(client.send(UPGRADE).read_head().status(), 101);
-        if reset { client.reset() } else { drop(client) }
+        if reset {
+            client.reset()
+        } else {
+            drop(client)
+        }
         wait_until("the node's connection is closed", || node.open_connections() == 0);
     }
 }

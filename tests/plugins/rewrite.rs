@@ -35,7 +35,8 @@ fn fields_of_responses_are_removed_set_and_added() {
         .with_header("Server", "inside/1.0")
         .with_header("X-Edge", "claimed")
         .with_header("Vary", "accept");
-    let config = "response = { remove = [\"server\"], set = { x-edge = \"bascule\" }, add = { vary = \"cookie\" } }";
+    let config =
+        "response = { remove = [\"server\"], set = { x-edge = \"bascule\" }, add = { vary = \"cookie\" } }";
     let response = gateway(config, &node).get("/");
     assert_eq!(response.header("server"), None);
     assert_eq!(response.head.headers("x-edge"), ["bascule"]);
@@ -51,7 +52,10 @@ fn values_have_variables() {
     let gateway = gateway(config, &node);
     let response = gateway.get("/a?b=c");
     let request = node.last_request();
-    assert_eq!(request.header("x-all"), Some("127.0.0.1 shop main GET http example.test /a?b=c"));
+    assert_eq!(
+        request.header("x-all"),
+        Some("127.0.0.1 shop main GET http example.test /a?b=c")
+    );
     assert_eq!(request.header("x-id"), request.header("x-request-id"));
     assert_eq!(response.header("x-served-by"), Some("first"));
     assert_eq!(response.header("x-braces"), Some("{}"));
@@ -60,7 +64,10 @@ fn values_have_variables() {
 #[test]
 fn the_gateways_own_errors_pass_through_it_too() {
     let down = TestNode::stopped();
-    let gateway = gateway("response = { set = { x-edge = \"bascule\", x-served-by = \"[{node}]\" } }", &down);
+    let gateway = gateway(
+        "response = { set = { x-edge = \"bascule\", x-served-by = \"[{node}]\" } }",
+        &down,
+    );
     let response = gateway.get("/");
     assert_eq!(response.status, 502);
     assert_eq!(response.header("x-edge"), Some("bascule"));

@@ -72,7 +72,10 @@ impl TestGateway {
             }
         }
         let gateway = Gateway::start(config, Some(path)).map_err(|error| error.to_string())?;
-        Ok(TestGateway { gateway: Some(gateway), folder })
+        Ok(TestGateway {
+            gateway: Some(gateway),
+            folder,
+        })
     }
 
     fn running(&self) -> &Gateway {
@@ -114,7 +117,9 @@ impl TestGateway {
 
     /// Where clients of another listener connect.
     pub fn listener(&self, name: &str) -> SocketAddr {
-        self.running().address(name).expect("the configuration has this listener")
+        self.running()
+            .address(name)
+            .expect("the configuration has this listener")
     }
 
     /// Where the admin API listens.

@@ -59,7 +59,10 @@ impl GatewayProcess {
     pub fn memory(&self) -> Memory {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let bytes = |name: &str| -> u64 {
-            let line = status.lines().find(|line| line.starts_with(name)).expect("a field");
+            let line = status
+                .lines()
+                .find(|line| line.starts_with(name))
+                .expect("a field");
             let number = line.split_whitespace().nth(1).expect("a number");
             number.parse::<u64>().expect("a number") * 1024
         };

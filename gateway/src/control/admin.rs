@@ -24,7 +24,7 @@ use tracing::{debug, warn};
 
 use super::config::Secret;
 use super::status::Status;
-use crate::plugin::services::Services;
+use crate::plugin::Services;
 use crate::snapshot::Published;
 use crate::telemetry::{Exposition, Telemetry};
 

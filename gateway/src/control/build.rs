@@ -1,14 +1,14 @@
 //! From a configuration and its parts to a snapshot: pure, and it cannot fail.
 //!
-//! All that can be wrong was found before, in `config` and `prepare`. What nodes learned moves over from the snapshot
+//! All that can be wrong was found before, in `config` and `attempt`. What nodes learned moves over from the snapshot
 //! before, by pool and node id.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::addresses::Addresses;
+use super::attempt::Prepared;
 use super::config::{self, HostHeader};
-use super::prepare::Prepared;
 use crate::name::Name;
 use crate::node::candidates::{Candidate, Candidates};
 use crate::node::{Node, NodeSpec};

@@ -85,9 +85,7 @@ impl Config {
                 error.note(format!("did you mean \"{}\"?", near.replace('_', "-")))
             }
             Some(near) => error.note(format!("did you mean \"{near}.wasm\"?")),
-            None => error.note(format!(
-                "build it into that folder, or name another with `directory` in [plugins]"
-            )),
+            None => error.note("build it into that folder, or name another with `directory` in [plugins]"),
         }
     }
 }

@@ -11,9 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::plugin::engine::Engine;
-use crate::plugin::fault::LoadError;
-use crate::plugin::module::{Module, Version};
+use crate::plugin::{Engine, LoadError, Module, Version};
 
 /// The largest file that is read: policies are some 100 KB, and one in a garbage-collected language some megabytes.
 const LARGEST: u64 = 64 << 20;
@@ -111,17 +109,14 @@ impl Library {
         look
     }
 
-    /// What a file holds now, and what of it is known to be good, if that is another version.
-    pub(super) fn versions(&self, name: &str) -> (Option<&Compiled>, Option<&Compiled>) {
-        let Some(known) = self.known.get(name) else {
-            return (None, None);
-        };
-        let newest = known.newest.as_ref();
-        let good = known.good.as_ref();
-        (
+    /// What a file holds now, and what of it is known to be good, if that is another version; none if it was never read.
+    pub(super) fn versions(&self, name: &str) -> Option<(&Compiled, Option<&Compiled>)> {
+        let known = self.known.get(name)?;
+        let newest = known.newest.as_ref()?;
+        Some((
             newest,
-            good.filter(|good| newest.is_none_or(|newest| newest.version != good.version)),
-        )
+            known.good.as_ref().filter(|good| good.version != newest.version),
+        ))
     }
 
     /// This version of a file serves requests: it is what a bad one may not replace.

@@ -1,39 +1,23 @@
-//! Makes everything that a snapshot needs: reads the configuration and the plugins, tries them, and looks up names.
+//! What the builder thread does: looks at the configuration and the plugins, and makes what a snapshot needs of them.
 //!
-//! All that is slow or may fail on the control path happens here, on the builder thread, at low priority. Nothing here
-//! touches what is published: a [`Prepared`] goes to the writer. What is wrong never replaces what is good.
+//! All that is slow or may fail on the control path happens here, at low priority. Nothing here touches what is
+//! published: a [`Prepared`] goes to the writer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tracing::warn;
 
-use super::addresses::{Addresses, resolve};
-use super::config::{self, Config, Error, Errors};
+use super::addresses::Addresses;
+use super::attempt::{Prepared, same_ground, try_all, wanted_files};
+use super::config::{Config, Errors};
 use super::folder::{Next, folders_of};
-use super::library::{Compiled, Library};
+use super::library::Library;
 use super::sources::{self, Sources};
 use super::status::{FileOutcome, Status};
-use super::uses::{Made, Mentions, Uses};
-use crate::name::Name;
-use crate::plugin::engine::Engine;
-use crate::plugin::module::Version;
-use crate::plugin::services::Services;
-use crate::plugin::use_::Use;
-
-/// Everything that a snapshot is built from; it was all tried.
-#[derive(Clone)]
-pub struct Prepared {
-    pub(super) config: Arc<Config>,
-    /// Those that the configuration mentions, sorted by name.
-    pub(super) uses: Vec<Arc<Use>>,
-    pub(super) addresses: Addresses,
-    /// The plugin files whose newest version is in use.
-    pub(super) loaded: Vec<(String, Version)>,
-    /// Whether this is the configuration as it is written now, not an earlier one that has to go on.
-    pub(super) as_written: bool,
-}
+use super::uses::Uses;
+use crate::plugin::{Engine, Services};
 
 /// What the builder thread keeps from one look to the next.
 pub(super) struct Builder {
@@ -65,7 +49,7 @@ impl Builder {
         let mut library = Library::new(engine, config.plugins.directory.value.clone());
         let mut uses = Uses::new(services);
         library.look(&wanted_files(&config), false);
-        let current = prepare(&config, &mut library, &mut uses, &Addresses::new(), &status)?;
+        let current = try_all(&config, &mut library, &mut uses, &Addresses::new(), &status)?;
         let sources = path.map(Sources::new);
         Ok(Self {
             sources,
@@ -143,13 +127,8 @@ impl Builder {
 
     fn attempt(&mut self, config: &Arc<Config>) -> Result<Prepared, Errors> {
         same_ground(config, &self.current.config)?;
-        prepare(
-            config,
-            &mut self.library,
-            &mut self.uses,
-            &self.current.addresses,
-            &self.status,
-        )
+        let earlier = &self.current.addresses;
+        try_all(config, &mut self.library, &mut self.uses, earlier, &self.status)
     }
 
     fn folders(&self) -> BTreeSet<PathBuf> {
@@ -159,138 +138,6 @@ impl Builder {
         folders.extend(self.sources.iter().flat_map(Sources::folders));
         folders
     }
-}
-
-impl Prepared {
-    /// Whether a snapshot of this is another than one of `other`.
-    pub(super) fn differs_from(&self, other: &Self) -> bool {
-        let same_uses = self.uses.len() == other.uses.len()
-            && self
-                .uses
-                .iter()
-                .zip(&other.uses)
-                .all(|(one, two)| Arc::ptr_eq(one, two));
-        !same_uses || self.config != other.config || self.addresses != other.addresses
-    }
-}
-
-fn wanted_files(config: &Config) -> BTreeSet<String> {
-    config
-        .uses
-        .values()
-        .filter(|used| used.mentioned)
-        .map(|used| used.file.value.clone())
-        .collect()
-}
-
-/// What is taken once, at the start: the listeners' sockets, and the folder of plugins.
-fn same_ground(new: &Config, running: &Config) -> Result<(), Errors> {
-    let write = "restart the gateway with this configuration";
-    let fixed = |place: &config::Place, what: String| Error::new(place, what).note(write);
-    let mut errors = Vec::new();
-    for listener in new.listeners.values() {
-        if running.listeners.get(&listener.name.value) != Some(listener) {
-            let name = &listener.name.value;
-            errors.push(fixed(
-                &listener.name.place,
-                format!("the listener \"{name}\" cannot change while the gateway runs"),
-            ));
-        }
-    }
-    for gone in running
-        .listeners
-        .values()
-        .filter(|old| !new.listeners.contains_key(&old.name.value))
-    {
-        let name = &gone.name.value;
-        errors.push(fixed(
-            &gone.name.place,
-            format!("the listener \"{name}\" cannot go while the gateway runs"),
-        ));
-    }
-    let directory = &new.plugins.directory;
-    if *directory != running.plugins.directory {
-        errors.push(fixed(
-            &directory.place,
-            "the folder of plugins cannot change while the gateway runs".to_owned(),
-        ));
-    }
-    Errors::from_list(errors).map_or(Ok(()), Err)
-}
-
-/// Tries every use that the configuration mentions, on the newest version of its file that suits all uses of that file.
-fn prepare(
-    config: &Arc<Config>,
-    library: &mut Library,
-    uses: &mut Uses,
-    earlier: &Addresses,
-    status: &Status,
-) -> Result<Prepared, Errors> {
-    config.check_plugin_files(&library.names())?;
-    let mut errors = Vec::new();
-    let addresses = resolve(config, earlier, &mut errors);
-    let mentions = Mentions::of(config);
-    let mut ready: BTreeMap<Name, Made> = BTreeMap::new();
-    let mut accepted: Vec<(String, Compiled)> = Vec::new();
-    for file in wanted_files(config) {
-        let mut attempt = |compiled: Option<&Compiled>| {
-            let used = config
-                .uses
-                .values()
-                .filter(|used| used.mentioned && used.file.value == file);
-            let compiled = compiled?.clone();
-            let make =
-                |used: &config::Use| Ok((used.name.value.clone(), uses.make(used, &mentions, &compiled)?));
-            let made: Result<Vec<_>, Error> = used.map(make).collect();
-            Some(made.map(|made| (compiled, made)))
-        };
-        let (newest, good) = library.versions(&file);
-        let refused = match attempt(newest) {
-            Some(Ok((compiled, made))) => {
-                accepted.push((file.clone(), compiled));
-                ready.extend(made);
-                continue;
-            }
-            Some(Err(error)) => error,
-            // It came between the look and now; the next look finds it.
-            None => {
-                let mentioned = config
-                    .uses
-                    .values()
-                    .filter(|used| used.mentioned && used.file.value == file);
-                let unread =
-                    |used: &config::Use| Error::new(&used.file.place, format!("{file} was not read yet"));
-                errors.extend(mentioned.map(unread));
-                continue;
-            }
-        };
-        match (attempt(good), newest) {
-            (Some(Ok((_, made))), Some(newest)) => {
-                status.file(&file, FileOutcome::Refused(newest.version, refused.to_string()));
-                ready.extend(made);
-            }
-            _ => errors.push(refused),
-        }
-    }
-    if let Some(errors) = Errors::from_list(errors) {
-        return Err(errors);
-    }
-    let loaded = accepted
-        .iter()
-        .map(|(file, compiled)| (file.clone(), compiled.version))
-        .collect();
-    accepted
-        .into_iter()
-        .for_each(|(file, compiled)| library.accept(&file, compiled));
-    uses.serve(ready.values());
-    let uses = ready.into_values().map(|made| made.made).collect();
-    Ok(Prepared {
-        config: Arc::clone(config),
-        uses,
-        addresses,
-        loaded,
-        as_written: true,
-    })
 }
 
 /// Loads every plugin that the configuration names and hands it its configuration: `bascule check --plugins`.

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use tracing::{error, info, warn};
 
 use super::config::{Config, Errors};
-use crate::plugin::module::Version;
+use crate::plugin::Version;
 
 /// The outcomes, shared by control's threads.
 #[derive(Debug, Default)]

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
+use super::attempt::Prepared;
 use super::config::{self, Errors};
-use super::prepare::{Builder, Prepared};
+use super::prepare::Builder;
 use super::status::Status;
-use crate::plugin::engine::Engine;
+use crate::plugin::Engine;
 
 /// One engine for all tests: it costs more than they do.
 pub(super) static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| Arc::new(Engine::new().unwrap()));

@@ -8,10 +8,7 @@ use std::sync::Arc;
 use super::config::{self, Config, Error, Place};
 use super::library::Compiled;
 use crate::name::Name;
-use crate::plugin::module::{Roles, Version};
-use crate::plugin::services::Services;
-use crate::plugin::stats::UseStats;
-use crate::plugin::use_::{Limits, OnFault, Use, UseSpec};
+use crate::plugin::{Limits, OnFault, Roles, Services, Use, UseSpec, UseStats, Version};
 
 /// Where uses are mentioned, and so what they have to be able to do.
 pub(super) struct Mentions {

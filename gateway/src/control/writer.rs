@@ -8,11 +8,12 @@ use std::sync::mpsc::Sender;
 
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
-use tracing::info;
+use tracing::{info, warn};
 
+use super::attempt::Prepared;
 use super::build;
+use super::config::Config;
 use super::folder::Hint;
-use super::prepare::Prepared;
 use super::status::{FileOutcome, Status};
 use crate::snapshot::Published;
 
@@ -54,6 +55,7 @@ impl Writer {
         if prepared.differs_from(&self.current) {
             let snapshot = build::snapshot(&prepared, Some(&self.published.load()));
             info!(snapshot = snapshot.number, "configuration and plugins took over");
+            warn_of_later(&prepared.config, &self.current.config);
             self.published.store(Arc::new(snapshot));
         }
         note(&self.status, &prepared);
@@ -66,5 +68,21 @@ pub(super) fn note(status: &Status, prepared: &Prepared) {
     status.applied(&prepared.config, prepared.as_written);
     for (file, version) in &prepared.loaded {
         status.file(file, FileOutcome::Loaded(*version));
+    }
+}
+
+/// Some settings are read once, at the start: whoever changes them must hear that nothing happened.
+fn warn_of_later(new: &Config, old: &Config) {
+    let changed = [
+        ("[admin]", new.admin != old.admin),
+        ("[sessions]", new.sessions != old.sessions),
+        (
+            "`workers` in [gateway]",
+            new.gateway.workers != old.gateway.workers,
+        ),
+        ("`log` in [gateway]", new.gateway.log != old.gateway.log),
+    ];
+    for (what, _) in changed.iter().filter(|(_, changed)| *changed) {
+        warn!("{what} changed, which counts from the next start on");
     }
 }

@@ -42,6 +42,20 @@ struct Hot {
 #[repr(align(64))]
 struct Starts([AtomicU32; WATCHED]);
 
+/// What policies weigh of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Requests in flight, from this gateway.
+    pub in_flight: u32,
+    /// Peak-sensitive moving average of the time to the response head, in microseconds; 0 if unknown.
+    pub latency: u32,
+    /// Moving average of the share of attempts that failed or were answered with 5xx, in thousandths.
+    pub error_rate: u32,
+    /// Age of the oldest request in flight, in microseconds, to the millisecond; 0 if there is none. While more than
+    /// 16 are in flight the youngest are not watched, so now and then it is a little too young.
+    pub oldest: u32,
+}
+
 impl Default for Live {
     fn default() -> Self {
         Self::new()
@@ -59,34 +73,39 @@ impl Live {
         }
     }
 
+    /// All that policies weigh, at once: the clock is converted once.
+    pub fn seen(&self, now: Instant) -> Seen {
+        let (now, in_flight) = (self.millis(now), self.in_flight());
+        Seen {
+            in_flight,
+            latency: self.hot.latency.get(now),
+            error_rate: self.hot.errors.get(now),
+            oldest: if in_flight == 0 {
+                0
+            } else {
+                self.starts.oldest(now)
+            },
+        }
+    }
+
     /// Requests in flight now, from this gateway.
     pub fn in_flight(&self) -> u32 {
         self.hot.in_flight.load(Relaxed)
     }
 
-    /// Peak-sensitive moving average of the time to the response head, in microseconds; 0 if unknown.
+    /// See [`Seen::latency`].
     pub fn latency(&self, now: Instant) -> u32 {
         self.hot.latency.get(self.millis(now))
     }
 
-    /// Moving average of the share of attempts that failed or were answered with 5xx, in thousandths.
+    /// See [`Seen::error_rate`].
     pub fn error_rate(&self, now: Instant) -> u32 {
         self.hot.errors.get(self.millis(now))
     }
 
-    /// Age of the oldest request in flight, in microseconds, to the millisecond; 0 if there is none. While more than
-    /// 16 are in flight the youngest are not watched, so now and then it is a little too young.
+    /// See [`Seen::oldest`].
     pub fn oldest(&self, now: Instant) -> u32 {
-        if self.in_flight() == 0 {
-            return 0;
-        }
-        let now = self.millis(now);
-        let starts = self.starts.0.iter().map(|slot| slot.load(Relaxed));
-        let oldest = starts
-            .filter(|&start| start != FREE)
-            .map(|start| age(now, start))
-            .max();
-        oldest.unwrap_or(0).saturating_mul(1000)
+        self.seen(now).oldest
     }
 
     /// A number about this node that was set under this name, unless it expired.
@@ -110,21 +129,34 @@ impl Live {
     }
 
     fn millis(&self, now: Instant) -> u32 {
+        let age = now.saturating_duration_since(self.born);
         // Wraps after 49 days, which `age` allows for.
-        now.saturating_duration_since(self.born).as_millis() as u32
+        (age.as_secs() as u32)
+            .wrapping_mul(1000)
+            .wrapping_add(age.subsec_millis())
     }
+}
 
+impl Starts {
     /// Takes a free slot to watch a request's age. The search starts where there is likely one.
     fn watch(&self, in_flight: u32, now: u32) -> Option<u8> {
         let start = now.max(FREE + 1);
         (0..WATCHED)
             .map(|step| (in_flight as usize + step) % WATCHED)
             .find(|&slot| {
-                self.starts.0[slot]
+                self.0[slot]
                     .compare_exchange(FREE, start, Relaxed, Relaxed)
                     .is_ok()
             })
             .map(|slot| slot as u8)
+    }
+
+    /// The age of the oldest request that is watched, in microseconds.
+    fn oldest(&self, now: u32) -> u32 {
+        let starts = self.0.iter().map(|slot| slot.load(Relaxed));
+        // A free slot's age is as good as none.
+        let ages = starts.map(|start| if start == FREE { 0 } else { age(now, start) });
+        ages.max().unwrap_or(0).saturating_mul(1000)
     }
 }
 
@@ -158,7 +190,7 @@ impl InFlight {
         let live = &node.live;
         let others = live.hot.in_flight.fetch_add(1, Relaxed);
         live.hot.attempts.fetch_add(1, Relaxed);
-        let slot = live.watch(others, live.millis(now));
+        let slot = live.starts.watch(others, live.millis(now));
         InFlight {
             node,
             started: now,

@@ -32,10 +32,6 @@ pub struct Load {
 
 /// A worker's own handle on candidates that all workers share: a request counts itself in a cache line that no other
 /// worker writes.
-#[expect(
-    clippy::redundant_allocation,
-    reason = "the inner Arc is shared between workers"
-)]
 pub type LocalCandidates = Rc<Arc<Candidates>>;
 
 /// What one request's picks choose from; reused between requests.
@@ -86,14 +82,14 @@ impl Selection {
     /// One candidate's load.
     pub fn load(&self, index: u32, now: Instant) -> Option<Load> {
         let candidate = self.candidate(index)?;
-        let live = &candidate.node.live;
+        let seen = candidate.node.live.seen(now);
         Some(Load {
             node: index,
-            in_flight: live.in_flight(),
-            latency: live.latency(now),
+            in_flight: seen.in_flight,
+            latency: seen.latency,
             weight: candidate.weight,
-            error_rate: live.error_rate(now),
-            oldest: live.oldest(now),
+            error_rate: seen.error_rate,
+            oldest: seen.oldest,
         })
     }
 

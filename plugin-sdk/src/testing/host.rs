@@ -54,6 +54,7 @@ pub(crate) mod request {
         Ok(())
     }
     pub(crate) fn set_header(name: &str, value: &[u8]) -> Result<(), String> {
+        Fields::check(name, value)?;
         remove_header(name)?;
         add_header(name, value)
     }
@@ -105,6 +106,7 @@ pub(crate) mod response {
         Ok(())
     }
     pub(crate) fn set_header(name: &str, value: &[u8]) -> Result<(), String> {
+        Fields::check(name, value)?;
         remove_header(name)?;
         add_header(name, value)
     }

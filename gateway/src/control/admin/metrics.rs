@@ -6,8 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::Admin;
 use crate::control::status::Outcomes;
 use crate::node::Node;
-use crate::plugin::fault::FaultKind;
-use crate::plugin::module::Role;
+use crate::plugin::{FaultKind, Role};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Exposition, Kind};
 

@@ -14,9 +14,7 @@ use super::{Admin, Phase};
 use crate::control::status::{FileOutcome, FileOutcomes, Outcomes};
 use crate::name::Name;
 use crate::node::Node;
-use crate::plugin::fault::FaultKind;
-use crate::plugin::module::Role;
-use crate::plugin::use_::Use;
+use crate::plugin::{FaultKind, Role, Use};
 use crate::snapshot::{ListenerSpec, Pool, Route, Snapshot};
 
 #[derive(Serialize)]

@@ -81,20 +81,15 @@ pub(super) trait Value: Sized {
 }
 
 /// What a key holds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) enum Key<T> {
     /// It is not written.
+    #[default]
     Absent,
     /// It is, but wrong, and that is noted: whoever misses it says no more.
     Wrong,
     /// It is this.
     Is(At<T>),
-}
-
-impl<T> Default for Key<T> {
-    fn default() -> Self {
-        Self::Absent
-    }
 }
 
 impl<T> Key<T> {

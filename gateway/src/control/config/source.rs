@@ -148,10 +148,13 @@ impl Sources {
         for error in syntax {
             let place = start.with_span(error.span().unwrap_or(0..0));
             if error.message() != "duplicate key" {
-                let what = format!("this is not TOML: {}", error.message());
+                let what = format!(
+                    "this is not TOML: {}",
+                    error.message().trim_end_matches(", expected nothing")
+                );
                 reading
                     .errors
-                    .push(Error::new(&place, what).note("see https://toml.io for how it is written"));
+                    .push(Error::new(&place, what).note("names, addresses and durations stand in quotes; https://toml.io says how the rest is written"));
                 continue;
             }
             let first = place.earlier_twin();

@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 use crate::control::build;
 use crate::control::status::FileOutcome;
-use crate::plugin::module::Version;
+use crate::plugin::Version;
 
 const API: &str = "[route.all]\npool = \"api\"\n[pool.api]\npolicy = \"picker\"\nnodes = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n";
 
