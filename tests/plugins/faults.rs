@@ -5,7 +5,7 @@ use crate::support::{TestGateway, TestNode};
 /// All requests pass a hostile policy with this configuration.
 fn hostile_policy(config: &str, nodes: &[&TestNode]) -> TestGateway {
     let text = format!(
-        "[plugin.hostile]\nconfig = {{ {config} }}\n[route.all]\npool = \"main\"\n\
+        "[plugin.hostile]\nlimits = {{ deadline = \"100ms\" }}\nconfig = {{ {config} }}\n[route.all]\npool = \"main\"\n\
          [pool.main]\npolicy = \"hostile\"\nnodes = [{{nodes}}]"
     );
     TestGateway::with(&text, nodes)
