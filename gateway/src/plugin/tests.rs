@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use super::context::Context;
 use super::engine::Engine;
@@ -28,7 +29,11 @@ fn spec(grants: &[&str]) -> UseSpec {
         configuration: "{}".to_owned(),
         on_fault: OnFault::Fail,
         grants: grants.iter().map(|&grant| grant.to_owned()).collect(),
-        limits: Limits::default(),
+        // Debug builds are slow; what is about deadlines sets its own.
+        limits: Limits {
+            deadline: Duration::from_secs(1),
+            ..Limits::default()
+        },
     }
 }
 

@@ -15,8 +15,8 @@ fn setters(grants: &[&str], interface: &str, name: &str, value: &str) -> (Instan
             (func (export "filter#{play}") (result i32)
                 (call $set (i32.const 16) (i32.const {}) (i32.const 256) (i32.const {}) (i32.const 128))
                 (call $note (i64.load8_u (i32.const 128)))
-                (call $answer (i32.const 0) (i32.const 0)))
-            (func (export "filter#{other}") (result i32) (call $answer (i32.const 0) (i32.const 0)))"#,
+                (call $verdict (i32.const 0) (i32.const 0)))
+            (func (export "filter#{other}") (result i32) (call $verdict (i32.const 0) (i32.const 0)))"#,
             name.len(),
             // An escape such as \0a stands for one byte.
             value.len() - 2 * value.matches('\\').count(),
@@ -102,8 +102,8 @@ fn a_call_makes_at_most_64_edits_with_values_of_at_most_16_kib() {
                 (call $add (i32.const 16) (i32.const 6) (i32.const 2048) (i32.const 16384) (i32.const 128))
                 (local.set $edit (i32.add (local.get $edit) (i32.const 1)))
                 (br_if 0 (i32.lt_u (local.get $edit) (i32.const 70))))
-            (call $answer (i32.const 0) (i32.const 0)))
-        (func (export "filter#on-response") (result i32) (call $answer (i32.const 0) (i32.const 0)))"#,
+            (call $verdict (i32.const 0) (i32.const 0)))
+        (func (export "filter#on-response") (result i32) (call $verdict (i32.const 0) (i32.const 0)))"#,
     );
     let mut context = context();
     instances.on_request(&mut context).unwrap();
@@ -170,10 +170,10 @@ fn a_note_lives_as_long_as_the_request_and_is_the_uses_own() {
         ;; ---
         (func (export "filter#on-request") (result i32)
             (call $set (i64.add (call $note) (i64.const 1)))
-            (call $answer (i32.const 0) (i32.const 0)))
+            (call $verdict (i32.const 0) (i32.const 0)))
         (func (export "filter#on-response") (result i32)
             (call $set (i64.mul (call $note) (i64.const 10)))
-            (call $answer (i32.const 0) (i32.const 0)))"#;
+            (call $verdict (i32.const 0) (i32.const 0)))"#;
     let first = instances(&["filter"], body);
     let owner = first.use_();
     let other = Use::new(

@@ -38,9 +38,12 @@ fn a_trap_is_a_fault_and_the_next_call_starts_fresh() {
 fn an_endless_loop_is_ended() {
     let start = Instant::now();
     let body = r#"(func (export "balancer#pick") (result i32) (loop (br 0)) unreachable)"#;
-    let (kind, message) = fault_of(&["balancer"], body);
-    assert_eq!(kind, FaultKind::Deadline);
-    assert_eq!(message, "it used more than 1 ms of CPU time");
+    let mut spec = spec(&[]);
+    spec.limits = Limits::default();
+    let instances = Instances::new(use_of(spec, &plugin(&["balancer"], body)).unwrap());
+    let fault = instances.pick(&mut context()).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Deadline);
+    assert_eq!(fault.message, "it used more than 1 ms of CPU time");
     // Far above what it takes, and far below for ever.
     assert!(start.elapsed() < Duration::from_secs(20));
 }
@@ -129,7 +132,7 @@ fn editor(end: &str) -> Instances {
 
 #[test]
 fn the_edits_of_a_faulting_call_are_dropped() {
-    for end in ["unreachable", "(call $answer (i32.const 1) (i32.const 7))"] {
+    for end in ["unreachable", "(call $verdict (i32.const 1) (i32.const 7))"] {
         let instances = editor(end);
         let mut context = context();
         instances.on_request(&mut context).unwrap_err();
@@ -145,7 +148,7 @@ fn the_edits_of_a_faulting_call_are_dropped() {
 
 #[test]
 fn the_edits_of_a_call_that_returns_count() {
-    let instances = editor("(call $answer (i32.const 0) (i32.const 0))");
+    let instances = editor("(call $verdict (i32.const 0) (i32.const 0))");
     let mut context = context();
     assert_eq!(instances.on_request(&mut context), Ok(Verdict::GoOn));
     assert_eq!(instances.on_response(&mut context), Ok(Verdict::GoOn));
@@ -163,7 +166,7 @@ fn the_edits_of_a_call_that_returns_count() {
 
 #[test]
 fn a_reply_counts_with_an_answer() {
-    let instances = editor("(call $answer (i32.const 1) (i32.const 403))");
+    let instances = editor("(call $verdict (i32.const 1) (i32.const 403))");
     let mut context = context();
     assert_eq!(instances.on_request(&mut context), Ok(Verdict::Answer(403)));
     assert_eq!(context.unwrap().reply.body, b"/edited");

@@ -143,7 +143,7 @@ fn a_refused_configuration_speaks_in_the_plugins_words() {
 fn a_trial_finds_what_fails_on_a_request() {
     let file = plugin(
         &["filter"],
-        r#"(func (export "filter#on-request") (result i32) (call $answer (i32.const 0) (i32.const 0)))
+        r#"(func (export "filter#on-request") (result i32) (call $verdict (i32.const 0) (i32.const 0)))
         (func (export "filter#on-response") (result i32) unreachable)"#,
     );
     let sentence = use_of(spec(&[]), &file).unwrap().trial().unwrap_err().to_string();
