@@ -58,10 +58,13 @@ pub struct Outcome {
 #[derive(Debug, Default)]
 pub struct Reply {
     /// Its fields, in order.
-    pub fields: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub fields: Vec<ReplyField>,
     /// Its body.
     pub body: Vec<u8>,
 }
+
+/// A field's name and value.
+pub type ReplyField = (Box<[u8]>, Box<[u8]>);
 
 /// What one use keeps until the end of the request.
 #[derive(Debug, Default)]

@@ -26,6 +26,8 @@ pub(super) struct Running {
     pub(super) exports: Exports,
 }
 
+/// What configuring an instance answers.
+type Configured = (Result<(), String>,);
 /// A function of the contract, if the plugin plays its role.
 type Export<R> = Option<TypedFunc<(), R>>;
 
@@ -90,8 +92,7 @@ fn start_in(store: &mut Store<Host>, owner: &Use) -> wasmtime::Result<Result<Exp
         period: find(store, &instance, &functions.period)?,
         tick: find(store, &instance, &functions.tick)?,
     };
-    let configure: Option<TypedFunc<(&str,), (Result<(), String>,)>> =
-        find(store, &instance, &functions.configure)?;
+    let configure: Option<TypedFunc<(&str,), Configured>> = find(store, &instance, &functions.configure)?;
     let configured = match configure {
         Some(configure) => configure.call(&mut *store, (&owner.spec.configuration,))?.0,
         None => Ok(()),
