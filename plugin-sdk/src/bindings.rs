@@ -1,6 +1,9 @@
 //! The contract as Rust, generated from `wit/bascule.wit`: one small world for each role, so that a
 //! plugin exports just the roles that it names. Nothing here is written by hand, and nothing outside
 //! `host` and `glue` may use it.
+//!
+//! What is generated has `unsafe` in it, here and where `export!` expands. Crates that forbid `unsafe_code` build all the
+//! same, since rustc does not lint the inside of other crates' macros; so no lint is relaxed, here or for authors.
 
 /// What a plugin may import; the role worlds share these.
 pub mod imports {

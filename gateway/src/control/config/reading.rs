@@ -1,5 +1,6 @@
 //! From a TOML value to a type, noting every error on the way instead of stopping at the first.
 //!
+//! The tree of toml's spanned values is walked by hand: serde would stop at the first error of each table.
 //! A [`Value`] says how one type is read. A table's keys are listed once, in `file`; [`Fields`] refuses all others.
 //! Nothing here compares one table with another.
 

@@ -1,6 +1,7 @@
 //! The configuration from end to end: golden texts of errors, the samples, and arbitrary input.
 #![allow(clippy::unwrap_used)]
 
+mod documented;
 mod golden;
 mod meaning;
 mod property;

@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::*;
-use crate::control::build;
 use crate::control::status::FileOutcome;
+use crate::control::{build, check_plugins};
 use crate::plugin::Version;
 
 const API: &str = "[route.all]\npool = \"api\"\n[pool.api]\npolicy = \"picker\"\nnodes = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n";
@@ -200,4 +200,58 @@ fn nodes_keep_what_was_learned_of_them() {
     assert!(Arc::ptr_eq(&second.pools[0].nodes[1], &first.pools[0].nodes[1]));
     assert_eq!(second.pools[0].candidates.get(0).unwrap().weight, 3000);
     drop(busy);
+}
+
+#[test]
+fn included_files_and_links_are_followed() {
+    let site = Site::new(&format!(
+        "include = [\"conf.d/*.toml\"]\n{}",
+        API.replace("policy = \"picker\"\n", "")
+    ));
+    let conf = site.path().with_file_name("conf.d");
+    fs::create_dir(&conf).unwrap();
+    let (mut builder, _) = site.builder().unwrap();
+    builder.look();
+    assert!(builder.look().0.is_none());
+
+    let route = |path: &str| format!("[route.more]\npath = \"{path}\"\npool = \"api\"\n");
+    replace(&conf.join("more.toml"), route("/one").as_bytes());
+    assert_eq!(builder.look().0.unwrap().config.routes.len(), 2);
+
+    // As Kubernetes does it: the file is a link through a folder that is a link, and that one is swapped.
+    let versions = ["..1", "..2"].map(|name| conf.join(name));
+    for (version, path) in versions.iter().zip(["/two", "/three"]) {
+        fs::create_dir(version).unwrap();
+        replace(&version.join("more.toml"), route(path).as_bytes());
+    }
+    let link = |to: &Path, name: &str| {
+        std::os::unix::fs::symlink(to, conf.join("new")).unwrap();
+        fs::rename(conf.join("new"), conf.join(name)).unwrap();
+    };
+    link(&versions[0], "..data");
+    link(Path::new("..data/more.toml"), "more.toml");
+    assert_eq!(
+        builder.look().0.unwrap().config.routes[1].path.to_string(),
+        "/two"
+    );
+    link(&versions[1], "..data");
+    assert_eq!(
+        builder.look().0.unwrap().config.routes[1].path.to_string(),
+        "/three"
+    );
+}
+
+#[test]
+fn a_check_looks_at_uses_that_nothing_mentions() {
+    let site = site();
+    site.write(&format!("{API}[plugin.idle]\nfile = \"idle.wasm\"\n"));
+    assert!(site.builder().is_ok());
+    let config = config::load(&site.path()).unwrap();
+    let error = check_plugins(&config, ENGINE.clone(), Arc::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("idle.wasm") && error.contains("1 error"),
+        "{error}"
+    );
 }

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // one test shows its figure
 
 use super::*;
 use crate::node::testing::candidate;

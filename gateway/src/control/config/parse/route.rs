@@ -60,6 +60,7 @@ impl Parse {
                 .iter()
                 .zip(sound)
                 .filter_map(|(route, sound)| sound.then_some(route)),
+            known,
         );
         routes
     }
@@ -145,24 +146,21 @@ impl Parse {
         }
     }
 
-    /// Two routes that match the same requests on one listener: one of them would never be taken.
-    fn no_twins<'r>(&mut self, routes: impl Iterator<Item = &'r Route>) {
+    /// Two routes that match the same requests on one listener: one of them would never be taken. One that is limited
+    /// to some listeners goes before one for all, so these two are no twins.
+    fn no_twins<'r>(&mut self, routes: impl Iterator<Item = &'r Route>, known: &Known) {
         let mut same: HashMap<_, Vec<&Route>> = HashMap::new();
         for route in routes {
-            let others = same
-                .entry((&route.host, &route.path, &route.methods, &route.headers))
-                .or_default();
+            let limited = route.listeners.len() < known.listeners.len();
+            let key = (&route.host, &route.path, &route.methods, &route.headers, limited);
+            let others = same.entry(key).or_default();
             if let Some(first) = others
                 .iter()
                 .find(|other| !other.listeners.is_disjoint(&route.listeners))
             {
                 let what = format!("this route matches just what \"{}\" matches", first.name.value);
-                self.twice(
-                    &route.name.place,
-                    what,
-                    &first.name.place,
-                    "change its host, path, methods or headers, or leave one out",
-                );
+                let write = "change its host, path, methods or headers, or leave one out";
+                self.twice(&route.name.place, what, &first.name.place, write);
             }
             others.push(route);
         }
