@@ -234,3 +234,36 @@ fn a_use_is_configured_anew_with_its_configuration() {
     wait_until("it is refused", || reloads(&gateway, "refused") == 1.0);
     assert_eq!(gateway.get("/").header("x-edge"), Some("two"));
 }
+
+#[test]
+fn sessions_survive_reloads_of_the_configuration_and_the_plugin() {
+    let nodes = two_nodes();
+    let all = [&nodes[0], &nodes[1]];
+    let text = |attempts: u32| {
+        format!(
+            "[route.all]\npool = \"main\"\n[pool.main]\nattempts = {attempts}\n\
+             policy = [\"sticky-session\", \"round-robin\"]\nnodes = [{{nodes}}]"
+        )
+    };
+    let gateway = TestGateway::with(&text(2), &all);
+    let mut client = gateway.client();
+    let first = client.get("/");
+    let cookie = first
+        .header("set-cookie")
+        .and_then(|line| line.split(';').next())
+        .expect("a cookie")
+        .to_owned();
+    let mut visit = || client.get_with("/", &format!("Cookie: {cookie}\r\n")).text();
+    gateway.rewrite_configuration(&text(3), &all);
+    wait_until("it is applied", || reloads(&gateway, "applied") == 2.0);
+    assert!((0..6).all(|_| visit() == first.text()));
+    // The same plugin in other bytes: a custom section at its end means nothing.
+    let mut next = plugin_file("sticky_session.wasm");
+    next.extend_from_slice(b"\0\x05\x04next");
+    gateway.drop_plugin("sticky_session.wasm", &next);
+    let loaded = [("file", "sticky_session.wasm"), ("outcome", "loaded")];
+    wait_until("it is loaded", || {
+        gateway.metric("bascule_plugin_loads_total", &loaded) == 2.0
+    });
+    assert!((0..6).all(|_| visit() == first.text()));
+}
