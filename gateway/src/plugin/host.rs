@@ -165,6 +165,8 @@ impl Host {
             return;
         }
         let line = &line[..line.floor_char_boundary(LONGEST_LINE)];
+        // A line break in it would forge the next line.
+        let line = line.replace(char::is_control, " ");
         let plugin = &*self.owner.spec.name;
         let version = tracing::field::display(self.owner.module.version);
         let request_id = self.context.id.as_str();

@@ -17,6 +17,8 @@ const START_DEADLINE: Duration = Duration::from_millis(100);
 const HOSTCALL_BYTES: usize = 2 * 1024 * 1024;
 /// Handles (of WASI's streams) that an instance may hold.
 const MOST_HANDLES: usize = 64;
+/// Bytes that are kept of the words with which a plugin refuses its configuration.
+const LONGEST_REFUSAL: usize = 2048;
 
 /// A started instance. Dropped after any fault: a trap poisons its store.
 pub(super) struct Running {
@@ -59,7 +61,10 @@ impl Running {
         host.end();
         match started {
             Ok(Ok(exports)) => Ok(Running { store, exports }),
-            Ok(Err(refusal)) => Err(Fault::new(FaultKind::Start, refusal)),
+            Ok(Err(mut refusal)) => {
+                refusal.truncate(refusal.floor_char_boundary(LONGEST_REFUSAL));
+                Err(Fault::new(FaultKind::Start, refusal))
+            }
             Err(error) => {
                 let cause = Fault::from_error(&error, host.limiter.refused);
                 Err(Fault::new(

@@ -47,6 +47,9 @@ fn core(body: &str) -> String {
             (global $free (mut i32) (i32.const 65536))
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
                 (local $at i32)
+                ;; The WASI adapter asks for pages of its own.
+                (if (i32.ge_u (local.get 3) (i32.const 65536))
+                    (then (return (i32.mul (memory.grow (i32.const 2)) (i32.const 65536)))))
                 (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
                 (if (i32.gt_u (local.get $at) (i32.const 120000)) (then (local.set $at (i32.const 65536))))
                 (global.set $free (i32.add (local.get $at) (local.get 3)))

@@ -2,18 +2,23 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
 
 use super::context::Context;
 use super::engine::Engine;
-use super::exports::{Choice, Decision, Verdict};
-use super::fault::{FaultKind, LoadError};
+use super::fault::LoadError;
 use super::instances::Instances;
-use super::module::{Role, Roles};
 use super::services::Services;
 use super::stats::UseStats;
 use super::testing::plugin;
 use super::use_::{Limits, OnFault, Use, UseSpec};
+
+mod edits;
+mod faults;
+mod loading;
+mod roles;
+mod shipped;
+mod stores;
+mod wasi;
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().unwrap());
 
@@ -40,8 +45,13 @@ fn use_of(spec: UseSpec, file: &[u8]) -> Result<Arc<Use>, LoadError> {
     .map(Arc::new)
 }
 
+/// What the gateway would run of a plugin in these roles, with these grants.
+fn granted(grants: &[&str], roles: &[&str], body: &str) -> Instances {
+    Instances::new(use_of(spec(grants), &plugin(roles, body)).unwrap())
+}
+
 fn instances(roles: &[&str], body: &str) -> Instances {
-    Instances::new(use_of(spec(&[]), &plugin(roles, body)).unwrap())
+    granted(&[], roles, body)
 }
 
 /// A request for trial.invalid with two nodes to choose from.
@@ -49,15 +59,12 @@ fn context() -> Option<Box<Context>> {
     Some(super::trial::invented())
 }
 
-#[test]
-fn a_policy_picks() {
-    let instances = instances(
-        &["balancer"],
-        r#"(func (export "balancer#pick") (result i32) (call $answer (i32.const 1) (i32.const 1)))"#,
-    );
-    assert!(instances.use_().module.roles.contains(Roles::BALANCER));
-    let mut context = context();
-    assert_eq!(instances.pick(&mut context), Ok(Choice::Node(1)));
-    assert_eq!(context.unwrap().request.path(), b"/trial?of=plugin");
-    assert_eq!(instances.use_().stats.calls(Role::Balancer), 1);
+/// The number that the plugin noted on the request.
+fn note(context: &Option<Box<Context>>) -> u64 {
+    context
+        .as_ref()
+        .unwrap()
+        .notes
+        .first()
+        .map_or(0, |note| note.number)
 }

@@ -15,9 +15,6 @@ use crate::http::h1::{self, BodyDecoder, ResponseEncoding};
 use crate::http::head::Method;
 use crate::telemetry::ErrorKind;
 
-/// The request field that asks for the debug fields, where the configuration allows them.
-const DEBUG_FIELD: &str = "x-bascule-debug";
-
 /// Where the answer's body comes from.
 enum Body {
     Node(NodeResponse),
@@ -59,6 +56,8 @@ impl Exchange<'_> {
     /// Makes the response's head of what a plugin left as its reply; returns the body.
     fn reply(&mut self, status: u16) -> Vec<u8> {
         let context = self.context_mut();
+        // No node gave this answer: no plugin may take it for one's.
+        context.node = None;
         context.response.clear();
         context.response.status = status;
         for (name, value) in context.reply.fields.drain(..) {
@@ -71,12 +70,13 @@ impl Exchange<'_> {
     fn explain(&mut self, error: &Error) -> Vec<u8> {
         self.count_error(error.kind());
         let status = error.status();
-        let pool = self.context().pool.clone();
         let context = self.context.as_mut().expect("no plugin is being called");
         let id = context.id;
+        // No node gave this answer: no plugin may take it for one's.
+        let node = context.node.take();
         if status >= 500 {
-            let node = context.node.as_ref().map(|node| &*node.spec.id);
-            tracing::warn!(request_id = id.as_str(), pool = &*pool, node, status, "{error}");
+            let node = node.as_ref().map(|node| &*node.spec.id);
+            tracing::warn!(request_id = id.as_str(), pool = &*context.pool, node, status, "{error}");
         } else {
             tracing::debug!(request_id = id.as_str(), status, "{error}");
         }
@@ -107,17 +107,15 @@ impl Exchange<'_> {
     fn encode_head(&self, body: BodyLength, keep_alive: bool, out: &mut Vec<u8>) -> (h1::BodyEncoder, After) {
         let context = self.context();
         let status = context.response.status;
-        let attempt = context.attempt.to_string();
-        let settings = &self.view.snapshot.settings;
-        let mut extra: Vec<(&str, &[u8])> = Vec::new();
-        if settings.debug_headers && context.request.fields.get(DEBUG_FIELD).is_some() {
-            extra.push(("x-bascule-pool", context.pool.as_bytes()));
-            extra.push(("x-bascule-policy", self.policy.as_bytes()));
-            extra.push(("x-bascule-attempt", attempt.as_bytes()));
-            if let Some(node) = &context.node {
-                extra.push(("x-bascule-node", node.spec.id.as_bytes()));
-            }
-        }
+        let is_debug = self.view.snapshot.settings.debug_headers;
+        let attempt = if is_debug { context.attempt.to_string() } else { String::new() };
+        let node = self.in_flight.as_ref().map_or("", |attempt| &*attempt.node().spec.id);
+        let debug = [
+            ("x-bascule-pool", context.pool.as_bytes()),
+            ("x-bascule-node", node.as_bytes()),
+            ("x-bascule-policy", self.policy.as_bytes()),
+            ("x-bascule-attempt", attempt.as_bytes()),
+        ];
         let options = ResponseEncoding {
             body,
             client_version: context.request.version,
@@ -125,14 +123,10 @@ impl Exchange<'_> {
             head_request: context.request.method == Method::Head,
             upgrade: status == 101,
             date: &self.worker.date(),
-            extra: &extra,
+            extra: if is_debug { &debug } else { &[] },
         };
         h1::encode_response(&context.response, &options, out);
-        let after = if options.keeps_alive(status) {
-            After::KeepAlive
-        } else {
-            After::Close
-        };
+        let after = if options.keeps_alive(status) { After::KeepAlive } else { After::Close };
         (options.body_encoder(status), after)
     }
 

@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
 
 use super::connection::{self, Connection};
+use super::timers::Timers;
 use super::view::View;
 use crate::plugin::Context;
 use crate::snapshot::{Published, Snapshot};
@@ -53,6 +54,7 @@ pub(super) struct Worker {
     draining: Cell<bool>,
     open: Cell<usize>,
     closed: Notify,
+    timers: Timers,
     /// This worker's counters.
     pub metrics: Arc<WorkerMetrics>,
     /// Connections to nodes that wait for their next request.
@@ -78,6 +80,7 @@ impl Worker {
             draining: Cell::new(false),
             open: Cell::new(0),
             closed: Notify::new(),
+            timers: Timers::default(),
             idle: IdleConnections::default(),
             deadlines: Deadlines::new(),
             buffers: Buffers::default(),
@@ -134,11 +137,11 @@ impl Worker {
             interval.tick().await;
             let now = Instant::now();
             self.deadlines.tick(now);
+            // Also drops the idle instances of replaced plugins, even if no request comes.
+            self.timers.run(&self.view(), self.index, now);
             if tick % SWEEP_TICKS == 0 {
                 *self.date.borrow_mut() = imf_fixdate(SystemTime::now());
                 self.idle.sweep(now);
-                // Idle instances of replaced plugins go even if no request comes.
-                drop(self.view());
             }
         }
     }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
+
 use super::stream::Stream;
 
 struct Idle {
@@ -15,7 +17,7 @@ struct Idle {
 /// Idle connections of one worker, by node address. The youngest is used first, so that spare ones grow old.
 #[derive(Default)]
 pub struct IdleConnections {
-    by_address: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
+    by_address: RefCell<HashMap<SocketAddr, Vec<Idle>, RandomState>>,
 }
 
 impl IdleConnections {

@@ -1,0 +1,185 @@
+//! What is loaded, and in which words the rest is refused.
+
+use std::process::Command;
+
+use super::*;
+use crate::plugin::Roles;
+
+const PICK: &str =
+    r#"(func (export "balancer#pick") (result i32) (call $answer (i32.const 0) (i32.const 0)))"#;
+
+fn sentence(component: &str) -> String {
+    let file = wat::parse_str(format!("(component {component})")).unwrap();
+    ENGINE.compile(&file).unwrap_err().to_string()
+}
+
+#[test]
+fn a_plugin_tells_its_version_roles_and_interfaces() {
+    let file = plugin(
+        &["balancer", "lifecycle"],
+        r#"
+        (import "nodes" "count" (func $count (result i32)))
+        ;; ---
+        (func (export "lifecycle#configure") (param i32 i32) (result i32) (i32.const 1024))
+        (func (export "balancer#pick") (result i32) (call $answer (i32.const 0) (call $count)))"#,
+    );
+    let module = ENGINE.compile(&file).unwrap();
+    assert_eq!(module.version, crate::plugin::Version::of(&file));
+    assert!(module.roles.contains(Roles::BALANCER) && module.roles.contains(Roles::LIFECYCLE));
+    assert!(!module.roles.contains(Roles::FILTER));
+    assert_eq!(module.interfaces, ["nodes"]);
+    assert_eq!(module.size, file.len());
+}
+
+#[test]
+fn a_component_is_refused_by_what_it_imports() {
+    for (component, words) in [
+        ("", "it plays no role"),
+        (
+            r#"(import "wasi:sockets/tcp@0.2.0" (instance))"#,
+            "imports wasi:sockets/tcp@0.2.0, which plugins are not given",
+        ),
+        (
+            r#"(import "wasi:cli/exit@0.3.0" (instance))"#,
+            "imports wasi:cli/exit@0.3.0",
+        ),
+        (r#"(import "some-function" (func))"#, "imports some-function"),
+        (
+            r#"(import "bascule:plugin/http@0.1.5" (instance))"#,
+            "which this gateway does not have",
+        ),
+        (
+            r#"(import "bascule:plugin/nodes@0.2.0" (instance))"#,
+            "speaks version 0.1 of the contract",
+        ),
+        (
+            r#"(instance $none) (export "bascule:plugin/balancer@0.1.0" (instance $none))"#,
+            "without its function pick",
+        ),
+        (
+            r#"(instance $none) (export "wasi:cli/run@0.2.0" (instance $none))"#,
+            "a command with a main function",
+        ),
+    ] {
+        let sentence = sentence(component);
+        assert!(sentence.contains(words), "{component}: {sentence}");
+    }
+}
+
+#[test]
+fn a_function_that_this_gateway_does_not_have_is_named() {
+    let file = wat::parse_str(
+        r#"(component
+            (import "bascule:plugin/nodes@0.1.9" (instance (export "teleport" (func))))
+            (core module $m (func (export "f")))
+            (core instance $i (instantiate $m))
+            (func $f (canon lift (core func $i "f")))
+            (instance $observer (export "on-complete" (func $f)))
+            (export "bascule:plugin/observer@0.1.0" (instance $observer)))"#,
+    );
+    let sentence = ENGINE.compile(&file.unwrap()).unwrap_err().to_string();
+    assert!(
+        sentence.contains("another version") && sentence.contains("teleport"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn a_wrong_type_fails_the_trial_in_words() {
+    let file = wat::parse_str(
+        r#"(component
+            (core module $m (func (export "f") (result i32) (i32.const 1)))
+            (core instance $i (instantiate $m))
+            (func $f (result u32) (canon lift (core func $i "f")))
+            (instance $balancer (export "pick" (func $f)))
+            (export "bascule:plugin/balancer@0.1.0" (instance $balancer)))"#,
+    );
+    let owner = use_of(spec(&[]), &file.unwrap()).unwrap();
+    let sentence = owner.trial().unwrap_err().to_string();
+    assert!(
+        sentence.starts_with("plugin \"test\": it could not be started"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn what_is_not_granted_is_refused_with_the_line_to_write() {
+    let file = plugin(
+        &["balancer"],
+        r#"
+        (import "shared" "delete" (func $delete (param i32 i32 i32)))
+        ;; ---
+        (func (export "balancer#pick") (result i32)
+            (call $delete (i32.const 0) (i32.const 0) (i32.const 64))
+            (call $answer (i32.const 0) (i32.const 0)))"#,
+    );
+    assert_eq!(
+        use_of(spec(&["credentials"]), &file).unwrap_err().to_string(),
+        "plugin \"test\" uses \"shared\", which it is not granted; write `grants = [\"credentials\", \"shared\"]` in \
+         [plugin.test]"
+    );
+    assert!(use_of(spec(&["shared"]), &file).is_ok());
+}
+
+#[test]
+fn a_refused_configuration_speaks_in_the_plugins_words() {
+    let file = plugin(
+        &["lifecycle", "balancer"],
+        &format!(
+            r#"(data (i32.const 16) "say `cookie`")
+            (func (export "lifecycle#configure") (param i32 i32) (result i32)
+                (i32.store8 (i32.const 1024) (i32.const 1))
+                (i32.store (i32.const 1028) (i32.const 16))
+                (i32.store (i32.const 1032) (i32.const 12))
+                (i32.const 1024))
+            {PICK}"#
+        ),
+    );
+    let sentence = use_of(spec(&[]), &file).unwrap().trial().unwrap_err().to_string();
+    assert_eq!(sentence, "plugin \"test\": say `cookie`");
+}
+
+#[test]
+fn a_trial_finds_what_fails_on_a_request() {
+    let file = plugin(
+        &["filter"],
+        r#"(func (export "filter#on-request") (result i32) (call $answer (i32.const 0) (i32.const 0)))
+        (func (export "filter#on-response") (result i32) unreachable)"#,
+    );
+    let sentence = use_of(spec(&[]), &file).unwrap().trial().unwrap_err().to_string();
+    assert!(
+        sentence.starts_with("plugin \"test\" failed in on-response on an invented request: trap"),
+        "{sentence}"
+    );
+}
+
+/// With that feature each call costs 3.7 times as much, and any dependency could switch it on for all.
+#[test]
+fn component_model_async_is_off() {
+    let tree = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "--manifest-path",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+        ])
+        .args([
+            "--edges",
+            "normal,build,features",
+            "--invert",
+            "wasmtime",
+            "--prefix",
+            "none",
+        ])
+        .output()
+        .unwrap();
+    let features = String::from_utf8(tree.stdout).unwrap();
+    assert!(
+        features.contains("wasmtime feature \"component-model\""),
+        "{features}"
+    );
+    assert!(
+        !features.contains("wasmtime feature \"component-model-async\""),
+        "{features}"
+    );
+}

@@ -1,0 +1,168 @@
+//! Each role is played, and what it answers arrives.
+
+use super::*;
+use crate::plugin::{Choice, Decision, FaultKind, Role, Scope, Verdict};
+
+#[test]
+fn a_policy_picks_a_candidate() {
+    let instances = instances(
+        &["balancer"],
+        r#"
+        (import "nodes" "count" (func $count (result i32)))
+        ;; ---
+        (func (export "balancer#pick") (result i32)
+            (call $answer (i32.const 1) (i32.sub (call $count) (i32.const 1))))"#,
+    );
+    let mut context = context();
+    assert_eq!(instances.pick(&mut context), Ok(Choice::Node(1)));
+    assert_eq!(context.unwrap().request.path(), b"/trial?of=plugin");
+    assert_eq!(instances.use_().stats.calls(Role::Balancer), 1);
+}
+
+#[test]
+fn a_policy_sees_loads_and_ids() {
+    // Picks the index in the first load of two-random, and notes the weight of candidate 1.
+    let instances = instances(
+        &["balancer"],
+        r#"
+        (import "nodes" "two-random" (func $two (param i32)))
+        (import "nodes" "load-of" (func $load (param i32 i32)))
+        (import "nodes" "find" (func $find (param i32 i32 i32)))
+        (import "request" "set-note" (func $set-note (param i64)))
+        ;; ---
+        (data (i32.const 16) "trial-2")
+        (func (export "balancer#pick") (result i32)
+            (call $two (i32.const 64))
+            (call $load (i32.const 1) (i32.const 128))
+            (call $set-note (i64.load32_u (i32.const 144)))
+            (call $find (i32.const 16) (i32.const 7) (i32.const 256))
+            (call $answer (i32.load8_u (i32.const 64)) (i32.load (i32.const 260))))"#,
+    );
+    let mut context = context();
+    assert_eq!(instances.pick(&mut context), Ok(Choice::Node(1)));
+    assert_eq!(note(&context), 1000);
+}
+
+#[test]
+fn what_an_abstaining_policy_keeps_waits_for_the_caller_to_settle() {
+    let instances = instances(
+        &["balancer"],
+        r#"
+        (import "nodes" "keep" (func $keep (param i32 i32)))
+        ;; ---
+        (data (i32.const 16) "\01\00\00\00")
+        (func (export "balancer#pick") (result i32)
+            (call $keep (i32.const 16) (i32.const 1))
+            (call $answer (i32.const 0) (i32.const 0)))"#,
+    );
+    let mut context = context();
+    assert_eq!(instances.pick(&mut context), Ok(Choice::Abstain));
+    let selection = &mut context.as_mut().unwrap().selection;
+    assert_eq!(selection.count(), 2);
+    selection.settle();
+    assert_eq!(selection.count(), 1);
+    assert_eq!(&*selection.candidate(0).unwrap().node.spec.id, "trial-2");
+}
+
+fn router(case: u8, payload: &str) -> Instances {
+    let body = format!(
+        r#"(data (i32.const 16) "/new")
+        (func (export "router#route") (result i32)
+            (i32.store8 (i32.const 1024) (i32.const {case}))
+            {payload}
+            (i32.const 1024))"#
+    );
+    instances(&["router"], &body)
+}
+
+#[test]
+fn a_router_goes_on_names_a_pool_answers_or_redirects() {
+    let mut context = context();
+    assert_eq!(router(0, "").route(&mut context), Ok(Decision::GoOn));
+    let pool = router(
+        1,
+        "(i32.store (i32.const 1028) (i32.const 17)) (i32.store (i32.const 1032) (i32.const 3))",
+    );
+    assert_eq!(pool.route(&mut context), Ok(Decision::Pool("new".to_owned())));
+    assert_eq!(
+        router(2, "(i32.store (i32.const 1028) (i32.const 404))").route(&mut context),
+        Ok(Decision::Answer(404))
+    );
+    let redirect = |status: u16| {
+        let payload = format!(
+            "(i32.store16 (i32.const 1028) (i32.const {status}))
+             (i32.store (i32.const 1032) (i32.const 16)) (i32.store (i32.const 1036) (i32.const 4))"
+        );
+        router(3, &payload)
+    };
+    let found = Decision::Redirect {
+        status: 308,
+        location: "/new".to_owned(),
+    };
+    assert_eq!(redirect(308).route(&mut context), Ok(found));
+    assert_eq!(
+        redirect(200).route(&mut context).unwrap_err().kind,
+        FaultKind::Garbage
+    );
+}
+
+#[test]
+fn an_observer_reads_the_outcome() {
+    let instances = instances(
+        &["observer"],
+        r#"
+        (import "outcome" "latency" (func $latency (result i64)))
+        (import "outcome" "status" (func $status (param i32)))
+        (import "request" "set-note" (func $set-note (param i64)))
+        ;; ---
+        (func (export "observer#on-complete")
+            (call $status (i32.const 16))
+            (call $set-note (i64.add (call $latency) (i64.load16_u (i32.const 18)))))"#,
+    );
+    let mut context = context();
+    assert_eq!(instances.on_complete(&mut context), Ok(()));
+    assert_eq!(note(&context), 1000 + 200);
+}
+
+#[test]
+fn a_timer_says_when_and_ticks() {
+    let timer = |period: u64| {
+        let body = format!(
+            r#"
+            (import "metrics" "counter" (func $counter (param i32 i32 i64)))
+            ;; ---
+            (data (i32.const 16) "ticks")
+            (func (export "timer#period") (result i32)
+                (i64.store (i32.const 1024) (i64.const {period}))
+                (i32.store8 (i32.const 1032) (i32.const 1))
+                (i32.const 1024))
+            (func (export "timer#tick") (call $counter (i32.const 16) (i32.const 5) (i64.const 2)))"#
+        );
+        instances(&["timer"], &body)
+    };
+    let instances = timer(250);
+    let schedule = instances.period().unwrap().unwrap();
+    assert_eq!((schedule.period_ms, schedule.scope), (250, Scope::OneWorker));
+    instances.tick().unwrap();
+    let mut text = String::new();
+    instances.use_().services.metrics.render(&mut text);
+    assert!(text.contains("bascule_plugin_ticks{use=\"test\"} 2"), "{text}");
+    assert_eq!(timer(0).period().unwrap_err().kind, FaultKind::Garbage);
+}
+
+#[test]
+fn a_role_that_is_not_played_has_no_opinion_and_costs_no_call() {
+    let instances = instances(
+        &["balancer"],
+        r#"(func (export "balancer#pick") (result i32) (call $answer (i32.const 0) (i32.const 0)))"#,
+    );
+    let mut context = context();
+    assert_eq!(instances.route(&mut context), Ok(Decision::GoOn));
+    assert_eq!(instances.on_request(&mut context), Ok(Verdict::GoOn));
+    assert_eq!(instances.on_response(&mut context), Ok(Verdict::GoOn));
+    assert_eq!(instances.on_complete(&mut context), Ok(()));
+    assert_eq!(instances.period(), Ok(None));
+    for role in Role::ALL {
+        assert_eq!(instances.use_().stats.calls(role), 0);
+    }
+}

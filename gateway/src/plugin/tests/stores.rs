@@ -1,0 +1,68 @@
+//! What a plugin keeps outside its instance is there for the next one.
+
+use super::*;
+use crate::plugin::{Choice, Services};
+
+#[test]
+fn a_shared_number_survives_the_instance() {
+    let body = r#"
+        (import "shared" "add" (func $add (param i32 i32 i64 i64 i32)))
+        (import "request" "set-note" (func $note (param i64)))
+        ;; ---
+        (data (i32.const 16) "seen")
+        (func (export "balancer#pick") (result i32)
+            (call $add (i32.const 16) (i32.const 4) (i64.const 5) (i64.const 60000) (i32.const 128))
+            (call $note (i64.load (i32.const 136)))
+            (call $answer (i32.const 0) (i32.const 0)))"#;
+    let first = granted(&["shared"], &["balancer"], body);
+    let second = Instances::new(Arc::clone(first.use_()));
+    let mut context = context();
+    first.pick(&mut context).unwrap();
+    second.pick(&mut context).unwrap();
+    assert_eq!(note(&context), 10);
+}
+
+#[test]
+fn a_session_is_bound_and_found() {
+    // Binds to "trial-2", then picks what `find` says of what `get` says of the token.
+    let body = r#"
+        (import "sessions" "bind" (func $bind (param i32 i32 i32 i32 i32 i64 i32 i32 i32 i32)))
+        (import "sessions" "get" (func $get (param i32 i32 i32)))
+        (import "nodes" "find" (func $find (param i32 i32 i32)))
+        ;; ---
+        (data (i32.const 16) "trial-2")
+        (func (export "balancer#pick") (result i32)
+            (call $bind (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 16) (i32.const 7) (i64.const 60000)
+                (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 128))
+            (call $get (i32.load (i32.const 132)) (i32.load (i32.const 136)) (i32.const 256))
+            (call $find (i32.load (i32.const 264)) (i32.load (i32.const 268)) (i32.const 512))
+            (call $answer (i32.load8_u (i32.const 512)) (i32.load (i32.const 516))))"#;
+    let instances = instances(&["balancer"], body);
+    assert_eq!(instances.pick(&mut context()), Ok(Choice::Node(1)));
+}
+
+#[test]
+fn what_a_trial_writes_is_not_kept() {
+    let body = r#"
+        (import "shared" "add" (func $add (param i32 i32 i64 i64 i32)))
+        (import "metrics" "counter" (func $counter (param i32 i32 i64)))
+        ;; ---
+        (data (i32.const 16) "seen")
+        (func (export "balancer#pick") (result i32)
+            (call $add (i32.const 16) (i32.const 4) (i64.const 5) (i64.const 60000) (i32.const 128))
+            (call $counter (i32.const 16) (i32.const 4) (i64.const 1))
+            (call $answer (i32.const 0) (i32.const 0)))"#;
+    let owner = use_of(spec(&["shared"]), &plugin(&["balancer"], body)).unwrap();
+    owner.trial().unwrap();
+    let Services { shared, metrics, .. } = &*owner.services;
+    let mut text = String::new();
+    metrics.render(&mut text);
+    assert_eq!(text, "");
+    assert_eq!(
+        shared
+            .space(&"test".into())
+            .get("seen", std::time::Instant::now()),
+        None
+    );
+    assert_eq!(owner.stats.calls(crate::plugin::Role::Balancer), 0);
+}
