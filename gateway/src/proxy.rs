@@ -12,6 +12,7 @@ mod forward;
 mod head;
 mod pick;
 mod route;
+mod timers;
 mod transfer;
 mod view;
 pub mod worker;

@@ -154,6 +154,27 @@ fn an_idempotent_request_survives_a_node_that_closes_as_it_is_reused() {
 }
 
 #[test]
+fn a_body_that_is_no_longer_at_hand_is_not_sent_again_in_part() {
+    let node = node_that_closes_as_it_is_reused(false);
+    let gateway = gateway_before(&node);
+    let mut client = gateway.client();
+    assert_eq!(client.get("/t").text(), "fine");
+    let body = "a".repeat(1_000_000);
+    let request = format!("PUT /t HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1000000\r\n\r\n{body}");
+    // Either the whole of it reaches the node twice, or the client is told.
+    let status = client.send(request).read_response().status;
+    assert!([200, 502].contains(&status), "{status}");
+    let sent = node
+        .requests()
+        .into_iter()
+        .filter(|request| request.method() == "PUT");
+    assert!(
+        sent.filter(|request| request.body.complete)
+            .all(|request| request.body.bytes.len() == 1_000_000)
+    );
+}
+
+#[test]
 fn a_request_that_may_not_be_repeated_is_502_when_the_node_closes_on_it() {
     for reset in [false, true] {
         let node = node_that_closes_as_it_is_reused(reset);
@@ -230,4 +251,36 @@ fn what_flows_is_not_held_back() {
     assert_eq!(client.read_bytes(5), b"first");
     go_on.store(true, SeqCst);
     assert_eq!(client.read_bytes(5), b"after");
+}
+
+#[test]
+fn a_client_that_stalls_within_its_body_is_told_and_the_node_not_blamed() {
+    let node = TestNode::answering("fine");
+    let text = "[route.all]\ntimeout = \"300ms\"\npool = \"main\"\n[pool.main]\nnodes = [{nodes}]";
+    let gateway = TestGateway::with(text, &[&node]);
+    let mut client = gateway.client();
+    client.send("POST /t HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nhalf");
+    assert_eq!(client.read_response().status, 408);
+    client.expect_close();
+    assert_eq!(
+        gateway.metric("bascule_errors_total", &[("kind", "client_timeout")]),
+        1.0
+    );
+    assert_eq!(gateway.metric("bascule_node_failures_total", &[]), 0.0);
+}
+
+#[test]
+fn http_1_0_keep_alive_ends_where_only_the_end_tells_a_bodys_length() {
+    let node = TestNode::scripted(|connection| {
+        connection.read_request();
+        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    });
+    let gateway = gateway_before(&node);
+    let mut client = gateway.client();
+    let response = client
+        .send("GET /t HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        .read_response();
+    assert_eq!(response.text(), "hello");
+    assert_ne!(response.header("connection"), Some("keep-alive"));
+    client.expect_close();
 }

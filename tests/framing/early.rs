@@ -47,3 +47,22 @@ fn both_directions_make_progress_at_once() {
         false => assert_eq!(client.get("/nowhere").status, 404, "the connection lives on"),
     }
 }
+
+#[test]
+fn a_nodes_connection_with_an_unfinished_request_is_not_used_again() {
+    let node = TestNode::scripted(|connection| {
+        connection.read_head();
+        // Answers without the body, and would take whatever comes next for a request.
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
+        let rest = connection.read_to_end();
+        assert!(!rest.ends_with(b"\r\n\r\n"), "{}", String::from_utf8_lossy(&rest));
+    });
+    let gateway = gateway_before(&node);
+    let mut client = gateway.client();
+    client.send("POST /t HTTP/1.1\r\nHost: a.test\r\nContent-Length: 30\r\n\r\nGET /");
+    assert_eq!(client.read_response().text(), "fine");
+    client.send("smuggled HTTP/1.1\r\n\r\n");
+    let mut other = gateway.client();
+    assert_eq!(other.get("/t").text(), "fine");
+    assert_eq!(node.connections(), 2);
+}

@@ -76,6 +76,8 @@ fn a_node_that_refuses_an_expected_body_answers_at_once() {
     let mut client = gateway.client();
     let response = client.send(EXPECTS).read_response();
     assert_eq!((response.status, response.text().as_str()), (413, "no"));
+    // Nobody can know whether the body still comes, so nothing behind it can be a request.
+    assert_eq!(response.header("connection"), Some("close"));
 }
 
 #[test]

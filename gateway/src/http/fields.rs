@@ -43,12 +43,13 @@ macro_rules! known {
         impl Known {
             /// Finds a field's meaning by its name, in any case.
             pub fn from_name(name: &[u8]) -> Known {
-                match name.len() {
-                    // Only names of these lengths are known: the cheap way out for most fields.
-                    2 | 4 | 6 | 7 | 9 | 10 | 12..=17 | 19 => {}
-                    _ => return Known::Other,
-                }
-                $(if name.len() == $name.len() && name.eq_ignore_ascii_case($name.as_bytes()) {
+                // The first letter and the length tell known names apart from most others, and all but two of
+                // them from each other; comparing letters is left for the last.
+                let Some(first) = name.first() else { return Known::Other };
+                let key = (name.len() as u32) << 8 | u32::from(first.to_ascii_lowercase());
+                $(if key == const { ($name.len() as u32) << 8 | $name.as_bytes()[0] as u32 }
+                    && name.eq_ignore_ascii_case($name.as_bytes())
+                {
                     return Known::$variant;
                 })*
                 Known::Other

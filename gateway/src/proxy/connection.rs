@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::exchange;
 use super::worker::Worker;
-use crate::transport::deadline::Deadline;
+use crate::transport::deadline::{Deadline, Elapsed};
 use crate::transport::stream::Stream;
 
 /// What may be read and thrown away before a connection is closed, so that the client gets the answer instead of a
@@ -13,6 +13,10 @@ use crate::transport::stream::Stream;
 const LINGER_BYTES: usize = 1 << 20;
 /// How long that may take.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A connection without a request for so long is idle, and gives its memory back. Chosen: long enough that busy
+/// clients never pay for it, short against any idle timeout.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A client's connection.
 pub(super) struct Connection {
@@ -44,13 +48,7 @@ pub(super) enum After {
 impl Connection {
     /// A connection that was just accepted.
     pub(super) fn new(worker: &Worker, stream: Stream, peer: SocketAddr, listener: u16) -> Connection {
-        Connection {
-            stream,
-            peer,
-            listener,
-            buffer: Vec::new(),
-            deadline: worker.deadlines.deadline(),
-        }
+        Connection { stream, peer, listener, buffer: Vec::new(), deadline: worker.deadlines.deadline() }
     }
 }
 
@@ -58,11 +56,35 @@ impl Connection {
 pub(super) async fn serve(worker: &Rc<Worker>, mut connection: Connection) {
     while is_wanted(worker, &mut connection).await {
         // Boxed so that an idle connection is small: the exchange's state is some kilobytes.
-        match Box::pin(exchange::serve(worker, &mut connection)).await {
+        match Box::pin(serve_while_busy(worker, &mut connection)).await {
             After::KeepAlive => {}
             After::Close => return linger(worker, connection).await,
             After::Gone => return,
             After::Abort => return connection.stream.reset(),
+        }
+    }
+}
+
+/// Serves requests until none comes for a moment: allocating anew for each would cost as much as its parsing.
+async fn serve_while_busy(worker: &Rc<Worker>, connection: &mut Connection) -> After {
+    loop {
+        let after = exchange::serve(worker, connection).await;
+        if after != After::KeepAlive {
+            return after;
+        }
+        if !connection.buffer.is_empty() {
+            continue;
+        }
+        worker.buffers.put(std::mem::take(&mut connection.buffer));
+        if worker.is_draining() {
+            return After::Close;
+        }
+        connection.deadline.set_idle(BUSY);
+        let (reader, _) = connection.stream.split();
+        match connection.deadline.race(reader.readable()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return After::Gone,
+            Err(Elapsed) => return After::KeepAlive,
         }
     }
 }
@@ -76,9 +98,7 @@ async fn is_wanted(worker: &Worker, connection: &mut Connection) -> bool {
     if worker.is_draining() {
         return false;
     }
-    connection
-        .deadline
-        .set_idle(worker.view().snapshot.settings.idle_timeout);
+    connection.deadline.set_idle(worker.view().snapshot.settings.idle_timeout);
     let (reader, _) = connection.stream.split();
     matches!(connection.deadline.race(reader.readable()).await, Ok(Ok(())))
 }

@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
 
 use super::connection::{self, Connection};
+use super::timers::Timers;
 use super::view::View;
 use crate::plugin::Context;
 use crate::snapshot::{Published, Snapshot};
@@ -53,6 +54,7 @@ pub(super) struct Worker {
     draining: Cell<bool>,
     open: Cell<usize>,
     closed: Notify,
+    timers: Timers,
     /// This worker's counters.
     pub metrics: Arc<WorkerMetrics>,
     /// Connections to nodes that wait for their next request.
@@ -78,6 +80,7 @@ impl Worker {
             draining: Cell::new(false),
             open: Cell::new(0),
             closed: Notify::new(),
+            timers: Timers::default(),
             idle: IdleConnections::default(),
             deadlines: Deadlines::new(),
             buffers: Buffers::default(),
@@ -90,22 +93,14 @@ impl Worker {
         let newest = published.load();
         let mut view = self.view.borrow_mut();
         if !Arc::ptr_eq(newest, &view.snapshot) {
-            *view = Rc::new(View::new(
-                newest.clone(),
-                Some(&view),
-                self.index,
-                &self.telemetry,
-            ));
+            *view = Rc::new(View::new(newest.clone(), Some(&view), self.index, &self.telemetry));
         }
         view.clone()
     }
 
     /// An empty context.
     pub(super) fn take_context(&self) -> Box<Context> {
-        self.contexts
-            .borrow_mut()
-            .pop()
-            .unwrap_or_else(|| Box::new(Context::new(Instant::now())))
+        self.contexts.borrow_mut().pop().unwrap_or_else(|| Box::new(Context::new(Instant::now())))
     }
 
     /// Takes a context back; what it holds is forgotten.
@@ -134,11 +129,11 @@ impl Worker {
             interval.tick().await;
             let now = Instant::now();
             self.deadlines.tick(now);
+            // Also drops the idle instances of replaced plugins, even if no request comes.
+            self.timers.run(&self.view(), self.index, now);
             if tick % SWEEP_TICKS == 0 {
                 *self.date.borrow_mut() = imf_fixdate(SystemTime::now());
                 self.idle.sweep(now);
-                // Idle instances of replaced plugins go even if no request comes.
-                drop(self.view());
             }
         }
     }
@@ -186,11 +181,7 @@ impl Worker {
             }
         };
         if tokio::time::timeout(timeout, all_closed).await.is_err() {
-            tracing::warn!(
-                worker = self.index,
-                connections = self.open.get(),
-                "the drain timeout is over"
-            );
+            tracing::warn!(worker = self.index, connections = self.open.get(), "the drain timeout is over");
         }
     }
 }
@@ -200,25 +191,15 @@ impl Worker {
 /// # Errors
 /// The runtime or a listener cannot be set up.
 pub fn run(start: Start) -> std::io::Result<()> {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default())?;
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
-        let Start {
-            index,
-            listeners,
-            published,
-            telemetry,
-            mut stop,
-        } = start;
+        let Start { index, listeners, published, telemetry, mut stop } = start;
         let worker = Rc::new(Worker::new(index, published, telemetry));
         let ticking = tokio::task::spawn_local(worker.clone().tick());
         let mut accepting = Vec::new();
         for (place, listener) in listeners.into_iter().enumerate() {
             let socket = tokio::net::TcpListener::from_std(listener)?;
-            accepting.push(tokio::task::spawn_local(
-                worker.clone().accept(place as u16, socket),
-            ));
+            accepting.push(tokio::task::spawn_local(worker.clone().accept(place as u16, socket)));
         }
         // The sender is gone only if the gateway is: then it is time to stop as well.
         let _ = stop.wait_for(|stop| *stop).await;

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
+
 use super::stream::Stream;
 
 struct Idle {
@@ -15,7 +17,7 @@ struct Idle {
 /// Idle connections of one worker, by node address. The youngest is used first, so that spare ones grow old.
 #[derive(Default)]
 pub struct IdleConnections {
-    by_address: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
+    by_address: RefCell<HashMap<SocketAddr, Vec<Idle>, RandomState>>,
 }
 
 impl IdleConnections {
@@ -36,10 +38,7 @@ impl IdleConnections {
         let mut by_address = self.by_address.borrow_mut();
         let idle = by_address.entry(address).or_default();
         if idle.len() < most {
-            idle.push(Idle {
-                stream,
-                until: now + timeout,
-            });
+            idle.push(Idle { stream, until: now + timeout });
         }
     }
 
