@@ -32,10 +32,7 @@ struct DemoNode {
 
 /// Starts the nodes; they stop when the runtime is dropped.
 pub(crate) fn start() -> anyhow::Result<Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     for (name, port) in NODES {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let listener = runtime.block_on(TcpListener::bind(address)).with_context(|| {
@@ -43,11 +40,7 @@ pub(crate) fn start() -> anyhow::Result<Runtime> {
                 "the demo's {name} cannot listen on {address}; see who does with `ss -ltnp 'sport = :{port}'`"
             )
         })?;
-        let node = Arc::new(DemoNode {
-            name,
-            requests: AtomicU64::new(0),
-            death: Notify::new(),
-        });
+        let node = Arc::new(DemoNode { name, requests: AtomicU64::new(0), death: Notify::new() });
         runtime.spawn(serve(node, listener));
     }
     Ok(runtime)
@@ -100,10 +93,7 @@ async fn answer(node: &DemoNode, request: Request<Incoming>) -> Result<Response<
 
 /// `ms=250`: so many milliseconds.
 fn delay(query: Option<&str>) -> Duration {
-    let asked = query.and_then(|query| {
-        query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("ms=")?.parse().ok())
-    });
+    let asked =
+        query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("ms=")?.parse().ok()));
     Duration::from_millis(asked.unwrap_or(1_000).min(LONGEST))
 }

@@ -72,9 +72,8 @@ impl Gateway {
         let services = Arc::new(Services::new(config.sessions.capacity.get()));
         let telemetry = Arc::new(Telemetry::new());
         let addresses = sockets.iter().map(|(name, of_workers)| {
-            let address = of_workers[0]
-                .local_addr()
-                .map_err(|error| StartError::System(error.to_string()))?;
+            let address =
+                of_workers[0].local_addr().map_err(|error| StartError::System(error.to_string()))?;
             Ok((name.clone(), address))
         });
         let addresses = addresses.collect::<Result<Vec<_>, StartError>>()?;
@@ -97,9 +96,8 @@ impl Gateway {
                 telemetry: Arc::clone(&telemetry),
                 stop: stopped.clone(),
             };
-            let thread = thread::Builder::new()
-                .name(format!("bascule-worker-{index}"))
-                .stack_size(WORKER_STACK);
+            let thread =
+                thread::Builder::new().name(format!("bascule-worker-{index}")).stack_size(WORKER_STACK);
             let thread = thread.spawn(move || worker::run(start));
             workers.push(thread.map_err(|error| StartError::System(error.to_string()))?);
         }
@@ -107,20 +105,12 @@ impl Gateway {
         for (name, address) in &addresses {
             tracing::info!(listener = %name, %address, workers = count, "accepting");
         }
-        Ok(Gateway {
-            control,
-            workers,
-            stop,
-            addresses,
-        })
+        Ok(Gateway { control, workers, stop, addresses })
     }
 
     /// Where a listener accepts: with the port that the system chose for port 0.
     pub fn address(&self, listener: &str) -> Option<SocketAddr> {
-        self.addresses
-            .iter()
-            .find(|(name, _)| name.as_str() == listener)
-            .map(|(_, address)| *address)
+        self.addresses.iter().find(|(name, _)| name.as_str() == listener).map(|(_, address)| *address)
     }
 
     /// Where the admin API listens.
@@ -168,9 +158,7 @@ fn bind(config: &Config, workers: usize) -> Result<Vec<(Name, Vec<TcpListener>)>
         let first = listen(wanted).map_err(fail)?;
         let address = first.local_addr().map_err(fail)?;
         let others = (1..workers).map(|_| listen(address).map_err(fail));
-        let sockets = std::iter::once(Ok(first))
-            .chain(others)
-            .collect::<Result<_, _>>()?;
+        let sockets = std::iter::once(Ok(first)).chain(others).collect::<Result<_, _>>()?;
         Ok((name.clone(), sockets))
     });
     listeners.collect()

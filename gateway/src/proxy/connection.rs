@@ -48,13 +48,7 @@ pub(super) enum After {
 impl Connection {
     /// A connection that was just accepted.
     pub(super) fn new(worker: &Worker, stream: Stream, peer: SocketAddr, listener: u16) -> Connection {
-        Connection {
-            stream,
-            peer,
-            listener,
-            buffer: Vec::new(),
-            deadline: worker.deadlines.deadline(),
-        }
+        Connection { stream, peer, listener, buffer: Vec::new(), deadline: worker.deadlines.deadline() }
     }
 }
 
@@ -104,9 +98,7 @@ async fn is_wanted(worker: &Worker, connection: &mut Connection) -> bool {
     if worker.is_draining() {
         return false;
     }
-    connection
-        .deadline
-        .set_idle(worker.view().snapshot.settings.idle_timeout);
+    connection.deadline.set_idle(worker.view().snapshot.settings.idle_timeout);
     let (reader, _) = connection.stream.split();
     matches!(connection.deadline.race(reader.readable()).await, Ok(Ok(())))
 }

@@ -107,11 +107,18 @@ impl<'a> Exchange<'a> {
             return Ok(answer);
         }
         let attempts = self.view.pool(self.pool).attempts;
+        let mut failed = None;
         loop {
-            let node = self.pick()?;
+            self.context_mut().attempt += 1;
+            let node = match (self.pick(), failed) {
+                // Nobody is left to try: why the last one failed says more than that.
+                (Err(Error::NoNode), Some(error)) => return Err(error),
+                (picked, _) => picked?,
+            };
             match self.attempt(node).await {
                 Err(error) if error.may_try_another() && self.context().attempt < attempts => {
                     self.context_mut().selection.next_attempt(node);
+                    failed = Some(error);
                 }
                 result => return result.map(Answer::Node),
             }
@@ -120,15 +127,11 @@ impl<'a> Exchange<'a> {
 
     /// What plugins see.
     pub(super) fn context(&self) -> &Context {
-        self.context
-            .as_ref()
-            .expect("only a plugin call takes the context, and it gives it back")
+        self.context.as_ref().expect("only a plugin call takes the context, and it gives it back")
     }
 
     /// What plugins see, to be changed.
     pub(super) fn context_mut(&mut self) -> &mut Context {
-        self.context
-            .as_mut()
-            .expect("only a plugin call takes the context, and it gives it back")
+        self.context.as_mut().expect("only a plugin call takes the context, and it gives it back")
     }
 }

@@ -13,21 +13,16 @@ impl<'a> Exchange<'a> {
     /// Lets routers decide on the pool, and filters edit the request. Some: a plugin answers in place of a node.
     pub(super) fn filter_request(&mut self) -> Result<Option<Answer>, Error> {
         let view = self.view;
-        let mut chosen = None;
+        let mut is_chosen = false;
         for &place in self.route.map_or(&[][..], |route| &route.filters) {
             let instances = &view.instances[place as usize];
-            if let Some(answer) = self.play_on_request(instances, &mut chosen)? {
+            if let Some(answer) = self.play_on_request(instances, &mut is_chosen)? {
                 return Ok(Some(answer));
             }
             self.filtered += 1;
         }
-        if let Some(name) = chosen {
-            self.pool = view.snapshot.pool_named(&name).ok_or(Error::UnknownPool(name))?;
-        }
-        let pool_view = &view.pools[self.pool as usize];
-        let context = self.context_mut();
-        context.pool = pool_view.name.clone();
-        context.selection.begin(pool_view.candidates.clone());
+        let candidates = view.pools[self.pool as usize].candidates.clone();
+        self.context_mut().selection.begin(candidates);
         self.policies_filtered = true;
         for &place in &view.pool(self.pool).policies {
             let instances = &view.instances[place as usize];
@@ -43,13 +38,17 @@ impl<'a> Exchange<'a> {
     fn play_on_request(
         &mut self,
         instances: &Rc<Instances>,
-        chosen: &mut Option<String>,
+        is_chosen: &mut bool,
     ) -> Result<Option<Answer>, Error> {
         let roles = instances.use_().module.roles;
-        if roles.contains(Roles::ROUTER) && chosen.is_none() {
+        if roles.contains(Roles::ROUTER) && !*is_chosen {
             match instances.route(&mut self.context) {
                 Ok(Decision::GoOn) => {}
-                Ok(Decision::Pool(name)) => *chosen = Some(name),
+                Ok(Decision::Pool(name)) => {
+                    self.pool = self.view.snapshot.pool_named(&name).ok_or(Error::UnknownPool(name))?;
+                    self.context_mut().pool = self.view.pools[self.pool as usize].name.clone();
+                    *is_chosen = true;
+                }
                 Ok(Decision::Answer(status)) => return Ok(Some(Answer::Plugin(status))),
                 Ok(Decision::Redirect { status, location }) => {
                     let field = (b"location"[..].into(), location.into_bytes().into_boxed_slice());

@@ -85,14 +85,8 @@ impl Exchange<'_> {
         let content_type = write_error_body(status, accept, id.as_str(), &mut body);
         context.response.clear();
         context.response.status = status;
-        context
-            .response
-            .fields
-            .add(b"content-type", content_type.as_bytes());
-        context
-            .response
-            .fields
-            .add(b"x-request-id", id.as_str().as_bytes());
+        context.response.fields.add(b"content-type", content_type.as_bytes());
+        context.response.fields.add(b"x-request-id", id.as_str().as_bytes());
         body
     }
 
@@ -145,11 +139,7 @@ impl Exchange<'_> {
         let (_, mut writer) = self.connection.stream.split();
         let sent = self.connection.deadline.race(writer.write_all(&out)).await;
         self.worker.buffers.put(out);
-        if matches!(sent, Ok(Ok(()))) {
-            after
-        } else {
-            After::Gone
-        }
+        if matches!(sent, Ok(Ok(()))) { after } else { After::Gone }
     }
 
     /// Sends a node's response, while the rest of the request still goes up.
@@ -158,6 +148,9 @@ impl Exchange<'_> {
         let mut out = self.worker.buffers.head();
         let framing = response.framing;
         let (encoder, after) = self.encode_head(framing.body, is_sent, &mut out);
+        // Where the end of the connection is the end of the body, only a reset tells that this is not all of it.
+        // Elsewhere the framing tells, and a reset could destroy what is on its way.
+        let cut_off = if encoder == h1::BodyEncoder::UntilClose { After::Abort } else { After::Gone };
         let decoder = BodyDecoder::new(framing.body, framing.chunked);
         let mut download = Transfer::new(out, decoder, encoder);
         let limit = self.stall_limit();
@@ -175,66 +168,52 @@ impl Exchange<'_> {
         })
         .await;
         if let Some(route) = self.route {
-            self.view.routes[route.index as usize]
-                .metrics
-                .bytes_out
-                .add(download.body_bytes());
+            self.view.routes[route.index as usize].metrics.bytes_out.add(download.body_bytes());
         }
         self.worker.buffers.put(download.into_buffer());
-        if copied.is_err() {
+        if let Err(end) = copied {
             self.worker.buffers.put(response.connection.buffer);
-            return copied.err().unwrap_or(After::Abort);
+            return end.unwrap_or(cut_off);
         }
         let is_sent = self.upload.as_ref().is_none_or(Transfer::is_done);
         self.keep_connection(response, is_sent);
         if is_sent { after } else { After::Close }
     }
 
+    /// An error says what becomes of the connection, or nothing if the response was cut off.
     fn poll_copy(
         &mut self,
         cx: &mut Task<'_>,
         response: &mut NodeResponse,
         download: &mut Transfer,
-    ) -> Poll<Result<(), After>> {
+    ) -> Poll<Result<(), Option<After>>> {
         let client = &mut *self.connection;
         let node = &mut response.connection;
         let buffers = &self.worker.buffers;
         let (mut client_reader, mut client_writer) = client.stream.split();
         let (mut node_reader, mut node_writer) = node.stream.split();
-        match download.poll(
-            cx,
-            &mut node_reader,
-            &mut node.buffer,
-            &mut client_writer,
-            buffers,
-        ) {
+        match download.poll(cx, &mut node_reader, &mut node.buffer, &mut client_writer, buffers) {
             Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
-            Poll::Ready(Err(Failure::Write)) => return Poll::Ready(Err(After::Gone)),
-            // The head is out: only a connection that breaks can tell the client that this is not all.
-            Poll::Ready(Err(Failure::Read | Failure::Malformed(_))) => return Poll::Ready(Err(After::Abort)),
+            Poll::Ready(Err(Failure::Write)) => return Poll::Ready(Err(Some(After::Gone))),
+            Poll::Ready(Err(Failure::Read | Failure::Malformed(_))) => return Poll::Ready(Err(None)),
             Poll::Pending => {}
         }
         match &mut self.upload {
             Some(upload) if !upload.is_over() => {
-                let polled = upload.poll(
-                    cx,
-                    &mut client_reader,
-                    &mut client.buffer,
-                    &mut node_writer,
-                    buffers,
-                );
+                let polled =
+                    upload.poll(cx, &mut client_reader, &mut client.buffer, &mut node_writer, buffers);
                 if matches!(polled, Poll::Ready(Err(Failure::Read))) {
-                    return Poll::Ready(Err(After::Gone));
+                    return Poll::Ready(Err(Some(After::Gone)));
                 }
             }
             _ if self.framing.keep_alive => {
                 if poll_gone(cx, &mut client_reader, &mut client.buffer, buffers).is_ready() {
-                    return Poll::Ready(Err(After::Gone));
+                    return Poll::Ready(Err(Some(After::Gone)));
                 }
             }
             _ => {}
         }
-        client.deadline.poll_elapsed(cx).map(|()| Err(After::Abort))
+        client.deadline.poll_elapsed(cx).map(|()| Err(None))
     }
 
     /// Keeps the node's connection for the next request, if both sides are at the end of a message.
@@ -273,26 +252,14 @@ impl Exchange<'_> {
             let (mut node_reader, mut node_writer) = node.stream.split();
             let buffers = &self.worker.buffers;
             if !down_ended {
-                match down.poll(
-                    cx,
-                    &mut node_reader,
-                    &mut node.buffer,
-                    &mut client_writer,
-                    buffers,
-                ) {
+                match down.poll(cx, &mut node_reader, &mut node.buffer, &mut client_writer, buffers) {
                     Poll::Ready(Ok(())) => down_ended = client_writer.poll_shutdown(cx).is_ready(),
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
                     Poll::Pending => {}
                 }
             }
             if !up_ended {
-                match up.poll(
-                    cx,
-                    &mut client_reader,
-                    &mut client.buffer,
-                    &mut node_writer,
-                    buffers,
-                ) {
+                match up.poll(cx, &mut client_reader, &mut client.buffer, &mut node_writer, buffers) {
                     Poll::Ready(Ok(())) => up_ended = node_writer.poll_shutdown(cx).is_ready(),
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
                     Poll::Pending => {}

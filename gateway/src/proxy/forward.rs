@@ -27,10 +27,7 @@ use crate::transport::dial::dial;
 use crate::transport::stream::{Reader, Stream};
 
 /// What a response's head may hold. Nodes are ours, so it is wider than a request's.
-const RESPONSE_LIMITS: HeadLimits = HeadLimits {
-    max_bytes: 128 * 1024,
-    max_fields: 128,
-};
+const RESPONSE_LIMITS: HeadLimits = HeadLimits { max_bytes: 128 * 1024, max_fields: 128 };
 /// Room for the next read when a head fills its buffer.
 const MORE: usize = 16 * 1024;
 
@@ -50,6 +47,9 @@ pub(super) struct NodeResponse {
     pub framing: ResponseFraming,
 }
 
+/// So many 1xx heads are passed on before the final one; a node that sends more never means to answer. Chosen.
+const MOST_INFORMATIONAL: u32 = 32;
+
 /// What the wait for a response head found.
 enum Event {
     Head(ResponseFraming),
@@ -63,13 +63,8 @@ impl Exchange<'_> {
         let context = self.context_mut();
         let candidate = context.selection.candidate(picked).ok_or(Error::NoNode)?;
         let node = candidate.node.clone();
-        context.attempt += 1;
         context.node = Some(node.clone());
-        let mut in_flight = node.begin(if context.attempt == 1 {
-            context.now
-        } else {
-            Instant::now()
-        });
+        let mut in_flight = node.begin(if context.attempt == 1 { context.now } else { Instant::now() });
         let result = self.send_and_await(&node).await;
 
         let now = Instant::now();
@@ -81,17 +76,11 @@ impl Exchange<'_> {
             error: result.as_ref().err().and_then(Error::node_error),
         };
         match context.outcome {
-            Outcome {
-                status: Some(500..), ..
-            } => in_flight.observe(now, AttemptResult::ServerError),
+            Outcome { status: Some(500..), .. } => in_flight.observe(now, AttemptResult::ServerError),
             Outcome { status: Some(_), .. } => in_flight.observe(now, AttemptResult::Ok),
             Outcome { error: Some(_), .. } => in_flight.observe(now, AttemptResult::Failed),
             // The client is to blame: it says nothing about the node.
-            Outcome {
-                status: None,
-                error: None,
-                ..
-            } => {}
+            Outcome { status: None, error: None, .. } => {}
         }
         self.in_flight = Some(in_flight);
         if result.is_ok() || self.context().outcome.error.is_some() {
@@ -103,12 +92,7 @@ impl Exchange<'_> {
     async fn send_and_await(&mut self, node: &Arc<Node>) -> Result<NodeResponse, Error> {
         let address = node.spec.address;
         let mut connection = match self.worker.idle.take(address) {
-            Some(stream) => NodeConnection {
-                stream,
-                address,
-                buffer: Vec::new(),
-                reused: true,
-            },
+            Some(stream) => NodeConnection { stream, address, buffer: Vec::new(), reused: true },
             None => self.connect(address).await?,
         };
         self.start_upload();
@@ -140,20 +124,13 @@ impl Exchange<'_> {
             Err(_) => return Err(Error::ConnectLate),
         };
         self.worker.metrics.node_connections.increment();
-        Ok(NodeConnection {
-            stream,
-            address,
-            buffer: Vec::new(),
-            reused: false,
-        })
+        Ok(NodeConnection { stream, address, buffer: Vec::new(), reused: false })
     }
 
     /// Whether the request can go out again: the node has seen nothing of it, or may see it twice.
     fn may_resend(&mut self) -> bool {
         let idempotent = self.context().request.method.is_idempotent();
-        self.upload
-            .as_mut()
-            .is_some_and(|upload| upload.is_untouched() || (idempotent && upload.rewind()))
+        self.upload.as_mut().is_some_and(|upload| upload.is_untouched() || (idempotent && upload.rewind()))
     }
 
     /// Encodes the head for the picked node; the body follows as it comes.
@@ -194,7 +171,7 @@ impl Exchange<'_> {
 
     /// Sends the request, passes on informational heads, and reads the final one into the context.
     async fn await_head(&mut self, node: &mut NodeConnection) -> Result<ResponseFraming, Error> {
-        loop {
+        for _ in 0..=MOST_INFORMATIONAL {
             let framing = match poll_fn(|cx| self.poll_head(cx, node)).await {
                 Event::Head(framing) => framing,
                 Event::Failed(error) => return Err(error),
@@ -207,6 +184,7 @@ impl Exchange<'_> {
                 _ => return Ok(framing),
             }
         }
+        Err(Error::BadResponse(h1::Malformed::StatusLine))
     }
 
     fn poll_head(&mut self, cx: &mut Task<'_>, node: &mut NodeConnection) -> Poll<Event> {
@@ -218,13 +196,14 @@ impl Exchange<'_> {
         if let Some(upload) = &mut self.upload
             && !upload.is_over()
         {
-            let polled = upload.poll(
-                cx,
-                &mut client_reader,
-                &mut client.buffer,
-                &mut node_writer,
-                buffers,
-            );
+            let progress = upload.progress();
+            let polled = upload.poll(cx, &mut client_reader, &mut client.buffer, &mut node_writer, buffers);
+            // The time for the answer starts with the end of the request; until then each step has as much.
+            if upload.progress() != progress
+                && let Some(route) = self.route
+            {
+                client.deadline.set(route.timeout);
+            }
             match polled {
                 Poll::Ready(Err(Failure::Read)) => return Poll::Ready(Event::Failed(Error::ClientGone)),
                 Poll::Ready(Err(Failure::Malformed(malformed))) => {
@@ -253,10 +232,11 @@ impl Exchange<'_> {
         {
             return Poll::Ready(Event::Failed(Error::ClientGone));
         }
+        let waits_for_client = self.upload.as_ref().is_some_and(|up| !up.is_over() && up.is_starved());
         client
             .deadline
             .poll_elapsed(cx)
-            .map(|()| Event::Failed(Error::NodeLate))
+            .map(|()| Event::Failed(if waits_for_client { Error::RequestLate } else { Error::NodeLate }))
     }
 
     /// A 1xx head goes to clients that know such heads (RFC 9110, 15.2).

@@ -16,10 +16,7 @@ impl Exchange<'_> {
     /// Reads a head into the context; false if the client closed without sending one.
     pub(super) async fn read_head(&mut self) -> Result<bool, Error> {
         let settings = &self.view.snapshot.settings;
-        let limits = HeadLimits {
-            max_bytes: settings.max_head,
-            max_fields: settings.max_headers,
-        };
+        let limits = HeadLimits { max_bytes: settings.max_head, max_fields: settings.max_headers };
         let context = self.context.as_mut().expect("no plugin was called yet");
         let connection = &mut *self.connection;
         let (mut reader, _) = connection.stream.split();
@@ -47,9 +44,7 @@ impl Exchange<'_> {
         context.now = self.started;
         context.id = RequestId::new(fastrand::u64(..));
         let peer = connection.peer.ip();
-        context.client = Some(client_address(&context.request, peer, |address| {
-            settings.trusts(address)
-        }));
+        context.client = Some(client_address(&context.request, peer, |address| settings.trusts(address)));
         Ok(true)
     }
 }

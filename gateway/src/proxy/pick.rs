@@ -37,10 +37,7 @@ impl Exchange<'_> {
             pool.metrics.fallback(reason);
         }
         self.policy = NATIVE;
-        self.context()
-            .selection
-            .round_robin(&pool.turn)
-            .ok_or(Error::NoNode)
+        self.context().selection.round_robin(&pool.turn).ok_or(Error::NoNode)
     }
 }
 

@@ -26,7 +26,8 @@ impl Timers {
         let mut timers = self.0.borrow_mut();
         let plays = |generation: u64| {
             view.instances.iter().find(|instances| {
-                instances.use_().generation == generation && instances.use_().module.roles.contains(Roles::TIMER)
+                instances.use_().generation == generation
+                    && instances.use_().module.roles.contains(Roles::TIMER)
             })
         };
         timers.retain(|timer| plays(timer.generation).is_some());

@@ -93,6 +93,11 @@ impl Transfer {
         self.held = held;
     }
 
+    /// Whether everything that was read is passed on, and the sender owes more.
+    pub(super) fn is_starved(&self) -> bool {
+        !self.ended && !self.held && self.written == self.out.len() && self.large.is_empty()
+    }
+
     /// Grows whenever something moves.
     pub(super) fn progress(&self) -> u64 {
         self.body_bytes + self.writes
@@ -134,14 +139,22 @@ impl Transfer {
     ) -> Poll<Result<(), Failure>> {
         loop {
             self.held = self.held && input.is_empty() && from.poll_readable(cx).is_pending();
-            let mut starved = self.held;
-            while !self.ended && !starved && self.has_room() {
-                starved = !self.take(input)?;
+            let mut needs_more = self.held;
+            let mut malformed = None;
+            while !self.ended && !needs_more && malformed.is_none() && self.has_room() {
+                match self.take(input) {
+                    Ok(taken) => needs_more = !taken,
+                    Err(failure) => malformed = Some(failure),
+                }
             }
             ready!(self.poll_write(cx, input, to)).map_err(|_| {
                 self.failed = true;
                 Failure::Write
             })?;
+            // What came before it is whole, and the receiver shall have it.
+            if let Some(failure) = malformed {
+                return Poll::Ready(Err(failure));
+            }
             if self.ended {
                 input.drain(..self.position);
                 self.position = 0;
@@ -150,7 +163,7 @@ impl Transfer {
             if self.held {
                 return Poll::Pending;
             }
-            if starved {
+            if needs_more {
                 ready!(self.poll_read(cx, from, input, buffers))?;
             }
         }
@@ -162,11 +175,7 @@ impl Transfer {
 
     /// Takes one piece of the input; false when more input is needed first.
     fn take(&mut self, input: &[u8]) -> Result<bool, Failure> {
-        match self
-            .decoder
-            .decode(&input[self.position..])
-            .map_err(Failure::Malformed)?
-        {
+        match self.decoder.decode(&input[self.position..]).map_err(Failure::Malformed)? {
             Piece::Data { range, consumed } => {
                 let data = self.position + range.start..self.position + range.end;
                 self.position += consumed;
@@ -197,9 +206,7 @@ impl Transfer {
     fn end(&mut self) -> Result<(), Failure> {
         self.ended = true;
         let trailers = self.decoder.trailers();
-        self.encoder
-            .finish(trailers.as_deref(), &mut self.out)
-            .map_err(Failure::Malformed)
+        self.encoder.finish(trailers.as_deref(), &mut self.out).map_err(Failure::Malformed)
     }
 
     /// Writes everything that is framed. What was written is dropped, unless the message may be needed again.

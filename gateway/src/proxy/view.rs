@@ -56,9 +56,7 @@ impl View {
         let instances = snapshot.uses.iter().map(|wanted| {
             earlier
                 .and_then(|view| {
-                    view.instances
-                        .iter()
-                        .find(|running| running.use_().generation == wanted.generation)
+                    view.instances.iter().find(|running| Arc::ptr_eq(running.use_(), wanted))
                 })
                 .map_or_else(|| Rc::new(Instances::new(wanted.clone())), Rc::clone)
         });
@@ -69,10 +67,7 @@ impl View {
                 name: pool.name.as_str().into(),
                 candidates: Rc::new(pool.candidates.clone()),
                 // At random, or all workers would choose the same nodes at the same time.
-                turn: same.map_or_else(
-                    || Rc::new(Cell::new(fastrand::u32(..))),
-                    |other| other.turn.clone(),
-                ),
+                turn: same.map_or_else(|| Rc::new(Cell::new(fastrand::u32(..))), |other| other.turn.clone()),
                 metrics: telemetry.pool(worker, &pool.name),
             }
         });
@@ -80,12 +75,7 @@ impl View {
             Some(view) if Arc::ptr_eq(&view.snapshot.routes, &snapshot.routes) => view.routes.clone(),
             _ => route_views(&snapshot, worker, telemetry),
         };
-        View {
-            instances: instances.collect(),
-            pools: pools.collect(),
-            routes,
-            snapshot,
-        }
+        View { instances: instances.collect(), pools: pools.collect(), routes, snapshot }
     }
 
     /// The pool at a place.

@@ -93,22 +93,14 @@ impl Worker {
         let newest = published.load();
         let mut view = self.view.borrow_mut();
         if !Arc::ptr_eq(newest, &view.snapshot) {
-            *view = Rc::new(View::new(
-                newest.clone(),
-                Some(&view),
-                self.index,
-                &self.telemetry,
-            ));
+            *view = Rc::new(View::new(newest.clone(), Some(&view), self.index, &self.telemetry));
         }
         view.clone()
     }
 
     /// An empty context.
     pub(super) fn take_context(&self) -> Box<Context> {
-        self.contexts
-            .borrow_mut()
-            .pop()
-            .unwrap_or_else(|| Box::new(Context::new(Instant::now())))
+        self.contexts.borrow_mut().pop().unwrap_or_else(|| Box::new(Context::new(Instant::now())))
     }
 
     /// Takes a context back; what it holds is forgotten.
@@ -189,11 +181,7 @@ impl Worker {
             }
         };
         if tokio::time::timeout(timeout, all_closed).await.is_err() {
-            tracing::warn!(
-                worker = self.index,
-                connections = self.open.get(),
-                "the drain timeout is over"
-            );
+            tracing::warn!(worker = self.index, connections = self.open.get(), "the drain timeout is over");
         }
     }
 }
@@ -203,25 +191,15 @@ impl Worker {
 /// # Errors
 /// The runtime or a listener cannot be set up.
 pub fn run(start: Start) -> std::io::Result<()> {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default())?;
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
-        let Start {
-            index,
-            listeners,
-            published,
-            telemetry,
-            mut stop,
-        } = start;
+        let Start { index, listeners, published, telemetry, mut stop } = start;
         let worker = Rc::new(Worker::new(index, published, telemetry));
         let ticking = tokio::task::spawn_local(worker.clone().tick());
         let mut accepting = Vec::new();
         for (place, listener) in listeners.into_iter().enumerate() {
             let socket = tokio::net::TcpListener::from_std(listener)?;
-            accepting.push(tokio::task::spawn_local(
-                worker.clone().accept(place as u16, socket),
-            ));
+            accepting.push(tokio::task::spawn_local(worker.clone().accept(place as u16, socket)));
         }
         // The sender is gone only if the gateway is: then it is time to stop as well.
         let _ = stop.wait_for(|stop| *stop).await;

@@ -21,28 +21,18 @@ pub struct Buffers {
 impl Buffers {
     /// An empty buffer to read or write a head in.
     pub fn head(&self) -> Vec<u8> {
-        self.heads
-            .borrow_mut()
-            .pop()
-            .unwrap_or_else(|| Vec::with_capacity(HEAD))
+        self.heads.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(HEAD))
     }
 
     /// An empty buffer to copy a body through.
     pub fn body(&self) -> Vec<u8> {
-        self.bodies
-            .borrow_mut()
-            .pop()
-            .unwrap_or_else(|| Vec::with_capacity(BODY))
+        self.bodies.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BODY))
     }
 
     /// Takes a buffer back, of either kind.
     pub fn put(&self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();
-        let kind = if capacity >= BODY {
-            &self.bodies
-        } else {
-            &self.heads
-        };
+        let kind = if capacity >= BODY { &self.bodies } else { &self.heads };
         let mut kept = kind.borrow_mut();
         if (HEAD..=LARGEST).contains(&capacity) && kept.len() < KEPT {
             buffer.clear();

@@ -75,10 +75,7 @@ impl Deadlines {
             self.wakers.borrow_mut().push(None);
             self.at.borrow().len() - 1
         });
-        Deadline {
-            owner: self.clone(),
-            index,
-        }
+        Deadline { owner: self.clone(), index }
     }
 }
 
@@ -92,11 +89,7 @@ pub struct Deadline {
 impl Deadline {
     /// Sets it to `after` from now.
     pub fn set(&self, after: Duration) {
-        let at = self
-            .owner
-            .now
-            .get()
-            .saturating_add((after + TICK).as_millis() as u64);
+        let at = self.owner.now.get().saturating_add((after + TICK).as_millis() as u64);
         self.owner.at.borrow_mut()[self.index] = at;
         self.owner.idle.borrow_mut()[self.index] = false;
     }
@@ -151,9 +144,7 @@ mod tests {
     use super::*;
 
     fn is_over(deadline: &Deadline) -> bool {
-        deadline
-            .poll_elapsed(&mut Context::from_waker(Waker::noop()))
-            .is_ready()
+        deadline.poll_elapsed(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     #[test]

@@ -38,10 +38,7 @@ impl IdleConnections {
         let mut by_address = self.by_address.borrow_mut();
         let idle = by_address.entry(address).or_default();
         if idle.len() < most {
-            idle.push(Idle {
-                stream,
-                until: now + timeout,
-            });
+            idle.push(Idle { stream, until: now + timeout });
         }
     }
 

@@ -56,10 +56,7 @@ impl Stream {
     /// Whether nothing has arrived on a connection that should be silent. It asks the kernel only if there was
     /// an event, so that it costs nothing on the usual way.
     pub fn is_quiet(&self) -> bool {
-        if self
-            .poll_readable(&mut Context::from_waker(Waker::noop()))
-            .is_pending()
-        {
+        if self.poll_readable(&mut Context::from_waker(Waker::noop())).is_pending() {
             return true;
         }
         matches!(self.tcp.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
