@@ -2,6 +2,11 @@
 //!
 //! They are plain threads and blocking sockets with a limit on every wait, so a test is straight-line code.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a double may be slow, and `wait_until` is the one that polls"
+)]
+
 mod client;
 mod gateway;
 mod node;
@@ -11,7 +16,7 @@ mod wire;
 
 pub use client::{Response, TestClient};
 pub use gateway::{TestGateway, plugin_file};
-pub use node::{Connection, Request, TestNode};
+pub use node::{Request, TestNode};
 pub use process::GatewayProcess;
 pub use wait::wait_until;
 pub use wire::PATIENCE;

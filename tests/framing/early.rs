@@ -51,14 +51,11 @@ fn both_directions_make_progress_at_once() {
 #[test]
 fn a_nodes_connection_with_an_unfinished_request_is_not_used_again() {
     let node = TestNode::scripted(|connection| {
-        while let Some(head) = connection.read_head() {
-            // Answers without the body, and takes whatever comes next for a request.
-            assert!(
-                head.start.starts_with("POST") || head.start.starts_with("GET"),
-                "{head:?}"
-            );
-            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
-        }
+        connection.read_head();
+        // Answers without the body, and would take whatever comes next for a request.
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
+        let rest = connection.read_to_end();
+        assert!(!rest.ends_with(b"\r\n\r\n"), "{}", String::from_utf8_lossy(&rest));
     });
     let gateway = gateway_before(&node);
     let mut client = gateway.client();

@@ -134,14 +134,4 @@ impl TestClient {
     pub fn reset(self) {
         self.wire.reset_on_drop();
     }
-
-    /// The client's own address.
-    pub fn address(&self) -> SocketAddr {
-        self.wire.stream().local_addr().expect("it is connected")
-    }
-
-    /// The socket, for its options.
-    pub fn stream(&self) -> &TcpStream {
-        self.wire.stream()
-    }
 }

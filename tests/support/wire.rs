@@ -96,11 +96,6 @@ impl Wire {
         }
     }
 
-    /// The socket itself, for its options and addresses.
-    pub fn stream(&self) -> &TcpStream {
-        &self.stream
-    }
-
     /// Sends these bytes; whether the other end could still take them.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()

@@ -113,8 +113,10 @@ pub(super) fn try_all(
     if let Some(errors) = Errors::from_list(errors) {
         return Err(errors);
     }
+    // What runs on without its file was not loaded just now.
     let loaded = accepted
         .iter()
+        .filter(|(file, _)| !library.is_gone(file))
         .map(|(file, compiled)| (file.clone(), compiled.version))
         .collect();
     accepted

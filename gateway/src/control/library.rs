@@ -119,6 +119,11 @@ impl Library {
         ))
     }
 
+    /// Whether the file was there and is not any more.
+    pub(super) fn is_gone(&self, name: &str) -> bool {
+        self.known.get(name).is_some_and(|known| known.gone)
+    }
+
     /// This version of a file serves requests: it is what a bad one may not replace.
     pub(super) fn accept(&mut self, name: &str, compiled: Compiled) {
         if let Some(known) = self.known.get_mut(name) {
