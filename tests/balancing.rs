@@ -10,9 +10,7 @@ use std::thread;
 
 /// Nodes that answer with their own names: n1, n2, …
 fn nodes(count: usize) -> Vec<TestNode> {
-    (1..=count)
-        .map(|number| TestNode::answering(format!("n{number}")))
-        .collect()
+    (1..=count).map(|number| TestNode::answering(format!("n{number}"))).collect()
 }
 
 /// How many requests each of them served.

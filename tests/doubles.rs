@@ -4,9 +4,7 @@ use crate::support::{TestClient, TestNode, wait_until};
 
 #[test]
 fn a_client_reads_what_a_node_answers() {
-    let node = TestNode::answering("hello")
-        .with_header("X-A", "b")
-        .with_status(418);
+    let node = TestNode::answering("hello").with_header("X-A", "b").with_status(418);
     let mut client = TestClient::connect(node.address());
     for count in 1..=2 {
         let response = client.get("/path?q");
@@ -15,10 +13,7 @@ fn a_client_reads_what_a_node_answers() {
         assert_eq!(node.hits(), count);
     }
     let request = node.last_request();
-    assert_eq!(
-        (request.method(), request.path(), request.connection),
-        ("GET", "/path?q", 1)
-    );
+    assert_eq!((request.method(), request.path(), request.connection), ("GET", "/path?q", 1));
     assert_eq!(request.header("host"), Some("example.test"));
 }
 
@@ -33,10 +28,7 @@ fn a_node_reads_bodies_in_any_pieces() {
     }
     client.read_response();
     let body = node.last_request().body;
-    assert_eq!(
-        (body.bytes.as_slice(), body.complete),
-        (b"hello".as_slice(), true)
-    );
+    assert_eq!((body.bytes.as_slice(), body.complete), (b"hello".as_slice(), true));
     assert_eq!(body.trailers, [("x-a".into(), "b".into())]);
 }
 
@@ -45,14 +37,8 @@ fn a_body_that_ends_early_is_seen_to_be_incomplete() {
     for (response, complete) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", true),
         ("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello", false),
-        (
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-            false,
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
-            false,
-        ),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", false),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n", false),
         ("HTTP/1.1 200 OK\r\n\r\nhello", true),
     ] {
         let node = TestNode::scripted(move |connection| {
@@ -60,11 +46,7 @@ fn a_body_that_ends_early_is_seen_to_be_incomplete() {
             connection.send(response);
         });
         let got = TestClient::connect(node.address()).get("/");
-        assert_eq!(
-            (got.text().as_str(), got.body.complete),
-            ("hello", complete),
-            "{response}"
-        );
+        assert_eq!((got.text().as_str(), got.body.complete), ("hello", complete), "{response}");
     }
 }
 
@@ -77,10 +59,7 @@ fn a_stopped_node_refuses_and_comes_back_on_its_port() {
     client.expect_close();
     wait_until("no connection is open", || node.open_connections() == 0);
     let refused = std::net::TcpStream::connect(node.address());
-    assert_eq!(
-        refused.map(|_| ()).unwrap_err().kind(),
-        std::io::ErrorKind::ConnectionRefused
-    );
+    assert_eq!(refused.map(|_| ()).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
     node.restart();
     assert_eq!(TestClient::connect(node.address()).get("/").text(), "hello");
 }
@@ -94,9 +73,7 @@ fn a_reset_and_a_half_close_reach_the_node() {
     let mut client = TestClient::connect(node.address());
     assert_eq!(client.half_close().read_to_end(), b"still here");
     TestClient::connect(node.address()).reset();
-    wait_until("both connections ended", || {
-        node.connections() == 2 && node.open_connections() == 0
-    });
+    wait_until("both connections ended", || node.connections() == 2 && node.open_connections() == 0);
 }
 
 #[test]
@@ -106,8 +83,6 @@ fn a_script_that_fails_fails_the_test() {
         connection.read_request();
         panic!("on purpose");
     });
-    TestClient::connect(node.address())
-        .send("GET / HTTP/1.1\r\n\r\n")
-        .expect_close();
+    TestClient::connect(node.address()).send("GET / HTTP/1.1\r\n\r\n").expect_close();
     wait_until("the script ended", || node.open_connections() == 0);
 }

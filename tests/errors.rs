@@ -11,16 +11,10 @@ struct Failing {
 }
 
 fn failing() -> Failing {
-    let nodes = [
-        TestNode::stopped(),
-        TestNode::answering("late").with_delay(Duration::from_secs(2)),
-    ];
+    let nodes = [TestNode::stopped(), TestNode::answering("late").with_delay(Duration::from_secs(2))];
     let text = "[route.down]\npath = \"/502\"\npool = \"secret-down\"\n[pool.secret-down]\nnodes = [\"{node1}\"]\n\
                 [route.late]\npath = \"/504\"\npool = \"secret-late\"\ntimeout = \"100ms\"\n[pool.secret-late]\nnodes = [\"{node2}\"]\n";
-    Failing {
-        gateway: TestGateway::with(text, &[&nodes[0], &nodes[1]]),
-        _nodes: nodes,
-    }
+    Failing { gateway: TestGateway::with(text, &[&nodes[0], &nodes[1]]), _nodes: nodes }
 }
 
 const STATUSES: [u16; 3] = [404, 502, 504];
@@ -40,10 +34,7 @@ fn each_error_has_its_status_and_a_short_body_in_the_accepted_type() {
             ("Accept: */*\r\n", "text/plain"),
             ("Accept: text/plain\r\n", "text/plain"),
             ("Accept: application/json\r\n", "application/json"),
-            (
-                "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8\r\n",
-                "text/html",
-            ),
+            ("Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8\r\n", "text/html"),
         ] {
             let response = client.get_with(&format!("/{status}"), accept);
             assert_eq!(response.status, status, "{accept}");
@@ -66,11 +57,7 @@ fn each_error_names_its_request() {
         assert!(body.to_string().contains(&id), "{body} does not name {id}");
         assert!(ids.insert(id), "an id names one request");
         let plain = client.get(&format!("/{status}"));
-        assert!(
-            plain
-                .text()
-                .contains(plain.header("x-request-id").expect("an id"))
-        );
+        assert!(plain.text().contains(plain.header("x-request-id").expect("an id")));
     }
 }
 
@@ -82,20 +69,10 @@ fn no_error_tells_about_the_inside() {
         for accept in ["text/plain", "application/json", "text/html"] {
             let response = client.get_with(&format!("/{status}"), &format!("Accept: {accept}\r\n"));
             let everything = format!("{:?} {}", response.head, response.text()).to_lowercase();
-            for inside in [
-                "127.0.0.1",
-                "secret",
-                "refused",
-                "os error",
-                "bascule",
-                "round",
-                "wasm",
-                "panicked",
-            ] {
-                assert!(
-                    !everything.contains(inside),
-                    "{status}, {accept}: {inside:?} in {everything}"
-                );
+            for inside in
+                ["127.0.0.1", "secret", "refused", "os error", "bascule", "round", "wasm", "panicked"]
+            {
+                assert!(!everything.contains(inside), "{status}, {accept}: {inside:?} in {everything}");
             }
         }
     }
@@ -106,9 +83,7 @@ fn head_gets_the_head_of_the_error() {
     let failing = failing();
     let mut client = failing.gateway.client();
     for status in STATUSES {
-        let head = client
-            .send(format!("HEAD /{status} HTTP/1.1\r\nHost: a\r\n\r\n"))
-            .read_head();
+        let head = client.send(format!("HEAD /{status} HTTP/1.1\r\nHost: a\r\n\r\n")).read_head();
         assert_eq!(head.status(), status);
     }
     assert_eq!(client.get("/404").status, 404, "no body stood in the way");
@@ -122,10 +97,7 @@ fn an_error_ends_the_connection_only_if_a_body_is_left() {
     assert_eq!(client.get("/404").status, 404);
     client.send("POST /404 HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\nGET /404 HTTP/1.1\r\n");
     let response = client.read_response();
-    assert_eq!(
-        (response.status, response.header("connection")),
-        (404, Some("close"))
-    );
+    assert_eq!((response.status, response.header("connection")), (404, Some("close")));
     client.expect_close();
 }
 
@@ -135,10 +107,7 @@ fn a_node_that_refuses_is_passed_over() {
     let gateway = TestGateway::before(&[&down, &up]);
     let mut client = gateway.client();
     for _ in 0..20 {
-        assert_eq!(
-            client.post("/", "nothing of it was sent to the first").text(),
-            "up"
-        );
+        assert_eq!(client.post("/", "nothing of it was sent to the first").text(), "up");
     }
 }
 
@@ -161,10 +130,7 @@ fn a_node_that_is_late_costs_no_more_than_the_time_that_the_route_grants() {
     let start = std::time::Instant::now();
     assert_eq!(failing.gateway.get("/504").status, 504);
     let took = start.elapsed();
-    assert!(
-        (Duration::from_millis(100)..Duration::from_secs(1)).contains(&took),
-        "{took:?}"
-    );
+    assert!((Duration::from_millis(100)..Duration::from_secs(1)).contains(&took), "{took:?}");
 }
 
 #[test]
@@ -175,8 +141,5 @@ fn errors_are_counted_by_kind() {
         client.get(&format!("/{status}"));
     }
     let count = |kind| failing.gateway.metric("bascule_errors_total", &[("kind", kind)]);
-    assert_eq!(
-        ["no_route", "connect", "timeout", "reset"].map(count),
-        [2.0, 1.0, 1.0, 0.0]
-    );
+    assert_eq!(["no_route", "connect", "timeout", "reset"].map(count), [2.0, 1.0, 1.0, 0.0]);
 }

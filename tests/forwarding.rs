@@ -7,11 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 fn forwarded(request: &str) -> Request {
     let node = TestNode::answering("fine");
     let gateway = TestGateway::before(&[&node]);
-    assert_eq!(
-        gateway.client().send(request).read_response().status,
-        200,
-        "{request}"
-    );
+    assert_eq!(gateway.client().send(request).read_response().status, 200, "{request}");
     node.last_request()
 }
 
@@ -21,14 +17,7 @@ fn what_speaks_of_one_connection_is_not_forwarded() {
         "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: keep-alive, X-Mine\r\nConnection: x-also\r\nX-Mine: 1\r\n\
          X-Also: 2\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: gzip\r\nX-Kept: 3\r\n\r\n",
     );
-    for name in [
-        "x-mine",
-        "x-also",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "upgrade",
-    ] {
+    for name in ["x-mine", "x-also", "keep-alive", "proxy-connection", "te", "upgrade"] {
         assert_eq!(request.header(name), None, "{name}");
     }
     assert_eq!(request.header("x-kept"), Some("3"));
@@ -40,10 +29,7 @@ fn an_upgrade_that_is_not_offered_is_not_forwarded() {
         "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
     );
     assert_eq!(request.header("upgrade"), None);
-    let connection = request
-        .header("connection")
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+    let connection = request.header("connection").unwrap_or_default().to_ascii_lowercase();
     assert!(!connection.contains("upgrade"), "{connection}");
 }
 
@@ -70,11 +56,7 @@ fn a_client_cannot_take_the_gateways_own_fields_out_by_naming_them() {
          Content-Length: 0\r\n\r\n",
     );
     for name in ["host", "x-forwarded-for", "forwarded", "x-request-id"] {
-        assert!(
-            request.header(name).is_some(),
-            "{name} is missing in {:?}",
-            request.head
-        );
+        assert!(request.header(name).is_some(), "{name} is missing in {:?}", request.head);
     }
 }
 
@@ -84,18 +66,11 @@ fn everything_else_passes_as_it_was_sent() {
         "PATCH /a%2Fb/%7euser?q=1&q=%20 HTTP/1.1\r\nHost: a.test:81\r\nX-Twice: 1\r\nX-Empty:\r\nx-twice: 2\r\n\
          Accept: */*\r\nAuthorization: Basic YTpi\r\nContent-Length: 0\r\n\r\n",
     );
-    assert_eq!(
-        (request.method(), request.path()),
-        ("PATCH", "/a%2Fb/%7euser?q=1&q=%20")
-    );
+    assert_eq!((request.method(), request.path()), ("PATCH", "/a%2Fb/%7euser?q=1&q=%20"));
     assert_eq!(request.head.headers("x-twice"), ["1", "2"]);
     assert_eq!(request.header("x-empty"), Some(""));
     assert_eq!(request.header("authorization"), Some("Basic YTpi"));
-    assert_eq!(
-        request.header("content-length"),
-        Some("0"),
-        "a PATCH without content still says so"
-    );
+    assert_eq!(request.header("content-length"), Some("0"), "a PATCH without content still says so");
 }
 
 #[test]
@@ -117,10 +92,7 @@ fn a_response_passes_as_it_was_sent() {
 #[test]
 fn the_target_may_be_absolute_and_its_host_wins() {
     let request = forwarded("GET http://b.test/path?q HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    assert_eq!(
-        (request.path(), request.header("host")),
-        ("/path?q", Some("b.test"))
-    );
+    assert_eq!((request.path(), request.header("host")), ("/path?q", Some("b.test")));
     let request = forwarded("OPTIONS * HTTP/1.1\r\nHost: a.test\r\n\r\n");
     assert_eq!((request.method(), request.path()), ("OPTIONS", "*"));
 }
@@ -128,10 +100,7 @@ fn the_target_may_be_absolute_and_its_host_wins() {
 #[test]
 fn host_is_kept_or_set_for_each_pool() {
     let node = TestNode::answering("fine");
-    assert_eq!(
-        forwarded("GET / HTTP/1.1\r\nHost: A.test:81\r\n\r\n").header("host"),
-        Some("A.test:81")
-    );
+    assert_eq!(forwarded("GET / HTTP/1.1\r\nHost: A.test:81\r\n\r\n").header("host"), Some("A.test:81"));
     let text = "[route.all]\npool = \"main\"\n[pool.main]\nhost = \"inner.test\"\nnodes = [{nodes}]";
     let gateway = TestGateway::with(text, &[&node]);
     gateway.get("/");
@@ -145,12 +114,8 @@ const CLAIMS: &str = "X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https\r
 
 /// The parameters of one element of Forwarded (RFC 7239), names in lowercase, without quotes.
 fn parameters(element: &str) -> BTreeMap<String, String> {
-    let pairs = element
-        .split(';')
-        .map(|pair| pair.trim().split_once('=').expect("name=value"));
-    pairs
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim_matches('"').to_owned()))
-        .collect()
+    let pairs = element.split(';').map(|pair| pair.trim().split_once('=').expect("name=value"));
+    pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.trim_matches('"').to_owned())).collect()
 }
 
 #[test]
@@ -199,10 +164,7 @@ fn every_request_has_an_id_of_its_own() {
         .map(|request| request.header("x-request-id").expect("an id").to_owned())
         .collect();
     assert_eq!(ids.len(), 50);
-    assert!(
-        !ids.contains("claimed"),
-        "only a trusted proxy may name a request"
-    );
+    assert!(!ids.contains("claimed"), "only a trusted proxy may name a request");
 }
 
 #[test]
@@ -217,12 +179,7 @@ fn debug_headers_come_only_if_configured() {
         let address = node.address().to_string();
         let expected = allowed.then_some([("pool", "main"), ("node", &address), ("attempt", "1")]);
         for (name, value) in expected.into_iter().flatten() {
-            assert_eq!(
-                response.header(&format!("x-bascule-{name}")),
-                Some(value),
-                "{:?}",
-                response.head
-            );
+            assert_eq!(response.header(&format!("x-bascule-{name}")), Some(value), "{:?}", response.head);
         }
         assert_eq!(response.header("x-bascule-policy").is_some(), allowed);
         assert_eq!(response.header("x-bascule-node").is_some(), allowed);

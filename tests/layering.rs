@@ -20,26 +20,15 @@ const LAYERS: [(&str, &[&str]); 7] = [
 ];
 
 /// What a snapshot has no business with: waiting and I/O.
-const NOT_IN_A_SNAPSHOT: [&str; 8] = [
-    "async ",
-    ".await",
-    "tokio::",
-    "std::fs",
-    "std::io",
-    "std::process",
-    "TcpStream",
-    "TcpListener",
-];
+const NOT_IN_A_SNAPSHOT: [&str; 8] =
+    ["async ", ".await", "tokio::", "std::fs", "std::io", "std::process", "TcpStream", "TcpListener"];
 
 #[test]
 fn each_module_uses_only_what_stands_below_it() {
     let mut wrong = Vec::new();
     for (layer, below) in LAYERS {
         let files = sources_of(layer);
-        assert!(
-            !files.is_empty(),
-            "gateway/src/{layer}.rs is gone: is this list still right?"
-        );
+        assert!(!files.is_empty(), "gateway/src/{layer}.rs is gone: is this list still right?");
         for file in files {
             for used in used_modules(&code(&file)) {
                 let allowed =
@@ -53,10 +42,7 @@ fn each_module_uses_only_what_stands_below_it() {
     for file in COMMON.iter().flat_map(|name| sources_of(name)) {
         for used in used_modules(&code(&file)) {
             if !COMMON.contains(&used.as_str()) {
-                wrong.push(format!(
-                    "{}: it stands below all and may not use {used}",
-                    file.display()
-                ));
+                wrong.push(format!("{}: it stands below all and may not use {used}", file.display()));
             }
         }
     }
@@ -78,18 +64,10 @@ fn every_source_file_belongs_to_a_layer() {
     let top = ["lib", "main", "gateway", "demo"];
     for entry in fs::read_dir(source_folder()).expect("the sources") {
         let path = entry.expect("an entry").path();
-        let name = path
-            .file_stem()
-            .and_then(|name| name.to_str())
-            .expect("a name")
-            .to_owned();
+        let name = path.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned();
         let known = top.contains(&name.as_str()) || COMMON.contains(&name.as_str());
         let layer = LAYERS.iter().any(|(layer, _)| *layer == name);
-        assert!(
-            known || layer,
-            "{}: say in this file where it stands",
-            path.display()
-        );
+        assert!(known || layer, "{}: say in this file where it stands", path.display());
     }
 }
 
@@ -113,10 +91,7 @@ fn component_model_async_is_off() {
         .output()
         .expect("cargo runs");
     let tree = String::from_utf8_lossy(&tree.stdout);
-    assert!(
-        tree.contains("wasmtime feature \"component-model\""),
-        "cargo tree said: {tree}"
-    );
+    assert!(tree.contains("wasmtime feature \"component-model\""), "cargo tree said: {tree}");
     assert!(!tree.contains("component-model-async"), "{tree}");
 }
 
@@ -145,9 +120,7 @@ fn sources_of(module: &str) -> Vec<PathBuf> {
 /// A file's text without its comments.
 fn code(file: &Path) -> String {
     let text = fs::read_to_string(file).expect("a source file");
-    text.lines()
-        .map(|line| line.split("//").next().unwrap_or("").to_owned() + "\n")
-        .collect()
+    text.lines().map(|line| line.split("//").next().unwrap_or("").to_owned() + "\n").collect()
 }
 
 /// The modules that stand behind `crate::`, those in braces included.
@@ -180,9 +153,7 @@ fn used_modules(code: &str) -> Vec<String> {
 }
 
 fn identifier(text: &str) -> String {
-    text.chars()
-        .take_while(|letter| letter.is_alphanumeric() || *letter == '_')
-        .collect()
+    text.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
 }
 
 #[test]

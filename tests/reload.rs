@@ -57,10 +57,7 @@ fn stays_with_one(nodes: &[String]) -> bool {
 }
 
 fn loads(gateway: &TestGateway, outcome: &str) -> f64 {
-    gateway.metric(
-        "bascule_plugin_loads_total",
-        &[("file", "picker.wasm"), ("outcome", outcome)],
-    )
+    gateway.metric("bascule_plugin_loads_total", &[("file", "picker.wasm"), ("outcome", outcome)])
 }
 
 #[test]
@@ -73,9 +70,7 @@ fn a_policy_is_swapped_while_requests_run() {
         gateway.drop_plugin("picker.wasm", &plugin_file("consistent_hash.wasm"));
         wait_until("the new version is loaded", || loads(&gateway, "loaded") == 2.0);
         let before = answered.load(SeqCst);
-        wait_until("more requests were answered", || {
-            answered.load(SeqCst) > before + 50
-        });
+        wait_until("more requests were answered", || answered.load(SeqCst) > before + 50);
     });
     wait_until("the new policy picks", || stays_with_one(&next_nodes(&gateway)));
     gateway.drop_plugin("picker.wasm", &plugin_file("round_robin.wasm"));
@@ -91,25 +86,18 @@ fn a_bad_file_never_replaces_a_good_one() {
     let no_plugin = b"this is a text".to_vec();
     let wrong_role = plugin_file("path_router.wasm");
     let answered = while_requests_run(&gateway, |_| {
-        for (refused, (what, bad)) in (1..).zip([
-            ("a text", no_plugin),
-            ("an empty module", no_role),
-            ("no balancer", wrong_role),
-        ]) {
+        for (refused, (what, bad)) in
+            (1..).zip([("a text", no_plugin), ("an empty module", no_role), ("no balancer", wrong_role)])
+        {
             gateway.drop_plugin("picker.wasm", &bad);
-            wait_until(&format!("{what} is refused"), || {
-                loads(&gateway, "refused") == f64::from(refused)
-            });
+            wait_until(&format!("{what} is refused"), || loads(&gateway, "refused") == f64::from(refused));
         }
     });
     assert!(answered > 0);
     assert!(takes_turns(&next_nodes(&gateway)), "the good one still picks");
     let row = gateway.snapshot()["plugins"][0].clone();
     assert_eq!(row["last"]["outcome"], "refused", "{row}");
-    assert!(
-        row["last"]["why"].as_str().is_some_and(|why| !why.is_empty()),
-        "{row}"
-    );
+    assert!(row["last"]["why"].as_str().is_some_and(|why| !why.is_empty()), "{row}");
 
     // The good bytes again: nothing is left of the trouble.
     gateway.drop_plugin("picker.wasm", &good);
@@ -125,11 +113,7 @@ fn a_file_that_is_still_being_copied_is_not_loaded() {
         gateway.copy_plugin_slowly("picker.wasm", &next);
         wait_until("the whole file is loaded", || loads(&gateway, "loaded") == 2.0);
     });
-    assert_eq!(
-        loads(&gateway, "refused"),
-        0.0,
-        "a part of a file is not a bad file"
-    );
+    assert_eq!(loads(&gateway, "refused"), 0.0, "a part of a file is not a bad file");
     assert!(stays_with_one(&next_nodes(&gateway)));
 }
 
@@ -161,9 +145,7 @@ fn a_configuration_takes_over_while_requests_run() {
             (2..).zip([(TO_THE_SECOND, "b"), (TO_THE_FIRST, "a"), (TO_THE_SECOND, "b")])
         {
             gateway.rewrite_configuration(text, &all);
-            wait_until("it is applied", || {
-                reloads(&gateway, "applied") == f64::from(count)
-            });
+            wait_until("it is applied", || reloads(&gateway, "applied") == f64::from(count));
             wait_until("requests follow it", || gateway.get("/").text() == node);
         }
     });
@@ -180,22 +162,15 @@ fn a_configuration_that_is_wrong_changes_nothing_and_says_why() {
         "[route.all]\npool = \"main\"\n[pool.main]\nnodes = [\"{node2}\"]\npolicy = \"not-there\"",
     ]) {
         gateway.rewrite_configuration(wrong, &all);
-        wait_until("it is refused", || {
-            reloads(&gateway, "refused") == f64::from(refused)
-        });
+        wait_until("it is refused", || reloads(&gateway, "refused") == f64::from(refused));
         assert_eq!(gateway.get("/").text(), "a");
         let why = gateway.snapshot()["configuration"]["error"]["text"].clone();
-        assert!(
-            why.as_str().is_some_and(|why| why.contains("bascule.toml:")),
-            "{why}"
-        );
+        assert!(why.as_str().is_some_and(|why| why.contains("bascule.toml:")), "{why}");
         assert_eq!(gateway.metric("bascule_configuration_ok", &[]), 0.0);
     }
     gateway.rewrite_configuration(TO_THE_SECOND, &all);
     wait_until("the next good one takes over", || gateway.get("/").text() == "b");
-    wait_until("nothing is wrong any more", || {
-        gateway.metric("bascule_configuration_ok", &[]) == 1.0
-    });
+    wait_until("nothing is wrong any more", || gateway.metric("bascule_configuration_ok", &[]) == 1.0);
 }
 
 #[test]
@@ -210,10 +185,7 @@ fn live_state_survives_a_reload() {
     gateway.rewrite_configuration(both, &all);
     wait_until("it is applied", || reloads(&gateway, "applied") == 2.0);
     let first = nodes[0].address().to_string();
-    assert_eq!(
-        gateway.metric("bascule_node_attempts_total", &[("node", &first)]),
-        5.0
-    );
+    assert_eq!(gateway.metric("bascule_node_attempts_total", &[("node", &first)]), 5.0);
 }
 
 #[test]
@@ -228,9 +200,7 @@ fn a_use_is_configured_anew_with_its_configuration() {
     let gateway = TestGateway::with(&text("one"), &[&node]);
     assert_eq!(gateway.get("/").header("x-edge"), Some("one"));
     gateway.rewrite_configuration(&text("two"), &[&node]);
-    wait_until("it is applied", || {
-        gateway.get("/").header("x-edge") == Some("two")
-    });
+    wait_until("it is applied", || gateway.get("/").header("x-edge") == Some("two"));
     // A configuration that the plugin itself refuses is as bad as one that cannot be parsed.
     gateway.rewrite_configuration(&text("{no-such-variable}"), &[&node]);
     wait_until("it is refused", || reloads(&gateway, "refused") == 1.0);
@@ -250,11 +220,8 @@ fn sessions_survive_reloads_of_the_configuration_and_the_plugin() {
     let gateway = TestGateway::with(&text(2), &all);
     let mut client = gateway.client();
     let first = client.get("/");
-    let cookie = first
-        .header("set-cookie")
-        .and_then(|line| line.split(';').next())
-        .expect("a cookie")
-        .to_owned();
+    let cookie =
+        first.header("set-cookie").and_then(|line| line.split(';').next()).expect("a cookie").to_owned();
     let mut visit = || client.get_with("/", &format!("Cookie: {cookie}\r\n")).text();
     let then: Vec<_> = (0..6).map(|_| visit()).collect();
     assert_eq!(then, vec![first.text(); 6], "before {cookie}");
@@ -267,9 +234,7 @@ fn sessions_survive_reloads_of_the_configuration_and_the_plugin() {
     next.extend_from_slice(b"\0\x05\x04next");
     gateway.drop_plugin("sticky_session.wasm", &next);
     let loaded = [("file", "sticky_session.wasm"), ("outcome", "loaded")];
-    wait_until("it is loaded", || {
-        gateway.metric("bascule_plugin_loads_total", &loaded) == 2.0
-    });
+    wait_until("it is loaded", || gateway.metric("bascule_plugin_loads_total", &loaded) == 2.0);
     let then: Vec<_> = (0..6).map(|_| visit()).collect();
     assert_eq!(then, vec![first.text(); 6]);
 }

@@ -15,10 +15,7 @@ fn gateway_with(routes: &[(&str, &str)], nodes: &[TestNode]) -> TestGateway {
 
 /// Asserts where each request goes; "" is nowhere.
 fn assert_routes(routes: &[(&str, &str)], requests: &[(&str, &str)]) {
-    let nodes: Vec<_> = routes
-        .iter()
-        .map(|(name, _)| TestNode::answering(*name))
-        .collect();
+    let nodes: Vec<_> = routes.iter().map(|(name, _)| TestNode::answering(*name)).collect();
     let gateway = gateway_with(routes, &nodes);
     let mut client = gateway.client();
     for (request, expected) in requests {
@@ -120,16 +117,10 @@ fn a_route_may_belong_to_one_listener_only() {
 
 #[test]
 fn one_connection_may_visit_many_routes() {
-    let nodes: Vec<_> = (0..20)
-        .map(|number| TestNode::answering(format!("n{number}")))
-        .collect();
-    let names: Vec<_> = (0..20)
-        .map(|number| (format!("n{number}"), format!("path = \"/p{number}\"")))
-        .collect();
-    let routes: Vec<_> = names
-        .iter()
-        .map(|(name, keys)| (name.as_str(), keys.as_str()))
-        .collect();
+    let nodes: Vec<_> = (0..20).map(|number| TestNode::answering(format!("n{number}"))).collect();
+    let names: Vec<_> =
+        (0..20).map(|number| (format!("n{number}"), format!("path = \"/p{number}\""))).collect();
+    let routes: Vec<_> = names.iter().map(|(name, keys)| (name.as_str(), keys.as_str())).collect();
     let gateway = gateway_with(&routes, &nodes);
     let mut client = gateway.client();
     for number in (0..20).chain((0..20).rev()) {

@@ -14,9 +14,7 @@ fn root() -> PathBuf {
 fn samples() -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join("config")).expect("the folder config/");
     let paths = entries.map(|entry| entry.expect("an entry").path());
-    paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .collect()
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
 }
 
 fn check(path: &Path) -> Output {
@@ -31,23 +29,16 @@ fn check(path: &Path) -> Output {
 fn shipped() -> BTreeSet<String> {
     let crates = fs::read_dir(root().join("plugins")).expect("the folder plugins/");
     let names = crates.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
-    names
-        .map(|name| format!("{}.wasm", name.replace('-', "_")))
-        .collect()
+    names.map(|name| format!("{}.wasm", name.replace('-', "_"))).collect()
 }
 
 #[test]
 fn every_sample_loads_and_names_only_plugins_that_are_shipped() {
     let samples = samples();
-    assert!(
-        samples.iter().any(|path| path.ends_with("quickstart.toml")),
-        "{samples:?}"
-    );
+    assert!(samples.iter().any(|path| path.ends_with("quickstart.toml")), "{samples:?}");
     for path in samples {
         let config = config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
-        config
-            .check_plugin_files(&shipped())
-            .unwrap_or_else(|errors| panic!("{errors}"));
+        config.check_plugin_files(&shipped()).unwrap_or_else(|errors| panic!("{errors}"));
         let output = check(&path);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{}: {said}", path.display());
@@ -73,12 +64,7 @@ fn check_needs_no_socket_and_no_plugin() {
     );
     let (_folder, path) = written(&text.replacen(&address.to_string(), "127.0.0.1:9901", 1));
     let output = check(&path);
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

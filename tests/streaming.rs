@@ -22,10 +22,7 @@ fn send_body(mut send: impl FnMut(&[u8]) -> bool, count: u64) {
     let mut left = count;
     while left > 0 {
         let now = block.len().min(left as usize);
-        assert!(
-            send(&block[..now]),
-            "the other end took no more with {left} bytes to go"
-        );
+        assert!(send(&block[..now]), "the other end took no more with {left} bytes to go");
         left -= now as u64;
     }
 }
@@ -38,19 +35,13 @@ struct Checker {
 
 impl Checker {
     fn new() -> Checker {
-        Checker {
-            block: block(),
-            at: 0,
-        }
+        Checker { block: block(), at: 0 }
     }
 
     fn check(&mut self, mut piece: &[u8]) {
         while !piece.is_empty() {
             let now = piece.len().min(BLOCK - self.at);
-            assert!(
-                piece[..now] == self.block[self.at..self.at + now],
-                "a byte differs"
-            );
+            assert!(piece[..now] == self.block[self.at..self.at + now], "a byte differs");
             self.at = (self.at + now) % BLOCK;
             piece = &piece[now..];
         }
@@ -63,10 +54,7 @@ fn assert_flat_memory(gateway: &GatewayProcess, mut moving: impl FnMut(&mut Test
     let before = gateway.memory();
     moving(&mut client);
     let after = gateway.memory();
-    assert!(
-        after.peak < before.peak + GROWTH,
-        "before {before:?}, after {after:?}"
-    );
+    assert!(after.peak < before.peak + GROWTH, "before {before:?}, after {after:?}");
     let answer = client.get("/").status;
     assert_eq!(answer, 200, "the connection lives on");
 }
@@ -98,10 +86,7 @@ fn a_gigabyte_goes_down_in_constant_memory() {
         client.send("GET /down HTTP/1.1\r\nHost: a.test\r\n\r\n");
         assert_eq!(client.read_head().status(), 200);
         let mut checker = Checker::new();
-        assert_eq!(
-            client.read_pieces(GIGABYTE, |piece| checker.check(piece)),
-            GIGABYTE
-        );
+        assert_eq!(client.read_pieces(GIGABYTE, |piece| checker.check(piece)), GIGABYTE);
     });
 }
 
@@ -110,9 +95,7 @@ fn a_gigabyte_goes_up_in_constant_memory() {
     let node = node_with_large_bodies();
     let gateway = GatewayProcess::before(&[&node]);
     assert_flat_memory(&gateway, |client| {
-        client.send(format!(
-            "POST /up HTTP/1.1\r\nHost: a.test\r\nContent-Length: {GIGABYTE}\r\n\r\n"
-        ));
+        client.send(format!("POST /up HTTP/1.1\r\nHost: a.test\r\nContent-Length: {GIGABYTE}\r\n\r\n"));
         send_body(|piece| client.try_send(piece), GIGABYTE);
         assert_eq!(client.read_response().text(), "fine");
     });
@@ -139,11 +122,7 @@ fn a_slow_reader_makes_the_node_wait() {
     client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     assert_eq!(client.read_head().status(), 200);
     wait_until_it_stands(&sent);
-    assert!(
-        sent.load(SeqCst) < IN_SOCKETS,
-        "{} bytes were taken for nobody",
-        sent.load(SeqCst)
-    );
+    assert!(sent.load(SeqCst) < IN_SOCKETS, "{} bytes were taken for nobody", sent.load(SeqCst));
     assert!(gateway.memory().peak < before.peak + GROWTH);
 
     // It goes on as soon as the client does.
@@ -151,9 +130,7 @@ fn a_slow_reader_makes_the_node_wait() {
     client.read_pieces(2 * IN_SOCKETS, |_| {});
     wait_until("the node sends again", || sent.load(SeqCst) > stood);
     drop(client);
-    wait_until("the node sees that the client is gone", || {
-        node.open_connections() == 0
-    });
+    wait_until("the node sees that the client is gone", || node.open_connections() == 0);
 }
 
 #[test]
@@ -170,10 +147,7 @@ fn a_slow_node_makes_the_client_wait() {
     let before = gateway.memory();
     let sent = Arc::new(AtomicU64::new(0));
     let mut client = gateway.client();
-    client.send(format!(
-        "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {}\r\n\r\n",
-        2 * IN_SOCKETS
-    ));
+    client.send(format!("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {}\r\n\r\n", 2 * IN_SOCKETS));
     std::thread::scope(|scope| {
         let count = sent.clone();
         let client = &mut client;
@@ -187,11 +161,7 @@ fn a_slow_node_makes_the_client_wait() {
             );
         });
         wait_until_it_stands(&sent);
-        assert!(
-            sent.load(SeqCst) < IN_SOCKETS,
-            "{} bytes were taken for nobody",
-            sent.load(SeqCst)
-        );
+        assert!(sent.load(SeqCst) < IN_SOCKETS, "{} bytes were taken for nobody", sent.load(SeqCst));
         assert!(gateway.memory().peak < before.peak + GROWTH);
         go_on.send(()).unwrap();
     });
@@ -269,11 +239,7 @@ fn ten_thousand_connections_are_served_at_once() {
         }
     }
     assert_eq!(node.hits(), CONNECTIONS);
-    assert!(
-        node.connections() <= 64,
-        "{} connections to the node",
-        node.connections()
-    );
+    assert!(node.connections() <= 64, "{} connections to the node", node.connections());
     let each = (gateway.memory().now - before) / CONNECTIONS as u64;
     assert!(each < 12 * 1024, "{each} bytes for each idle connection");
 }
@@ -282,14 +248,8 @@ fn ten_thousand_connections_are_served_at_once() {
 fn raise_the_limit_of_open_files(needed: u64) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
+    let raised = Rlimit { current: limit.maximum, ..limit };
     setrlimit(Resource::Nofile, raised).expect("the soft limit may rise to the hard one");
     let granted = limit.maximum.unwrap_or(u64::MAX);
-    assert!(
-        granted >= needed,
-        "this test needs {needed} open files (ulimit -Hn), it may have {granted}"
-    );
+    assert!(granted >= needed, "this test needs {needed} open files (ulimit -Hn), it may have {granted}");
 }

@@ -2,10 +2,7 @@
 //!
 //! They are plain threads and blocking sockets with a limit on every wait, so a test is straight-line code.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a double may be slow, and `wait_until` is the one that polls"
-)]
+#![allow(clippy::disallowed_methods, reason = "a double may be slow, and `wait_until` is the one that polls")]
 
 mod client;
 mod gateway;

@@ -86,9 +86,7 @@ fn context(nodes: u16) -> Option<Box<Context>> {
     context.route = "api".into();
     context.pool = "api".into();
     let candidates = (0..nodes).map(candidate).collect();
-    context
-        .selection
-        .begin(Rc::new(Arc::new(Candidates::new(candidates, Vec::new()))));
+    context.selection.begin(Rc::new(Arc::new(Candidates::new(candidates, Vec::new()))));
     Some(context)
 }
 
@@ -100,10 +98,7 @@ fn candidate(index: u16) -> Candidate {
         zone: None,
         labels: BTreeMap::new(),
     };
-    Candidate {
-        node: Node::new(spec),
-        weight: 1000,
-    }
+    Candidate { node: Node::new(spec), weight: 1000 }
 }
 
 /// A shipped plugin's file, if it was built.
@@ -121,12 +116,9 @@ fn shipped(name: &str) -> Option<Vec<u8>> {
 fn picks(criterion: &mut Criterion) {
     let engine = Engine::new().unwrap();
     let mut group = criterion.benchmark_group("pick");
-    for (name, text) in [
-        ("nothing", NOTHING),
-        ("count", COUNT),
-        ("two-random", TWO_RANDOM),
-        ("one header", HEADER),
-    ] {
+    for (name, text) in
+        [("nothing", NOTHING), ("count", COUNT), ("two-random", TWO_RANDOM), ("one header", HEADER)]
+    {
         let instances = instances(&engine, &testing::plugin(&["balancer"], text), "{}");
         let mut context = context(2);
         group.bench_function(name, |bencher| {
@@ -164,10 +156,7 @@ fn filters(criterion: &mut Criterion) {
             });
         });
     };
-    bench(
-        "set one field",
-        instances(&engine, &testing::plugin(&["filter"], SET_HEADER), "{}"),
-    );
+    bench("set one field", instances(&engine, &testing::plugin(&["filter"], SET_HEADER), "{}"));
     if let Some(file) = shipped("header_rewrite") {
         let configuration = r#"{ "request": { "set": { "x-edge": "bascule" } } }"#;
         bench("header_rewrite", instances(&engine, &file, configuration));

@@ -25,12 +25,8 @@ fn pool(count: u32, now: Instant) -> Candidates {
             zone: None,
             labels: BTreeMap::new(),
         });
-        node.begin(now)
-            .observe(now + Duration::from_millis(5), AttemptResult::Ok);
-        Candidate {
-            node,
-            weight: weight.get() * 1000,
-        }
+        node.begin(now).observe(now + Duration::from_millis(5), AttemptResult::Ok);
+        Candidate { node, weight: weight.get() * 1000 }
     };
     Candidates::new((0..count).map(candidate).collect(), Vec::new())
 }
@@ -43,10 +39,7 @@ fn picks(criterion: &mut Criterion) {
         let mut selection = Selection::default();
         selection.begin(Rc::clone(&shared));
         // A request in flight on each, so that all of a load has to be read.
-        let _in_flight: Vec<_> = shared
-            .iter()
-            .map(|candidate| candidate.node.begin(start))
-            .collect();
+        let _in_flight: Vec<_> = shared.iter().map(|candidate| candidate.node.begin(start)).collect();
         let mut group = criterion.benchmark_group(format!("among {count}"));
         let turn = Cell::new(0);
         group.bench_function("begin and native round robin", |bencher| {
@@ -58,9 +51,7 @@ fn picks(criterion: &mut Criterion) {
         });
         group.bench_function("two_random", |bencher| bencher.iter(|| selection.two_random(now)));
         let mut out = Vec::new();
-        group.bench_function("loads", |bencher| {
-            bencher.iter(|| selection.loads(now, black_box(&mut out)))
-        });
+        group.bench_function("loads", |bencher| bencher.iter(|| selection.loads(now, black_box(&mut out))));
         group.bench_function("sample of 16", |bencher| {
             bencher.iter(|| selection.sample(16, now, black_box(&mut out)));
         });
@@ -70,12 +61,9 @@ fn picks(criterion: &mut Criterion) {
             key.to_le_bytes()
         };
         group.bench_function("by_hash", |bencher| bencher.iter(|| selection.by_hash(&next())));
-        group.bench_function("find", |bencher| {
-            bencher.iter(|| selection.find(black_box("node-1")))
-        });
-        let busy: Vec<_> = (0..count)
-            .filter_map(|index| Some(selection.candidate(index)?.node.begin(now)))
-            .collect();
+        group.bench_function("find", |bencher| bencher.iter(|| selection.find(black_box("node-1"))));
+        let busy: Vec<_> =
+            (0..count).filter_map(|index| Some(selection.candidate(index)?.node.begin(now))).collect();
         group.bench_function("by_hash_bounded, all busy", |bencher| {
             bencher.iter(|| selection.by_hash_bounded(&next(), 125));
         });

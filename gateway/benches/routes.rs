@@ -12,16 +12,7 @@ fn route(number: usize) -> (RouteMatch, usize) {
     let path = PathPattern::Prefix(format!("/api/service-{}", number % 10).into());
     let any = (None, Vec::new(), Vec::new());
     let (listeners, methods, headers) = any;
-    (
-        RouteMatch {
-            listeners,
-            host,
-            path,
-            methods,
-            headers,
-        },
-        number,
-    )
+    (RouteMatch { listeners, host, path, methods, headers }, number)
 }
 
 fn request(host: &str, path: &str) -> RequestHead {
@@ -40,9 +31,8 @@ fn routes(criterion: &mut Criterion) {
         let host = format!("host-{}.example.com", last / 10);
         let request = request(&host, &format!("/api/service-{}/users/1?full=1", last % 10));
         assert_eq!(table.find(0, &request), Some(&last));
-        group.bench_function(count.to_string(), |bencher| {
-            bencher.iter(|| table.find(0, black_box(&request)))
-        });
+        group
+            .bench_function(count.to_string(), |bencher| bencher.iter(|| table.find(0, black_box(&request))));
     }
     let table = RouteTable::new((0..10_000).map(route).collect()).expect("no two are the same");
     let stranger = request("host-1.example.com", &"/".repeat(8000));

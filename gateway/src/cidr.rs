@@ -72,10 +72,7 @@ impl FromStr for Cidr {
         if network == address {
             Ok(block)
         } else {
-            Err(InvalidCidr::HostBits {
-                text: text.to_owned(),
-                block,
-            })
+            Err(InvalidCidr::HostBits { text: text.to_owned(), block })
         }
     }
 }
@@ -121,16 +118,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_unclear() {
-        for bad in [
-            "",
-            "10.0.0.0/33",
-            "::/129",
-            "10.0.0.0/",
-            "10.0.0.0/+8",
-            "10.0.0/8",
-            "host/8",
-            "10.0.0.0/8/8",
-        ] {
+        for bad in
+            ["", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/+8", "10.0.0/8", "host/8", "10.0.0.0/8/8"]
+        {
             assert_eq!(bad.parse::<Cidr>(), Err(InvalidCidr::Syntax(bad.to_owned())));
         }
         let Err(InvalidCidr::HostBits { block, .. }) = "10.1.2.3/8".parse::<Cidr>() else {

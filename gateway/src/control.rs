@@ -109,12 +109,8 @@ impl Control {
         let (hints, hinted) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let watch = Watch::new(hints.clone());
-        let writer = Writer {
-            published: Arc::clone(&published),
-            status: Arc::clone(&status),
-            hints,
-            current: first,
-        };
+        let writer =
+            Writer { published: Arc::clone(&published), status: Arc::clone(&status), hints, current: first };
         let admin = Admin {
             published: Arc::clone(&published),
             status,
@@ -128,16 +124,7 @@ impl Control {
             run_builder(builder, hinted, watch, events.clone())?,
         ];
         info!(admin = %admin_address, "control path started");
-        Ok((
-            Self {
-                events,
-                phase,
-                admin_address,
-                stop,
-                threads,
-            },
-            published,
-        ))
+        Ok((Self { events, phase, admin_address, stop, threads }, published))
     }
 
     /// Where to send events. Use `try_send` from a worker, which must not wait.
@@ -174,18 +161,14 @@ fn run_control(
     socket: std::net::TcpListener,
     admin: Admin,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    thread::Builder::new()
-        .name("bascule-control".into())
-        .spawn(move || {
-            runtime.block_on(async {
-                let api = tokio::spawn(admin::serve(socket, Arc::new(admin)));
-                writer.run(events, stopped).await;
-                api.abort();
-            });
-        })
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("bascule-control".into()).spawn(move || {
+        runtime.block_on(async {
+            let api = tokio::spawn(admin::serve(socket, Arc::new(admin)));
+            writer.run(events, stopped).await;
+            api.abort();
+        });
+    })
 }
 
 fn run_builder(
@@ -194,22 +177,20 @@ fn run_builder(
     watch: Watch,
     events: Sender<Event>,
 ) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new()
-        .name("bascule-builder".into())
-        .spawn(move || {
-            // On Linux this is the calling thread's alone. Without it compilations are merely louder.
-            if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-                warn!("the builder thread runs at normal priority: {error}");
+    thread::Builder::new().name("bascule-builder".into()).spawn(move || {
+        // On Linux this is the calling thread's alone. Without it compilations are merely louder.
+        if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+            warn!("the builder thread runs at normal priority: {error}");
+        }
+        folder::run(&hints, watch, || {
+            let (prepared, next) = builder.look();
+            if let Some(prepared) = prepared {
+                // If the writer is gone, the hint to stop is on its way.
+                let _stopping = events.blocking_send(Event::Prepared(Box::new(prepared)));
             }
-            folder::run(&hints, watch, || {
-                let (prepared, next) = builder.look();
-                if let Some(prepared) = prepared {
-                    // If the writer is gone, the hint to stop is on its way.
-                    let _stopping = events.blocking_send(Event::Prepared(Box::new(prepared)));
-                }
-                next
-            });
-        })
+            next
+        });
+    })
 }
 
 #[cfg(test)]

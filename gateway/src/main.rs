@@ -1,11 +1,7 @@
 //! The command line: reads arguments, starts what they name, and turns the outcome into an exit code.
 //!
 //! 0: fine; 1: it failed while running; 2: the input was wrong.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the command line talks to people"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to people")]
 
 mod demo;
 
@@ -110,11 +106,7 @@ fn run(path: PathBuf, demo: bool) -> Result<(), Failure> {
         .map_err(|error| Failure::Input(error.to_string()))?;
     let nodes = if demo { Some(demo::start()?) } else { None };
     let gateway = Gateway::start(config, Some(path)).map_err(|error| {
-        if error.is_input() {
-            Failure::Input(error.to_string())
-        } else {
-            Failure::Running(error.into())
-        }
+        if error.is_input() { Failure::Input(error.to_string()) } else { Failure::Running(error.into()) }
     })?;
     wait_for_stop()?;
     gateway.stop();
@@ -124,9 +116,7 @@ fn run(path: PathBuf, demo: bool) -> Result<(), Failure> {
 
 /// Blocks until SIGTERM or SIGINT; a second one ends the process at once.
 fn wait_for_stop() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut terminate, mut interrupt) = runtime.block_on(async {
         let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

@@ -36,13 +36,7 @@ impl Name {
         }
         let dashed: String = text
             .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() {
-                    c.to_ascii_lowercase()
-                } else {
-                    '-'
-                }
-            })
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
             .collect();
         dashed.trim_matches('-').parse().ok()
     }
@@ -103,29 +97,14 @@ mod tests {
         for good in ["a", "api", "edge-headers", "v2", "2", "a--b", &"x".repeat(63)] {
             assert_eq!(good.parse::<Name>().map(|n| n.to_string()), Ok(good.to_owned()));
         }
-        for bad in [
-            "",
-            "-",
-            "-a",
-            "a-",
-            "A",
-            "a_b",
-            "a b",
-            "a.b",
-            "ä",
-            "a\n",
-            &"x".repeat(64),
-        ] {
+        for bad in ["", "-", "-a", "a-", "A", "a_b", "a b", "a.b", "ä", "a\n", &"x".repeat(64)] {
             assert_eq!(bad.parse::<Name>(), Err(InvalidName(bad.to_owned())));
         }
     }
 
     #[test]
     fn nearest_is_what_one_probably_meant() {
-        assert_eq!(
-            Name::nearest("Edge_Headers").as_ref().map(Name::as_str),
-            Some("edge-headers")
-        );
+        assert_eq!(Name::nearest("Edge_Headers").as_ref().map(Name::as_str), Some("edge-headers"));
         assert_eq!(Name::nearest("_ _"), None);
         assert_eq!(Name::nearest("über"), None);
     }

@@ -37,39 +37,9 @@ macro_rules! role {
     };
 }
 
-role!(
-    lifecycle,
-    "lifecycle-plugin",
-    "export_lifecycle",
-    "bascule_plugin::bindings::lifecycle"
-);
-role!(
-    router,
-    "router-plugin",
-    "export_router",
-    "bascule_plugin::bindings::router"
-);
-role!(
-    balancer,
-    "balancer-plugin",
-    "export_balancer",
-    "bascule_plugin::bindings::balancer"
-);
-role!(
-    filter,
-    "filter-plugin",
-    "export_filter",
-    "bascule_plugin::bindings::filter"
-);
-role!(
-    observer,
-    "observer-plugin",
-    "export_observer",
-    "bascule_plugin::bindings::observer"
-);
-role!(
-    timer,
-    "timer-plugin",
-    "export_timer",
-    "bascule_plugin::bindings::timer"
-);
+role!(lifecycle, "lifecycle-plugin", "export_lifecycle", "bascule_plugin::bindings::lifecycle");
+role!(router, "router-plugin", "export_router", "bascule_plugin::bindings::router");
+role!(balancer, "balancer-plugin", "export_balancer", "bascule_plugin::bindings::balancer");
+role!(filter, "filter-plugin", "export_filter", "bascule_plugin::bindings::filter");
+role!(observer, "observer-plugin", "export_observer", "bascule_plugin::bindings::observer");
+role!(timer, "timer-plugin", "export_timer", "bascule_plugin::bindings::timer");

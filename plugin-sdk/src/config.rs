@@ -9,38 +9,18 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 
 fn explain(text: &str, error: &serde_json::Error) -> String {
     let said = error.to_string();
-    let place = [
-        " at line ",
-        &error.line().to_string(),
-        " column ",
-        &error.column().to_string(),
-    ]
-    .concat();
+    let place = [" at line ", &error.line().to_string(), " column ", &error.column().to_string()].concat();
     let said = said.strip_suffix(&place).unwrap_or(&said);
     // People write keys, serde speaks of fields.
-    let said = said
-        .replacen("unknown field", "unknown key", 1)
-        .replacen("missing field", "missing key", 1);
+    let said = said.replacen("unknown field", "unknown key", 1).replacen("missing field", "missing key", 1);
     // An error without a place comes from within an untagged or flattened type.
-    let path = if error.line() == 0 {
-        String::new()
-    } else {
-        path_at(text, offset(text, error))
-    };
-    if path.is_empty() {
-        said
-    } else {
-        [path.as_str(), ": ", &said].concat()
-    }
+    let path = if error.line() == 0 { String::new() } else { path_at(text, offset(text, error)) };
+    if path.is_empty() { said } else { [path.as_str(), ": ", &said].concat() }
 }
 
 /// How many bytes serde_json had read when it failed: its lines count from 1, its columns are bytes.
 fn offset(text: &str, error: &serde_json::Error) -> usize {
-    let before: usize = text
-        .split_inclusive('\n')
-        .take(error.line() - 1)
-        .map(str::len)
-        .sum();
+    let before: usize = text.split_inclusive('\n').take(error.line() - 1).map(str::len).sum();
     (before + error.column()).min(text.len())
 }
 
@@ -57,10 +37,7 @@ fn path_at(text: &str, end: usize) -> String {
     let mut at = 0;
     while at < bytes.len() {
         match bytes[at] {
-            b'{' => open.push(Open::Table {
-                key: None,
-                in_value: false,
-            }),
+            b'{' => open.push(Open::Table { key: None, in_value: false }),
             b'[' => open.push(Open::List { index: 0 }),
             b'}' | b']' => drop(open.pop()),
             b':' => {
@@ -149,43 +126,28 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named() {
-        assert_eq!(
-            error(r#"{"rule": []}"#),
-            "rule: unknown key `rule`, expected `rules` or `deep`"
-        );
+        assert_eq!(error(r#"{"rule": []}"#), "rule: unknown key `rule`, expected `rules` or `deep`");
     }
 
     #[test]
     fn a_wrong_type_names_the_path() {
         let text = r#"{"rules": [{"pool": "a, \"b\" {"}, {"pool": "b", "percent": "ten"}]}"#;
-        assert_eq!(
-            error(text),
-            r#"rules[1].percent: invalid type: string "ten", expected u8"#
-        );
+        assert_eq!(error(text), r#"rules[1].percent: invalid type: string "ten", expected u8"#);
     }
 
     #[test]
     fn a_missing_key_names_its_table() {
-        assert_eq!(
-            error(r#"{"rules": [{"percent": 3}]}"#),
-            "rules[0]: missing key `pool`"
-        );
+        assert_eq!(error(r#"{"rules": [{"percent": 3}]}"#), "rules[0]: missing key `pool`");
     }
 
     #[test]
     fn lines_count() {
         let text = "{\n  \"deep\": {\n    \"er\": { \"rules\": [ { \"pool\": 7 } ] }\n  }\n}";
-        assert_eq!(
-            error(text),
-            "deep.er.rules[0].pool: invalid type: integer `7`, expected a string"
-        );
+        assert_eq!(error(text), "deep.er.rules[0].pool: invalid type: integer `7`, expected a string");
     }
 
     #[test]
     fn a_table_in_place_of_a_list() {
-        assert_eq!(
-            error(r#"{"deep": {}, "rules": {}}"#),
-            "rules: invalid type: map, expected a sequence"
-        );
+        assert_eq!(error(r#"{"deep": {}, "rules": {}}"#), "rules: invalid type: map, expected a sequence");
     }
 }

@@ -23,11 +23,7 @@ impl Visitor<'_> for Written {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
         parse(text).ok_or_else(|| {
-            let what = [
-                "`",
-                text,
-                "` is no duration; write a number with ms, s, m, h or d, such as \"30s\"",
-            ];
+            let what = ["`", text, "` is no duration; write a number with ms, s, m, h or d, such as \"30s\""];
             E::custom(what.concat())
         })
     }
@@ -44,9 +40,7 @@ fn parse(text: &str) -> Option<Duration> {
         "d" => 86_400_000,
         _ => return None,
     };
-    Some(Duration::from_millis(
-        number.parse::<u64>().ok()?.checked_mul(millis)?,
-    ))
+    Some(Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(millis)?))
 }
 
 #[cfg(test)]
@@ -59,16 +53,7 @@ mod tests {
     fn numbers_need_units() {
         assert_eq!(parse("250ms"), Some(Duration::from_millis(250)));
         assert_eq!(parse("2h"), Some(Duration::from_secs(7200)));
-        for wrong in [
-            "",
-            "5",
-            "s",
-            "-1s",
-            "1.5s",
-            "1 s",
-            "5 minutes",
-            "999999999999999999d",
-        ] {
+        for wrong in ["", "5", "s", "-1s", "1.5s", "1 s", "5 minutes", "999999999999999999d"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

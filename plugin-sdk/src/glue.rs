@@ -53,9 +53,7 @@ impl<H: Held<Plugin: Filter>> filter::Guest for H {
     }
 
     fn on_response() -> filter::Verdict {
-        verdict(H::with(|plugin| {
-            plugin.on_response(&Request::CURRENT, &mut ResponseMut::current())
-        }))
+        verdict(H::with(|plugin| plugin.on_response(&Request::CURRENT, &mut ResponseMut::current())))
     }
 }
 
@@ -79,10 +77,7 @@ impl<H: Held<Plugin: Timer>> timer::Guest for H {
             Scope::EveryWorker => timer::Scope::EveryWorker,
             Scope::OneWorker => timer::Scope::OneWorker,
         };
-        timer::Schedule {
-            period_ms: millis(period),
-            scope,
-        }
+        timer::Schedule { period_ms: millis(period), scope }
     }
 
     fn tick() {

@@ -81,21 +81,12 @@ impl Node {
     }
 
     fn known(load: Load) -> Self {
-        Self {
-            index: load.node,
-            load: Some(load),
-        }
+        Self { index: load.node, load: Some(load) }
     }
 
     fn facts(&self) -> Load {
-        let idle = Load {
-            node: self.index,
-            in_flight: 0,
-            latency: 0,
-            weight: 1000,
-            error_rate: 0,
-            oldest: 0,
-        };
+        let idle =
+            Load { node: self.index, in_flight: 0, latency: 0, weight: 1000, error_rate: 0, oldest: 0 };
         self.load.or_else(|| host::load_of(self.index)).unwrap_or(idle)
     }
 

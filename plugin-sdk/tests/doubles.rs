@@ -30,13 +30,8 @@ fn tried_nodes_are_no_candidates_and_draining_ones_are_only_found() {
         assert_eq!(request.attempt(), 2);
         nodes.find("leaving").into()
     };
-    let mut test = policy(find)
-        .nodes(["a", "tried", "b"])
-        .node("leaving", |node| node.draining());
-    assert_eq!(
-        test.pick(&request("GET", "/").tried("tried")),
-        Picked::Node("leaving")
-    );
+    let mut test = policy(find).nodes(["a", "tried", "b"]).node("leaving", |node| node.draining());
+    assert_eq!(test.pick(&request("GET", "/").tried("tried")), Picked::Node("leaving"));
 }
 
 #[test]
@@ -52,13 +47,8 @@ fn two_random_draws_by_weight_and_never_a_pair_of_twins() {
         assert!(nodes.count() == 1 || pair[0] != pair[1]);
         pair[0].into()
     };
-    let mut test = policy(draw)
-        .node("light", |node| node)
-        .node("heavy", |node| node.weight(3))
-        .seed(1);
-    let heavy = (0..4000)
-        .filter(|_| test.pick(&request("GET", "/")) == Picked::Node("heavy"))
-        .count();
+    let mut test = policy(draw).node("light", |node| node).node("heavy", |node| node.weight(3)).seed(1);
+    let heavy = (0..4000).filter(|_| test.pick(&request("GET", "/")) == Picked::Node("heavy")).count();
     assert!((2850..3150).contains(&heavy), "{heavy} of 4,000");
     test.remove("heavy");
     assert_eq!(test.pick(&request("GET", "/")), Picked::Node("light"));
@@ -83,9 +73,7 @@ fn the_ring_follows_weights() {
         .node("light", |node| node)
         .node("heavy", |node| node.weight(3));
     let path = |id| request("GET", &format!("/{id}"));
-    let heavy = (0..4000)
-        .filter(|id| test.pick(&path(*id)) == Picked::Node("heavy"))
-        .count();
+    let heavy = (0..4000).filter(|id| test.pick(&path(*id)) == Picked::Node("heavy")).count();
     assert!((2850..3150).contains(&heavy), "{heavy} of 4,000");
 }
 
@@ -93,9 +81,7 @@ fn the_ring_follows_weights() {
 fn the_same_seed_is_the_same_chance() {
     let draws = |seed| {
         let mut test = policy(|_, _| Choice::Reject(random::below(1000) as u16)).seed(seed);
-        (0..10)
-            .map(|_| test.pick(&request("GET", "/")))
-            .collect::<Vec<_>>()
+        (0..10).map(|_| test.pick(&request("GET", "/"))).collect::<Vec<_>>()
     };
     assert_eq!(draws(1), draws(1));
     assert_ne!(draws(1), draws(2));
@@ -140,11 +126,7 @@ fn sessions_expire_and_the_first_binding_wins() {
     assert_ne!(token, "guessed", "a token that nobody issued is not adopted");
     test.pick(&to("b").cookie("t", &token));
     test.pick(&to("c").cookie("t", &token).header("replaces", "b"));
-    assert_eq!(
-        test.session(&token),
-        Some("a"),
-        "it is bound, and to none that is replaced"
-    );
+    assert_eq!(test.session(&token), Some("a"), "it is bound, and to none that is replaced");
     test.pick(&to("c").cookie("t", &token).header("replaces", "a"));
     assert_eq!(test.session(&token), Some("c"));
     test.advance(SECOND);
@@ -185,10 +167,7 @@ impl Router for Everything {
     fn route(&mut self, request: &Request) -> Decision {
         request.set_note(7);
         match request.path().as_str() {
-            Some("/away") => Decision::Redirect {
-                status: 308,
-                location: "/here".into(),
-            },
+            Some("/away") => Decision::Redirect { status: 308, location: "/here".into() },
             Some("/beta") => Decision::Pool("beta".into()),
             Some("/no") => Answer::new(403).header("x-why", "no").body("no").into(),
             _ => Decision::GoOn,
@@ -210,9 +189,7 @@ impl Filter for Everything {
         if response.status() == 500 {
             return Answer::new(503).body("later").into();
         }
-        response
-            .set_header("x-node", request.node().unwrap_or_default())
-            .unwrap();
+        response.set_header("x-node", request.node().unwrap_or_default()).unwrap();
         response.set_status(99).unwrap_err();
         Verdict::GoOn
     }
@@ -222,24 +199,14 @@ impl Observer for Everything {
     fn on_complete(&mut self, _request: &Request, outcome: &Outcome) {
         self.seen += 1;
         metrics::histogram("latency", outcome.latency().as_secs_f64());
-        metrics::counter(
-            if outcome.error().is_some() {
-                "failed"
-            } else {
-                "fine"
-            },
-            1,
-        );
+        metrics::counter(if outcome.error().is_some() { "failed" } else { "fine" }, 1);
         metrics::gauge("seen", self.seen as f64);
     }
 }
 
 impl Timer for Everything {
     fn schedule(&mut self) -> Schedule {
-        Schedule {
-            period: SECOND,
-            scope: Scope::OneWorker,
-        }
+        Schedule { period: SECOND, scope: Scope::OneWorker }
     }
 
     fn tick(&mut self) {
@@ -255,34 +222,20 @@ fn a_router_and_filter_through_a_request() {
     let sent = request("GET", "/").header("x-a", "1");
     assert!(matches!(test.route(&sent), Routed::GoOn));
     let seen = test.on_request(&sent);
-    assert_eq!(
-        (seen.request.path().as_str(), seen.request.all("X-A")),
-        ("/edited", vec!["1", "2"])
-    );
+    assert_eq!((seen.request.path().as_str(), seen.request.all("X-A")), ("/edited", vec!["1", "2"]));
     let served = test.on_response(&sent.node("a"), response(200));
     assert_eq!(served.response.get("x-node"), Some("a"));
     let failed = test.on_response(&request("GET", "/"), response(500));
-    assert_eq!(
-        failed.answer.map(|answer| (answer.status, answer.body)),
-        Some((503, b"later".to_vec()))
-    );
+    assert_eq!(failed.answer.map(|answer| (answer.status, answer.body)), Some((503, b"later".to_vec())));
 }
 
 #[test]
 fn a_routers_decisions() {
     let mut test = PluginTest::new(Everything { seen: 0 });
     assert_eq!(test.route(&request("GET", "/beta")).pool(), Some("beta"));
-    let Routed::Redirect {
-        status: 308,
-        location,
-    } = test.route(&request("GET", "/away"))
-    else {
-        panic!()
-    };
+    let Routed::Redirect { status: 308, location } = test.route(&request("GET", "/away")) else { panic!() };
     assert_eq!(location, "/here");
-    let Routed::Answer(answer) = test.route(&request("GET", "/no")) else {
-        panic!()
-    };
+    let Routed::Answer(answer) = test.route(&request("GET", "/no")) else { panic!() };
     assert_eq!((answer.status, answer.get("x-why")), (403, Some("no")));
     assert!(matches!(test.route(&request("GET", "/")), Routed::GoOn));
 }
@@ -294,10 +247,7 @@ fn an_observer_and_timer() {
     test.responded(&sent, 200, SECOND);
     test.failed(&sent, "reset", SECOND * 2);
     assert_eq!((test.counter("fine"), test.counter("failed")), (1, 1));
-    assert_eq!(
-        (test.gauge("seen"), test.histogram("latency")),
-        (Some(2.0), &[1.0, 2.0][..])
-    );
+    assert_eq!((test.gauge("seen"), test.histogram("latency")), (Some(2.0), &[1.0, 2.0][..]));
     assert_eq!(test.schedule().period, SECOND);
     test.tick();
     assert_eq!(test.plugin().seen, 0);
@@ -305,9 +255,7 @@ fn an_observer_and_timer() {
 
 #[test]
 fn keys_that_are_not_there_are_refused() {
-    let error = FilterTest::<Everything>::configured(json!({ "a": 1 }))
-        .err()
-        .unwrap();
+    let error = FilterTest::<Everything>::configured(json!({ "a": 1 })).err().unwrap();
     assert_eq!(error, "a: unknown key `a`, there are no fields");
 }
 
@@ -320,8 +268,5 @@ fn cookies_are_read_as_the_gateway_reads_them() {
         Choice::Abstain
     };
     let cookies = "a=1; b=2;quoted=\"x y\"";
-    assert_eq!(
-        policy(read).pick(&request("GET", "/").header("Cookie", cookies)),
-        Picked::Abstain
-    );
+    assert_eq!(policy(read).pick(&request("GET", "/").header("Cookie", cookies)), Picked::Abstain);
 }

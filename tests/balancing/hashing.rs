@@ -23,9 +23,7 @@ const KEYS: usize = 400;
 /// The node of each key.
 fn owners(gateway: &TestGateway) -> Vec<String> {
     let mut client = gateway.client();
-    (0..KEYS)
-        .map(|key| client.get_with("/", &format!("X-User: user-{key}\r\n")).text())
-        .collect()
+    (0..KEYS).map(|key| client.get_with("/", &format!("X-User: user-{key}\r\n")).text()).collect()
 }
 
 #[test]
@@ -35,22 +33,13 @@ fn a_key_keeps_its_node_and_only_those_of_a_lost_node_move() {
     let again = owners(&gateway_hashing(BY_USER, &nodes));
     assert_eq!(before, again, "another gateway agrees");
     for number in 1..=5 {
-        let share = before
-            .iter()
-            .filter(|owner| **owner == format!("n{number}"))
-            .count() as f64
-            / KEYS as f64;
-        assert!(
-            (0.08..0.36).contains(&share),
-            "n{number} owns {share} of the keys, a fair share is 0.2"
-        );
+        let share =
+            before.iter().filter(|owner| **owner == format!("n{number}")).count() as f64 / KEYS as f64;
+        assert!((0.08..0.36).contains(&share), "n{number} owns {share} of the keys, a fair share is 0.2");
     }
     let after = owners(&gateway_hashing(BY_USER, &nodes[..4]));
     let moved: Vec<_> = (0..KEYS).filter(|key| before[*key] != after[*key]).collect();
-    assert!(
-        moved.iter().all(|key| before[*key] == "n5"),
-        "a key of a node that stayed moved"
-    );
+    assert!(moved.iter().all(|key| before[*key] == "n5"), "a key of a node that stayed moved");
     assert_eq!(moved.len(), before.iter().filter(|owner| *owner == "n5").count());
 }
 
@@ -76,10 +65,7 @@ fn the_order_of_the_nodes_does_not_matter() {
 fn the_path_or_a_cookie_may_be_the_key() {
     let nodes = nodes(4);
     for (config, request) in [
-        (
-            "key = \"path\", bound = 0",
-            "GET /{key}?q={other} HTTP/1.1\r\nHost: a\r\n\r\n",
-        ),
+        ("key = \"path\", bound = 0", "GET /{key}?q={other} HTTP/1.1\r\nHost: a\r\n\r\n"),
         (
             "key = { cookie = \"u\" }, bound = 0",
             "GET /{other} HTTP/1.1\r\nHost: a\r\nCookie: x={other}; u={key}\r\n\r\n",
@@ -90,9 +76,7 @@ fn the_path_or_a_cookie_may_be_the_key() {
         let mut all = std::collections::BTreeSet::new();
         for key in 0..40 {
             let mut ask = |other: &str| {
-                let request = request
-                    .replace("{key}", &format!("k{key}"))
-                    .replace("{other}", other);
+                let request = request.replace("{key}", &format!("k{key}")).replace("{other}", other);
                 client.send(request).read_response().text()
             };
             let (first, second) = (ask("a"), ask("b"));
@@ -105,13 +89,9 @@ fn the_path_or_a_cookie_may_be_the_key() {
 
 #[test]
 fn a_hot_key_goes_on_to_the_next_node_at_its_bound() {
-    for (config, bounded) in [
-        ("key = \"path\", bound = 125", true),
-        ("key = \"path\", bound = 0", false),
-    ] {
-        let nodes: Vec<_> = (0..4)
-            .map(|_| TestNode::answering("n").with_delay(Duration::from_millis(300)))
-            .collect();
+    for (config, bounded) in [("key = \"path\", bound = 125", true), ("key = \"path\", bound = 0", false)] {
+        let nodes: Vec<_> =
+            (0..4).map(|_| TestNode::answering("n").with_delay(Duration::from_millis(300))).collect();
         let gateway = gateway_hashing(config, &nodes);
         super::in_parallel(&gateway, 8, 1, |response| assert_eq!(response.status, 200));
         let peak = nodes.iter().map(TestNode::peak_in_flight).max();

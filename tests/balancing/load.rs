@@ -14,27 +14,16 @@ fn shares(policy: &str, special: TestNode) -> Vec<f64> {
     let nodes = [usual(), usual(), special];
     let all: Vec<_> = nodes.iter().collect();
     let gateway = TestGateway::balancing(policy, &all);
-    in_parallel(&gateway, CLIENTS, REQUESTS, |response| {
-        assert!([200, 500].contains(&response.status))
-    });
+    in_parallel(&gateway, CLIENTS, REQUESTS, |response| assert!([200, 500].contains(&response.status)));
     let hits = hits(&nodes);
-    assert_eq!(
-        hits.iter().sum::<usize>(),
-        CLIENTS * REQUESTS,
-        "each request reaches one node"
-    );
-    hits.iter()
-        .map(|hits| *hits as f64 / (CLIENTS * REQUESTS) as f64)
-        .collect()
+    assert_eq!(hits.iter().sum::<usize>(), CLIENTS * REQUESTS, "each request reaches one node");
+    hits.iter().map(|hits| *hits as f64 / (CLIENTS * REQUESTS) as f64).collect()
 }
 
 #[test]
 fn a_slow_node_gets_little() {
     for policy in POLICIES {
-        let shares = shares(
-            policy,
-            TestNode::answering("slow").with_delay(Duration::from_millis(100)),
-        );
+        let shares = shares(policy, TestNode::answering("slow").with_delay(Duration::from_millis(100)));
         // Turns would give it a third. In proportion to its speed it is 1/41.
         assert!(shares[2] < 0.10, "{policy}: {shares:?}");
         assert!(shares[0].min(shares[1]) > 0.25, "{policy}: {shares:?}");
@@ -68,10 +57,7 @@ fn equal_nodes_share_equally() {
         let gateway = TestGateway::balancing(policy, &all);
         in_parallel(&gateway, 8, 40, |response| assert_eq!(response.status, 200));
         let hits = hits(&nodes);
-        assert!(
-            hits.iter().all(|hits| (30..=160).contains(hits)),
-            "{policy}: {hits:?}"
-        );
+        assert!(hits.iter().all(|hits| (30..=160).contains(hits)), "{policy}: {hits:?}");
     }
 }
 

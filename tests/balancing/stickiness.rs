@@ -19,13 +19,8 @@ struct Visitor {
 
 fn first_visit(client: &mut TestClient) -> Visitor {
     let response = client.get("/");
-    let cookie = cookie(&response)
-        .expect("a first answer sets the cookie")
-        .to_owned();
-    Visitor {
-        cookie,
-        node: response.text(),
-    }
+    let cookie = cookie(&response).expect("a first answer sets the cookie").to_owned();
+    Visitor { cookie, node: response.text() }
 }
 
 /// name=value of the cookie that a response sets.
@@ -74,11 +69,7 @@ fn the_clients_of_a_lost_node_are_bound_anew_and_the_others_stay() {
         } else {
             assert_ne!(response.text(), "n1");
             let now = visit(&mut client, visitor).text();
-            assert_eq!(
-                now,
-                response.text(),
-                "it stays where it was bound anew, under the token that it had"
-            );
+            assert_eq!(now, response.text(), "it stays where it was bound anew, under the token that it had");
         }
     }
 }
@@ -90,20 +81,14 @@ fn the_cookie_is_kept_from_scripts_and_other_sites() {
     let response = gateway.get("/");
     let line = response.header("set-cookie").expect("a cookie");
     let mut parts = line.split(';').map(str::trim);
-    let (name, token) = parts
-        .next()
-        .and_then(|pair| pair.split_once('='))
-        .expect("name=value");
+    let (name, token) = parts.next().and_then(|pair| pair.split_once('=')).expect("name=value");
     assert_eq!(name, "bascule-session");
     assert!(token.len() >= 21, "{token:?} has fewer than 128 bits");
     let attributes: BTreeSet<_> = parts.map(str::to_ascii_lowercase).collect();
     for expected in ["httponly", "samesite=lax", "path=/"] {
         assert!(attributes.contains(expected), "{expected} is missing in {line:?}");
     }
-    assert!(
-        !attributes.contains("secure"),
-        "over plain HTTP the client would drop it: {line:?}"
-    );
+    assert!(!attributes.contains("secure"), "over plain HTTP the client would drop it: {line:?}");
 }
 
 #[test]

@@ -18,10 +18,7 @@ fn spread(pool: &str, requests: usize) -> Vec<usize> {
 
 #[test]
 fn round_robin_spreads_by_weight() {
-    assert_eq!(
-        spread(&format!("policy = \"round-robin\"\n{WEIGHTED}"), 160),
-        [20, 40, 100]
-    );
+    assert_eq!(spread(&format!("policy = \"round-robin\"\n{WEIGHTED}"), 160), [20, 40, 100]);
 }
 
 #[test]
@@ -60,11 +57,7 @@ fn two_workers_share_out_all_the_same() {
 
 #[test]
 fn a_node_that_is_down_gives_its_turns_to_the_others() {
-    let nodes = [
-        TestNode::answering("n1"),
-        TestNode::stopped(),
-        TestNode::answering("n3"),
-    ];
+    let nodes = [TestNode::answering("n1"), TestNode::stopped(), TestNode::answering("n3")];
     let all: Vec<_> = nodes.iter().collect();
     let gateway = TestGateway::balancing("round-robin", &all);
     let mut client = gateway.client();

@@ -15,11 +15,7 @@ fn connections_are_kept_on_both_sides() {
         assert_eq!(client.get("/t").text(), "fine");
     }
     assert_eq!(gateway.get("/t").text(), "fine");
-    assert_eq!(
-        (node.hits(), node.connections()),
-        (11, 1),
-        "one worker needs one connection"
-    );
+    assert_eq!((node.hits(), node.connections()), (11, 1), "one worker needs one connection");
 }
 
 #[test]
@@ -29,11 +25,7 @@ fn connection_close_is_honoured_on_both_sides() {
     let mut client = gateway.client();
     for count in 1..=3 {
         assert_eq!(client.get("/t").text(), "fine");
-        assert_eq!(
-            node.connections(),
-            count,
-            "the node's wish ends its connection only"
-        );
+        assert_eq!(node.connections(), count, "the node's wish ends its connection only");
     }
     let response = client.get_with("/t", "Connection: close\r\n");
     assert_eq!(response.header("connection"), Some("close"));
@@ -45,17 +37,9 @@ fn http_1_0_keeps_its_connection_only_if_it_asks() {
     let node = TestNode::answering("fine");
     let gateway = gateway_before(&node);
     let mut client = gateway.client();
-    let response = client
-        .send("GET /t HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-        .read_response();
-    assert_eq!(
-        (response.status, response.header("connection")),
-        (200, Some("keep-alive"))
-    );
-    assert_eq!(
-        client.send("GET /t HTTP/1.0\r\n\r\n").read_response().text(),
-        "fine"
-    );
+    let response = client.send("GET /t HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").read_response();
+    assert_eq!((response.status, response.header("connection")), (200, Some("keep-alive")));
+    assert_eq!(client.send("GET /t HTTP/1.0\r\n\r\n").read_response().text(), "fine");
     client.expect_close();
 }
 
@@ -99,10 +83,7 @@ fn a_client_that_ends_its_connection_before_the_answer_is_gone() {
             "RST" => client.reset(),
             _ => client.half_close().expect_close(),
         }
-        assert!(
-            drops.recv_timeout(PATIENCE).is_ok(),
-            "{way}: the node still waits"
-        );
+        assert!(drops.recv_timeout(PATIENCE).is_ok(), "{way}: the node still waits");
     }
     let metric = || gateway.metric("bascule_errors_total", &[("kind", "client_gone")]);
     wait_until("three clients are counted as gone", || metric() == 3.0);
@@ -144,11 +125,7 @@ fn an_idempotent_request_survives_a_node_that_closes_as_it_is_reused() {
             let response = client.send(request).read_response();
             assert_eq!(response.status, 200, "{method}, reset: {reset}");
             let last = node.last_request();
-            assert_eq!(
-                (last.connection, last.body.bytes.as_slice()),
-                (2, b"hi".as_slice()),
-                "{method}"
-            );
+            assert_eq!((last.connection, last.body.bytes.as_slice()), (2, b"hi".as_slice()), "{method}");
         }
     }
 }
@@ -164,13 +141,9 @@ fn a_body_that_is_no_longer_at_hand_is_not_sent_again_in_part() {
     // Either the whole of it reaches the node twice, or the client is told.
     let status = client.send(request).read_response().status;
     assert!([200, 502].contains(&status), "{status}");
-    let sent = node
-        .requests()
-        .into_iter()
-        .filter(|request| request.method() == "PUT");
+    let sent = node.requests().into_iter().filter(|request| request.method() == "PUT");
     assert!(
-        sent.filter(|request| request.body.complete)
-            .all(|request| request.body.bytes.len() == 1_000_000)
+        sent.filter(|request| request.body.complete).all(|request| request.body.bytes.len() == 1_000_000)
     );
 }
 
@@ -183,11 +156,7 @@ fn a_request_that_may_not_be_repeated_is_502_when_the_node_closes_on_it() {
         assert_eq!(client.get("/t").text(), "fine");
         assert_eq!(client.post("/t", "once").status, 502, "reset: {reset}");
         assert_eq!(node.hits(), 2, "it was sent once");
-        assert_eq!(
-            client.get("/t").text(),
-            "fine",
-            "the client's connection lives on"
-        );
+        assert_eq!(client.get("/t").text(), "fine", "the client's connection lives on");
     }
 }
 
@@ -262,10 +231,7 @@ fn a_client_that_stalls_within_its_body_is_told_and_the_node_not_blamed() {
     client.send("POST /t HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nhalf");
     assert_eq!(client.read_response().status, 408);
     client.expect_close();
-    assert_eq!(
-        gateway.metric("bascule_errors_total", &[("kind", "client_timeout")]),
-        1.0
-    );
+    assert_eq!(gateway.metric("bascule_errors_total", &[("kind", "client_timeout")]), 1.0);
     assert_eq!(gateway.metric("bascule_node_failures_total", &[]), 0.0);
 }
 
@@ -277,9 +243,7 @@ fn http_1_0_keep_alive_ends_where_only_the_end_tells_a_bodys_length() {
     });
     let gateway = gateway_before(&node);
     let mut client = gateway.client();
-    let response = client
-        .send("GET /t HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-        .read_response();
+    let response = client.send("GET /t HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").read_response();
     assert_eq!(response.text(), "hello");
     assert_ne!(response.header("connection"), Some("keep-alive"));
     client.expect_close();

@@ -27,10 +27,7 @@ fn a_client_of_http_1_0_gets_no_informational_response() {
         connection.send("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
     });
     let gateway = gateway_before(&node);
-    let response = gateway
-        .client()
-        .send("GET /t HTTP/1.0\r\nHost: a.test\r\n\r\n")
-        .read_response();
+    let response = gateway.client().send("GET /t HTTP/1.0\r\nHost: a.test\r\n\r\n").read_response();
     assert_eq!((response.status, response.text().as_str()), (200, "hello"));
 }
 
@@ -84,10 +81,7 @@ fn a_node_that_refuses_an_expected_body_answers_at_once() {
 fn a_request_that_has_no_route_is_refused_before_its_body_is_sent() {
     let node = TestNode::answering("fine");
     let gateway = gateway_before(&node);
-    let response = gateway
-        .client()
-        .send(EXPECTS.replace("/t", "/nowhere"))
-        .read_response();
+    let response = gateway.client().send(EXPECTS.replace("/t", "/nowhere")).read_response();
     assert_eq!(response.status, 404);
 }
 
@@ -101,10 +95,7 @@ fn a_client_that_expects_100_but_does_not_wait_is_served() {
     if head.status() == 100 {
         head = client.read_head();
     }
-    assert_eq!(
-        (head.status(), client.read_bytes(4).as_slice()),
-        (200, b"fine".as_slice())
-    );
+    assert_eq!((head.status(), client.read_bytes(4).as_slice()), (200, b"fine".as_slice()));
     wait_until("the node has the request", || node.hits() == 1);
     assert_eq!(node.last_request().body.bytes, b"hello");
 }

@@ -5,26 +5,14 @@ use crate::support::TestNode;
 
 /// What it is, what the node sends, and the body that the client shall get.
 const BODIES: [(&str, &str, &str); 10] = [
-    (
-        "a length",
-        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-        "hello",
-    ),
-    (
-        "a length of zero",
-        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-        "",
-    ),
+    ("a length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello"),
+    ("a length of zero", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""),
     (
         "chunks",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
         "hello",
     ),
-    (
-        "no chunk but the last",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "",
-    ),
+    ("no chunk but the last", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", ""),
     (
         "a chunk extension",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\n\r\n",
@@ -36,17 +24,9 @@ const BODIES: [(&str, &str, &str); 10] = [
         "hello",
     ),
     ("the connection's end", "HTTP/1.1 200 OK\r\n\r\nhello", "hello"),
-    (
-        "the connection's end, said",
-        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello",
-        "hello",
-    ),
+    ("the connection's end, said", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello", "hello"),
     ("HTTP/1.0", "HTTP/1.0 200 OK\r\n\r\nhello", "hello"),
-    (
-        "an error's body",
-        "HTTP/1.1 500 Oh\r\nContent-Length: 5\r\n\r\nhello",
-        "hello",
-    ),
+    ("an error's body", "HTTP/1.1 500 Oh\r\nContent-Length: 5\r\n\r\nhello", "hello"),
 ];
 
 #[test]
@@ -62,11 +42,7 @@ fn every_body_reaches_the_client_whole_and_the_connection_stays_in_step() {
             let got = client.get("/t");
             assert_eq!(got.text(), body, "{what}");
             assert!(got.body.complete, "{what}");
-            assert_eq!(
-                got.head.start.split(' ').nth(1),
-                response.split(' ').nth(1),
-                "{what}"
-            );
+            assert_eq!(got.head.start.split(' ').nth(1), response.split(' ').nth(1), "{what}");
         }
     }
 }
@@ -80,9 +56,7 @@ fn a_client_of_http_1_0_gets_no_chunks_and_the_connection_ends() {
         });
         let gateway = gateway_before(&node);
         let mut client = gateway.client();
-        let got = client
-            .send("GET /t HTTP/1.0\r\nHost: a.test\r\n\r\n")
-            .read_response();
+        let got = client.send("GET /t HTTP/1.0\r\nHost: a.test\r\n\r\n").read_response();
         assert_eq!(got.header("transfer-encoding"), None, "{what}");
         assert_eq!(got.text(), body, "{what}");
         client.expect_close();
@@ -96,9 +70,7 @@ fn trailers_of_a_response_reach_a_client_that_takes_them() {
         connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n");
     });
     let gateway = gateway_before(&node);
-    let response = gateway
-        .client()
-        .get_with("/t", "TE: trailers\r\nConnection: TE\r\n");
+    let response = gateway.client().get_with("/t", "TE: trailers\r\nConnection: TE\r\n");
     assert_eq!(response.body.trailers, [("x-sum".into(), "1".into())]);
     assert_eq!(response.text(), "hello");
 }
@@ -112,10 +84,7 @@ fn a_response_without_a_body_keeps_the_connection_in_step_whatever_its_fields_sa
         ("HEAD", "HTTP/1.1 404 No\r\nContent-Length: 100000\r\n\r\n"),
         ("HEAD", "HTTP/1.1 200 OK\r\n\r\n"),
         ("GET", "HTTP/1.1 204 No\r\n\r\n"),
-        (
-            "GET",
-            "HTTP/1.1 304 No\r\nContent-Length: 5\r\nETag: \"a\"\r\n\r\n",
-        ),
+        ("GET", "HTTP/1.1 304 No\r\nContent-Length: 5\r\nETag: \"a\"\r\n\r\n"),
         ("GET", "HTTP/1.1 304 No\r\nETag: \"a\"\r\n\r\n"),
     ] {
         let node = TestNode::scripted(move |connection| {
@@ -128,20 +97,10 @@ fn a_response_without_a_body_keeps_the_connection_in_step_whatever_its_fields_sa
         });
         let gateway = gateway_before(&node);
         let mut client = gateway.client();
-        let head = client
-            .send(format!("{method} /t HTTP/1.1\r\nHost: a.test\r\n\r\n"))
-            .read_head();
-        assert_eq!(
-            head.start.split(' ').nth(1),
-            response.split(' ').nth(1),
-            "{method}: {response}"
-        );
+        let head = client.send(format!("{method} /t HTTP/1.1\r\nHost: a.test\r\n\r\n")).read_head();
+        assert_eq!(head.start.split(' ').nth(1), response.split(' ').nth(1), "{method}: {response}");
         assert_eq!(client.post("/t", "").text(), "next", "{method}: {response}");
-        assert_eq!(
-            node.connections(),
-            1,
-            "the node's connection is kept after {method}: {response}"
-        );
+        assert_eq!(node.connections(), 1, "the node's connection is kept after {method}: {response}");
     }
 }
 
@@ -157,9 +116,7 @@ fn the_length_that_get_would_have_is_passed_on_to_head_and_304() {
         });
         let gateway = gateway_before(&node);
         let mut client = gateway.client();
-        let head = client
-            .send(format!("{method} /t HTTP/1.1\r\nHost: a.test\r\n\r\n"))
-            .read_head();
+        let head = client.send(format!("{method} /t HTTP/1.1\r\nHost: a.test\r\n\r\n")).read_head();
         assert_eq!(head.header("content-length"), Some("5"), "{method}");
     }
 }
@@ -170,44 +127,17 @@ const REFUSED: [(&str, &str); 13] = [
         "length and chunks",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ),
-    (
-        "two lengths",
-        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-    ),
-    (
-        "a signed length",
-        "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello",
-    ),
-    (
-        "another coding",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello",
-    ),
-    (
-        "a list of codings",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-    ),
+    ("two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
+    ("a signed length", "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello"),
+    ("another coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello"),
+    ("a list of codings", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
     ("a bare LF", "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello"),
-    (
-        "a folded line",
-        "HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 5\r\n\r\nhello",
-    ),
-    (
-        "a space before the colon",
-        "HTTP/1.1 200 OK\r\nX-A : b\r\nContent-Length: 5\r\n\r\nhello",
-    ),
+    ("a folded line", "HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 5\r\n\r\nhello"),
+    ("a space before the colon", "HTTP/1.1 200 OK\r\nX-A : b\r\nContent-Length: 5\r\n\r\nhello"),
     ("no HTTP", "SSH-2.0-OpenSSH\r\n\r\n"),
-    (
-        "a status of two digits",
-        "HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n",
-    ),
-    (
-        "a status beyond 599",
-        "HTTP/1.1 999 OK\r\nContent-Length: 0\r\n\r\n",
-    ),
-    (
-        "a switch that nobody asked for",
-        "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-    ),
+    ("a status of two digits", "HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n"),
+    ("a status beyond 599", "HTTP/1.1 999 OK\r\nContent-Length: 0\r\n\r\n"),
+    ("a switch that nobody asked for", "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
     ("an end within the head", "HTTP/1.1 200 OK\r\nContent-Le"),
 ];
 
@@ -224,11 +154,7 @@ fn a_head_that_cannot_be_trusted_is_502_and_its_bytes_stay_here() {
         let got = client.post("/t", "once");
         assert_eq!(got.status, 502, "{what}");
         assert!(!got.text().contains("hello"), "{what}: {got:?}");
-        assert_eq!(
-            client.get("/nowhere").status,
-            404,
-            "{what}: the client's connection lives on"
-        );
+        assert_eq!(client.get("/nowhere").status, 404, "{what}: the client's connection lives on");
     }
 }
 
@@ -236,14 +162,8 @@ fn a_head_that_cannot_be_trusted_is_502_and_its_bytes_stay_here() {
 fn a_body_that_ends_early_is_not_completed() {
     for (what, response) in [
         ("a length", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"),
-        (
-            "chunks",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-        ),
-        (
-            "within a chunk",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA\r\nhello",
-        ),
+        ("chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
+        ("within a chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA\r\nhello"),
         (
             "before the trailers' end",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-A: b\r\n",

@@ -57,11 +57,7 @@ fn a_request_may_be_split_anywhere_any_number_of_times() {
     let (mut barrier, mut client) = (Barrier::of(&gateway), gateway.client());
     let all = REQUESTS.concat();
     let splits = proptest::collection::btree_set(1..all.len(), 1..40);
-    let config = Config {
-        cases: 40,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
     let client = std::cell::RefCell::new((&mut barrier, &mut client));
     let run = TestRunner::new_with_rng(config, deterministic()).run(&splits, |splits| {
         let (barrier, client) = &mut *client.borrow_mut();
@@ -75,11 +71,7 @@ fn a_request_may_be_split_anywhere_any_number_of_times() {
         for _ in REQUESTS {
             assert_eq!(client.read_response().text(), "fine");
         }
-        let bodies: Vec<_> = node
-            .requests()
-            .into_iter()
-            .map(|request| request.body.bytes)
-            .collect();
+        let bodies: Vec<_> = node.requests().into_iter().map(|request| request.body.bytes).collect();
         assert_eq!(bodies, [&b""[..], b"hello world", b"hello world", b"GET / HTTP/"]);
         Ok(())
     });
@@ -101,18 +93,12 @@ fn a_request_may_come_byte_by_byte() {
 }
 
 const RESPONSES: [(&str, &str); 4] = [
-    (
-        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello",
-        "hello",
-    ),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello", "hello"),
     (
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nhe\r\n03\r\nllo\r\n0\r\nX-A: b\r\n\r\n",
         "hello",
     ),
-    (
-        "HTTP/1.1 103 Early\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-        "hello",
-    ),
+    ("HTTP/1.1 103 Early\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello"),
     ("HTTP/1.0 200 OK\r\nX-A: b\r\n\r\nhello", "hello"),
 ];
 
@@ -122,11 +108,7 @@ fn a_response_may_be_split_at_every_byte() {
         // The path says where to split.
         let node = TestNode::scripted(move |connection| {
             while let Some(request) = connection.read_request() {
-                let at = request
-                    .path()
-                    .trim_start_matches("/t/")
-                    .parse()
-                    .expect("a number");
+                let at = request.path().trim_start_matches("/t/").parse().expect("a number");
                 connection.send_split(response.as_bytes(), at);
                 if response.starts_with("HTTP/1.0") {
                     break;
@@ -140,11 +122,7 @@ fn a_response_may_be_split_at_every_byte() {
             if got.status == 103 {
                 got = client.read_response();
             }
-            assert_eq!(
-                (got.status, got.text().as_str()),
-                (200, body),
-                "{response:?} split at {at}"
-            );
+            assert_eq!((got.status, got.text().as_str()), (200, body), "{response:?} split at {at}");
             assert!(got.body.complete);
         }
     }

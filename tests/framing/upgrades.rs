@@ -10,13 +10,7 @@ fn echoing_node() -> TestNode {
     TestNode::scripted(|connection| {
         let request = connection.read_request().expect("a request");
         assert_eq!(request.header("upgrade"), Some("websocket"));
-        assert_eq!(
-            request
-                .header("connection")
-                .map(str::to_ascii_lowercase)
-                .as_deref(),
-            Some("upgrade")
-        );
+        assert_eq!(request.header("connection").map(str::to_ascii_lowercase).as_deref(), Some("upgrade"));
         // What follows the head at once belongs to the new protocol.
         connection.send(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello ",

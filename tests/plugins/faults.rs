@@ -21,10 +21,7 @@ fn hostile_filter(config: &str, keys: &str, node: &TestNode) -> TestGateway {
 }
 
 fn fallbacks(gateway: &TestGateway, reason: &str) -> f64 {
-    gateway.metric(
-        "bascule_pick_fallbacks_total",
-        &[("pool", "main"), ("reason", reason)],
-    )
+    gateway.metric("bascule_pick_fallbacks_total", &[("pool", "main"), ("reason", reason)])
 }
 
 /// What a policy does, and the reason that the metric gives.
@@ -47,11 +44,7 @@ fn a_policys_fault_never_costs_the_request_and_one_metric_says_why() {
         for _ in 0..4 {
             assert_eq!(client.get("/").status, 200, "{fault}");
         }
-        assert_eq!(
-            [nodes[0].hits(), nodes[1].hits()],
-            [2, 2],
-            "{fault}: the native round robin picks"
-        );
+        assert_eq!([nodes[0].hits(), nodes[1].hits()], [2, 2], "{fault}: the native round robin picks");
         assert_eq!(fallbacks(&gateway, reason), 4.0, "{fault}: {reason}");
         assert_eq!(
             gateway.metric("bascule_pick_fallbacks_total", &[]),
@@ -66,12 +59,8 @@ fn a_fault_is_counted_for_the_use_too() {
     let node = TestNode::answering("a");
     let gateway = hostile_policy("pick = \"trap\"", &[&node]);
     gateway.get("/");
-    let faults = |role: &str| {
-        gateway.metric(
-            "bascule_plugin_faults_total",
-            &[("plugin", "hostile"), ("role", role)],
-        )
-    };
+    let faults =
+        |role: &str| gateway.metric("bascule_plugin_faults_total", &[("plugin", "hostile"), ("role", role)]);
     assert_eq!(faults("balancer"), 1.0);
     assert_eq!(faults("filter"), 0.0);
 }
@@ -108,17 +97,10 @@ fn a_policy_may_refuse_a_request_with_a_status_that_is_one() {
     let gateway = hostile_policy("pick = \"reject-503\"", &[&node]);
     let response = gateway.get("/");
     assert_eq!(response.status, 503);
-    assert!(
-        response
-            .text()
-            .contains(response.header("x-request-id").expect("an id"))
-    );
+    assert!(response.text().contains(response.header("x-request-id").expect("an id")));
     assert_eq!(node.hits(), 0);
     // 99 is none, so it counts as no answer at all.
-    assert_eq!(
-        hostile_policy("pick = \"reject-99\"", &[&node]).get("/").status,
-        200
-    );
+    assert_eq!(hostile_policy("pick = \"reject-99\"", &[&node]).get("/").status, 200);
 }
 
 #[test]
@@ -131,46 +113,28 @@ fn an_observers_fault_costs_nothing() {
             assert_eq!(client.get("/").status, 200, "{fault}");
         }
         let faults = [("plugin", "hostile"), ("role", "observer")];
-        assert_eq!(
-            gateway.metric("bascule_plugin_faults_total", &faults),
-            3.0,
-            "{fault}"
-        );
+        assert_eq!(gateway.metric("bascule_plugin_faults_total", &faults), 3.0, "{fault}");
     }
 }
 
 #[test]
 fn a_filters_fault_fails_the_request_or_is_skipped_as_configured() {
     for when in ["on_request", "on_response"] {
-        for (keys, status) in [
-            ("", 500),
-            ("on_fault = \"fail\"", 500),
-            ("on_fault = \"skip\"", 200),
-        ] {
+        for (keys, status) in [("", 500), ("on_fault = \"fail\"", 500), ("on_fault = \"skip\"", 200)] {
             let node = TestNode::answering("a");
             let gateway = hostile_filter(&format!("{when} = \"edit-then-trap\""), keys, &node);
             let mut client = gateway.client();
             let response = client.get("/");
             assert_eq!(response.status, status, "{when}, {keys}");
-            assert_eq!(
-                response.header("x-half"),
-                None,
-                "{when}, {keys}: its edits are dropped"
-            );
+            assert_eq!(response.header("x-half"), None, "{when}, {keys}: its edits are dropped");
             assert!(
-                node.requests()
-                    .iter()
-                    .all(|request| request.header("x-half").is_none()),
+                node.requests().iter().all(|request| request.header("x-half").is_none()),
                 "{when}, {keys}"
             );
             if status == 500 && when == "on_request" {
                 assert_eq!(node.hits(), 0, "{keys}: it is answered at once");
             }
-            assert_eq!(
-                client.get("/").status,
-                status,
-                "{when}, {keys}: the connection lives on"
-            );
+            assert_eq!(client.get("/").status, status, "{when}, {keys}: the connection lives on");
         }
     }
 }
@@ -185,10 +149,7 @@ fn a_filters_loop_does_not_hold_up_the_worker() {
         assert_eq!(client.get("/").status, 200);
     }
     let each = start.elapsed() / 20;
-    assert!(
-        each.as_millis() < 100,
-        "{each:?} a request, where a call may take 1 ms of processor time"
-    );
+    assert!(each.as_millis() < 100, "{each:?} a request, where a call may take 1 ms of processor time");
 }
 
 #[test]
@@ -206,26 +167,15 @@ fn no_edit_can_break_the_message() {
         let mut client = gateway.client();
         for _ in 0..2 {
             let response = client.get("/");
-            assert_eq!(
-                (response.status, response.text().as_str()),
-                (200, "a"),
-                "{edit}, {when}"
-            );
+            assert_eq!((response.status, response.text().as_str()), (200, "a"), "{edit}, {when}");
             let request = node.last_request();
-            let said = if when == "on_request" {
-                request.header("x-refused")
-            } else {
-                response.header("x-refused")
-            };
-            let (refused, tried) = said
-                .and_then(|said| said.split_once(" of "))
-                .expect("it says how many were refused");
+            let said =
+                if when == "on_request" { request.header("x-refused") } else { response.header("x-refused") };
+            let (refused, tried) =
+                said.and_then(|said| said.split_once(" of ")).expect("it says how many were refused");
             assert_eq!(refused, tried, "{edit}, {when}");
             for head in [&request.head, &response.head] {
-                assert!(
-                    !format!("{head:?}").contains("smuggled"),
-                    "{edit}, {when}: {head:?}"
-                );
+                assert!(!format!("{head:?}").contains("smuggled"), "{edit}, {when}: {head:?}");
             }
         }
     }
@@ -245,11 +195,7 @@ fn no_edit_can_make_a_message_of_any_size() {
         assert_eq!(response.status, 200, "{edit}, {when}");
         let request = node.last_request();
         for head in [&request.head, &response.head] {
-            let size: usize = head
-                .fields
-                .iter()
-                .map(|(name, value)| name.len() + value.len() + 4)
-                .sum();
+            let size: usize = head.fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
             assert!(size < 128 * 1024, "{edit}, {when}: a head of {size} bytes");
         }
     }
@@ -313,12 +259,8 @@ fn floods_are_bounded_and_cost_no_request() {
         for _ in 0..3 {
             assert_eq!(gateway.get("/").status, 200, "{flood}");
         }
-        let series = gateway
-            .admin("/metrics")
-            .text()
-            .lines()
-            .filter(|line| line.contains("hostile_"))
-            .count();
+        let series =
+            gateway.admin("/metrics").text().lines().filter(|line| line.contains("hostile_")).count();
         assert!(series < 5_000, "{flood}: {series} lines");
     }
 }
@@ -341,8 +283,5 @@ fn a_plugin_that_is_not_there_is_named() {
     let node = TestNode::answering("a");
     let text = "[route.all]\npool = \"main\"\n[pool.main]\npolicy = \"no-such-policy\"\nnodes = [{nodes}]";
     let error = TestGateway::refused(text, &[&node]);
-    assert!(
-        error.contains("no-such-policy") && error.contains("bascule.toml:"),
-        "{error}"
-    );
+    assert!(error.contains("no-such-policy") && error.contains("bascule.toml:"), "{error}");
 }

@@ -15,14 +15,8 @@ fn assert_balances(file: &str) {
         assert_eq!(client.get("/").status, 200);
     }
     assert_eq!([nodes[0].hits(), nodes[1].hits()], [5, 5]);
-    let picks = gateway.metric(
-        "bascule_plugin_calls_total",
-        &[("plugin", "picker"), ("role", "balancer")],
-    );
-    assert_eq!(
-        picks, 10.0,
-        "it was this file that picked, and not the native fallback"
-    );
+    let picks = gateway.metric("bascule_plugin_calls_total", &[("plugin", "picker"), ("role", "balancer")]);
+    assert_eq!(picks, 10.0, "it was this file that picked, and not the native fallback");
 }
 
 #[test]
@@ -46,14 +40,8 @@ fn one_file_may_have_many_uses_with_different_configuration() {
     let mut client = gateway.client();
     client.get("/one");
     let request = node.last_request();
-    assert_eq!(
-        (request.header("x-one"), request.header("x-two")),
-        (Some("1"), None)
-    );
+    assert_eq!((request.header("x-one"), request.header("x-two")), (Some("1"), None));
     client.get("/two");
     let request = node.last_request();
-    assert_eq!(
-        (request.header("x-one"), request.header("x-two")),
-        (None, Some("2"))
-    );
+    assert_eq!((request.header("x-one"), request.header("x-two")), (None, Some("2")));
 }

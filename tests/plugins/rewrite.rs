@@ -52,10 +52,7 @@ fn values_have_variables() {
     let gateway = gateway(config, &node);
     let response = gateway.get("/a?b=c");
     let request = node.last_request();
-    assert_eq!(
-        request.header("x-all"),
-        Some("127.0.0.1 shop main GET http example.test /a?b=c")
-    );
+    assert_eq!(request.header("x-all"), Some("127.0.0.1 shop main GET http example.test /a?b=c"));
     assert_eq!(request.header("x-id"), request.header("x-request-id"));
     assert_eq!(response.header("x-served-by"), Some("first"));
     assert_eq!(response.header("x-braces"), Some("{}"));
@@ -64,10 +61,7 @@ fn values_have_variables() {
 #[test]
 fn the_gateways_own_errors_pass_through_it_too() {
     let down = TestNode::stopped();
-    let gateway = gateway(
-        "response = { set = { x-edge = \"bascule\", x-served-by = \"[{node}]\" } }",
-        &down,
-    );
+    let gateway = gateway("response = { set = { x-edge = \"bascule\", x-served-by = \"[{node}]\" } }", &down);
     let response = gateway.get("/");
     assert_eq!(response.status, 502);
     assert_eq!(response.header("x-edge"), Some("bascule"));

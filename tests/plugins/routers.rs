@@ -16,10 +16,7 @@ fn canary(rules: &str) -> Canary {
          [pool.stable]\nnodes = [\"{{node1}}\"]\n[pool.next]\nnodes = [\"{{node2}}\"]"
     );
     let gateway = TestGateway::with(&text, &[&nodes[0], &nodes[1]]);
-    Canary {
-        gateway,
-        _nodes: nodes,
-    }
+    Canary { gateway, _nodes: nodes }
 }
 
 #[test]

@@ -37,9 +37,7 @@ impl TestClient {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the listener accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
-        TestClient {
-            wire: Wire::new(stream),
-        }
+        TestClient { wire: Wire::new(stream) }
     }
 
     /// Sends these bytes in one write. That the other end is gone shows when the test reads.
@@ -60,10 +58,7 @@ impl TestClient {
 
     /// The same with further field lines, each ended by CRLF.
     pub fn get_with(&mut self, path: &str, fields: &str) -> Response {
-        self.send(format!(
-            "GET {path} HTTP/1.1\r\nHost: example.test\r\n{fields}\r\n"
-        ))
-        .read_response()
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: example.test\r\n{fields}\r\n")).read_response()
     }
 
     /// Sends a POST with a Content-Length, and reads its response.
@@ -79,24 +74,15 @@ impl TestClient {
     pub fn read_response(&mut self) -> Response {
         let head = self.read_head();
         let body = match head.status() {
-            100..=199 | 204 | 304 => Body {
-                complete: true,
-                ..Body::default()
-            },
+            100..=199 | 204 | 304 => Body { complete: true, ..Body::default() },
             _ => self.wire.read_body(&head, Otherwise::UntilClose),
         };
-        Response {
-            status: head.status(),
-            head,
-            body,
-        }
+        Response { status: head.status(), head, body }
     }
 
     /// Reads a head only: the response to HEAD, an informational one, or one whose body the test reads by itself.
     pub fn read_head(&mut self) -> Head {
-        self.wire
-            .read_head()
-            .expect("a response, and not the connection's end")
+        self.wire.read_head().expect("a response, and not the connection's end")
     }
 
     /// Reads raw bytes, fewer only at the connection's end.
@@ -117,11 +103,7 @@ impl TestClient {
     /// Waits until the gateway closes, and fails if anything comes before.
     pub fn expect_close(&mut self) {
         let rest = self.wire.read_to_end();
-        assert!(
-            rest.is_empty(),
-            "came instead of the end: {:?}",
-            String::from_utf8_lossy(&rest)
-        );
+        assert!(rest.is_empty(), "came instead of the end: {:?}", String::from_utf8_lossy(&rest));
     }
 
     /// Sends FIN and goes on reading.

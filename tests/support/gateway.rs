@@ -27,10 +27,7 @@ const TABLES: [(&str, &str); 4] = [
 impl TestGateway {
     /// All requests go to these nodes, by the native round robin.
     pub fn before(nodes: &[&TestNode]) -> TestGateway {
-        TestGateway::with(
-            "[route.all]\npool = \"main\"\n[pool.main]\nnodes = [{nodes}]",
-            nodes,
-        )
+        TestGateway::with("[route.all]\npool = \"main\"\n[pool.main]\nnodes = [{nodes}]", nodes)
     }
 
     /// All requests go to these nodes, by this policy with its default configuration.
@@ -72,10 +69,7 @@ impl TestGateway {
             }
         }
         let gateway = Gateway::start(config, Some(path)).map_err(|error| error.to_string())?;
-        Ok(TestGateway {
-            gateway: Some(gateway),
-            folder,
-        })
+        Ok(TestGateway { gateway: Some(gateway), folder })
     }
 
     fn running(&self) -> &Gateway {
@@ -117,9 +111,7 @@ impl TestGateway {
 
     /// Where clients of another listener connect.
     pub fn listener(&self, name: &str) -> SocketAddr {
-        self.running()
-            .address(name)
-            .expect("the configuration has this listener")
+        self.running().address(name).expect("the configuration has this listener")
     }
 
     /// Where the admin API listens.
@@ -180,10 +172,7 @@ fn sample(line: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
 
 /// Writes a configuration and an empty plugin folder; answers the configuration's path.
 pub fn write_configuration(folder: &Path, text: &str, nodes: &[&TestNode]) -> PathBuf {
-    let quoted: Vec<_> = nodes
-        .iter()
-        .map(|node| format!("\"{}\"", node.address()))
-        .collect();
+    let quoted: Vec<_> = nodes.iter().map(|node| format!("\"{}\"", node.address())).collect();
     let mut text = text.replace("{nodes}", &quoted.join(", "));
     for (number, node) in nodes.iter().enumerate() {
         text = text.replace(&format!("{{node{}}}", number + 1), &node.address().to_string());

@@ -80,11 +80,7 @@ pub struct TestNode {
 impl TestNode {
     /// Answers every request with 200 and this body, and keeps connections alive.
     pub fn answering(body: impl Into<Vec<u8>>) -> TestNode {
-        let answer = Answer {
-            status: 200,
-            body: body.into(),
-            ..Answer::default()
-        };
+        let answer = Answer { status: 200, body: body.into(), ..Answer::default() };
         TestNode::start(answer, None)
     }
 
@@ -228,10 +224,7 @@ impl Drop for TestNode {
     fn drop(&mut self) {
         self.stop();
         let failed = self.inner.failed.load(SeqCst);
-        assert!(
-            !failed || thread::panicking(),
-            "the script of a node failed; see above"
-        );
+        assert!(!failed || thread::panicking(), "the script of a node failed; see above");
     }
 }
 
@@ -254,11 +247,7 @@ impl Inner {
             }
             open.streams.insert(number, handle);
         }
-        let mut connection = Connection {
-            wire: Wire::new(stream),
-            number,
-            inner: self.clone(),
-        };
+        let mut connection = Connection { wire: Wire::new(stream), number, inner: self.clone() };
         let played = catch_unwind(AssertUnwindSafe(|| match &self.script {
             Some(script) => script(&mut connection),
             None => connection.answer_all(),
@@ -298,11 +287,7 @@ impl Connection {
     pub fn read_request(&mut self) -> Option<Request> {
         let head = self.wire.read_head()?;
         let body = self.wire.read_body(&head, Otherwise::Empty);
-        let request = Request {
-            connection: self.number,
-            head,
-            body,
-        };
+        let request = Request { connection: self.number, head, body };
         self.inner.seen.lock().unwrap().push(request.clone());
         Some(request)
     }
@@ -331,26 +316,17 @@ impl Connection {
         while let Some(request) = self.read_request() {
             let now = self.inner.in_flight.fetch_add(1, SeqCst) + 1;
             self.inner.peak.fetch_max(now, SeqCst);
-            let Answer {
-                status,
-                fields,
-                body,
-                delay,
-            } = self.inner.answer.lock().unwrap().clone();
+            let Answer { status, fields, body, delay } = self.inner.answer.lock().unwrap().clone();
             thread::sleep(delay);
             self.inner.in_flight.fetch_sub(1, SeqCst);
-            let mut answer = format!(
-                "HTTP/1.1 {status} Said So\r\n{fields}Content-Length: {}\r\n\r\n",
-                body.len()
-            )
-            .into_bytes();
+            let mut answer =
+                format!("HTTP/1.1 {status} Said So\r\n{fields}Content-Length: {}\r\n\r\n", body.len())
+                    .into_bytes();
             if request.method() != "HEAD" {
                 answer.extend_from_slice(&body);
             }
             if !self.send(answer)
-                || request
-                    .header("connection")
-                    .is_some_and(|it| it.eq_ignore_ascii_case("close"))
+                || request.header("connection").is_some_and(|it| it.eq_ignore_ascii_case("close"))
             {
                 break;
             }

@@ -43,11 +43,7 @@ impl GatewayProcess {
             panic!("the gateway did not say where it listens: {}", seen.join("\n"));
         };
         std::thread::spawn(move || lines.for_each(drop)); // a full pipe would stop it
-        GatewayProcess {
-            child,
-            address,
-            _folder: folder,
-        }
+        GatewayProcess { child, address, _folder: folder }
     }
 
     /// A new client that is connected.
@@ -59,17 +55,11 @@ impl GatewayProcess {
     pub fn memory(&self) -> Memory {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let bytes = |name: &str| -> u64 {
-            let line = status
-                .lines()
-                .find(|line| line.starts_with(name))
-                .expect("a field");
+            let line = status.lines().find(|line| line.starts_with(name)).expect("a field");
             let number = line.split_whitespace().nth(1).expect("a number");
             number.parse::<u64>().expect("a number") * 1024
         };
-        Memory {
-            now: bytes("VmRSS:"),
-            peak: bytes("VmHWM:"),
-        }
+        Memory { now: bytes("VmRSS:"), peak: bytes("VmHWM:") }
     }
 }
 

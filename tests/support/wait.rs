@@ -10,10 +10,7 @@ const AT_MOST: Duration = Duration::from_secs(30);
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(
-            start.elapsed() < AT_MOST,
-            "waited {AT_MOST:?} in vain until {what}"
-        );
+        assert!(start.elapsed() < AT_MOST, "waited {AT_MOST:?} in vain until {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -25,15 +25,11 @@ impl Head {
         let mut lines = text.split("\r\n");
         let start = lines.next().unwrap_or_default().to_owned();
         let fields = lines.filter(|line| !line.is_empty()).map(|line| {
-            let (name, value) = line
-                .split_once(':')
-                .unwrap_or_else(|| panic!("not a header field: {line:?}"));
+            let (name, value) =
+                line.split_once(':').unwrap_or_else(|| panic!("not a header field: {line:?}"));
             (name.to_ascii_lowercase(), value.trim().to_owned())
         });
-        Head {
-            fields: fields.collect(),
-            start,
-        }
+        Head { fields: fields.collect(), start }
     }
 
     /// The first value of a field.
@@ -48,15 +44,13 @@ impl Head {
     }
 
     fn is_chunked(&self) -> bool {
-        self.header("transfer-encoding")
-            .is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
+        self.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
     }
 
     /// The status of a response.
     pub fn status(&self) -> u16 {
         let word = self.start.split(' ').nth(1).unwrap_or_default();
-        word.parse()
-            .unwrap_or_else(|_| panic!("not a status line: {:?}", self.start))
+        word.parse().unwrap_or_else(|_| panic!("not a status line: {:?}", self.start))
     }
 }
 
@@ -90,10 +84,7 @@ impl Wire {
     /// Wraps a connection. Each write leaves at once, so a test decides where the bytes are split.
     pub fn new(stream: TcpStream) -> Wire {
         stream.set_nodelay(true).expect("a socket takes TCP_NODELAY");
-        Wire {
-            stream,
-            buffer: Vec::new(),
-        }
+        Wire { stream, buffer: Vec::new() }
     }
 
     /// Sends these bytes; whether the other end could still take them.
@@ -174,28 +165,15 @@ impl Wire {
         if head.is_chunked() {
             return self.read_chunks();
         }
-        let length = head
-            .header("content-length")
-            .map(|text| text.parse().expect("a number"));
+        let length = head.header("content-length").map(|text| text.parse().expect("a number"));
         match length {
             Some(length) => {
                 let bytes = self.read_bytes(length);
                 let complete = bytes.len() == length;
-                Body {
-                    bytes,
-                    complete,
-                    ..Body::default()
-                }
+                Body { bytes, complete, ..Body::default() }
             }
-            None if otherwise == Otherwise::Empty => Body {
-                complete: true,
-                ..Body::default()
-            },
-            None => Body {
-                bytes: self.read_to_end(),
-                complete: true,
-                ..Body::default()
-            },
+            None if otherwise == Otherwise::Empty => Body { complete: true, ..Body::default() },
+            None => Body { bytes: self.read_to_end(), complete: true, ..Body::default() },
         }
     }
 
@@ -222,9 +200,9 @@ impl Wire {
     fn read_trailers(&mut self, mut body: Body) -> Body {
         while let Some(line) = self.read_line() {
             match line.split_once(':') {
-                Some((name, value)) => body
-                    .trailers
-                    .push((name.to_ascii_lowercase(), value.trim().to_owned())),
+                Some((name, value)) => {
+                    body.trailers.push((name.to_ascii_lowercase(), value.trim().to_owned()))
+                }
                 None if line.is_empty() => {
                     body.complete = true;
                     break;

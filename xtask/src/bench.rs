@@ -66,11 +66,7 @@ enum Scenario {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(What::Criterion { arguments }) = &options.what {
-        return tools::run(
-            tools::cargo()
-                .args(["bench", "--package", "bascule"])
-                .args(arguments),
-        );
+        return tools::run(tools::cargo().args(["bench", "--package", "bascule"]).args(arguments));
     }
     if !cfg!(target_os = "linux") {
         bail!(
@@ -85,20 +81,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for (program, why, package) in [
         ("nginx", "the benchmark's nodes are nginx", "nginx-light"),
         ("wrk", "it makes the benchmark's load", "wrk"),
-        (
-            "taskset",
-            "the benchmark pins each process to a core",
-            "util-linux",
-        ),
+        ("taskset", "the benchmark pins each process to a core", "util-linux"),
         ("prlimit", "the benchmark opens many connections", "util-linux"),
     ] {
         tools::require(program, why, &format!("apt-get install {package}"))?;
     }
 
     let gateway = match &options.gateway {
-        Some(path) => path
-            .canonicalize()
-            .with_context(|| format!("there is no {}", path.display()))?,
+        Some(path) => path.canonicalize().with_context(|| format!("there is no {}", path.display()))?,
         None => build()?,
     };
     let ground = Ground::prepare(gateway)?;
@@ -115,26 +105,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Scenario::Small => {
                 load::measure(&ground, &proxies, &load::SMALL, options.rounds, options.seconds)?
             }
-            Scenario::Body100k => load::measure(
-                &ground,
-                &proxies,
-                &load::BODY_100K,
-                options.rounds,
-                options.seconds,
-            )?,
+            Scenario::Body100k => {
+                load::measure(&ground, &proxies, &load::BODY_100K, options.rounds, options.seconds)?
+            }
             Scenario::Close => {
                 load::measure(&ground, &proxies, &load::CLOSE, options.rounds, options.seconds)?
             }
             Scenario::Idle => idle::measure(&ground, &proxies)?,
         };
-        println!(
-            "{}",
-            if options.markdown {
-                table.markdown()
-            } else {
-                table.text()
-            }
-        );
+        println!("{}", if options.markdown { table.markdown() } else { table.text() });
     }
     Ok(())
 }
@@ -149,9 +128,7 @@ fn wanted(named: &[Scenario]) -> Vec<Scenario> {
 fn build() -> Result<PathBuf> {
     plugins::shipped()?;
     tools::run(tools::cargo().args(["build", "--release", "--package", "bascule", "--bin", "bascule"]))?;
-    Ok(tools::metadata(&["--no-deps"])?
-        .target_directory
-        .join("release/bascule"))
+    Ok(tools::metadata(&["--no-deps"])?.target_directory.join("release/bascule"))
 }
 
 /// One line on when and where: date, processor, cores, versions.
@@ -159,16 +136,11 @@ fn machine() -> Result<String> {
     let date = tools::output(Command::new("date").args(["-u", "+%F"]))?;
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo")?;
     let processor = cpuinfo.lines().find(|line| line.starts_with("model name"));
-    let processor = processor
-        .and_then(|line| line.split_once(": "))
-        .map_or("unknown processor", |(_, name)| name);
+    let processor =
+        processor.and_then(|line| line.split_once(": ")).map_or("unknown processor", |(_, name)| name);
     let cores = std::thread::available_parallelism()?;
     let commit =
-        tools::output(
-            Command::new("git")
-                .current_dir(tools::root())
-                .args(["rev-parse", "--short", "HEAD"]),
-        );
+        tools::output(Command::new("git").current_dir(tools::root()).args(["rev-parse", "--short", "HEAD"]));
     Ok(format!(
         "Measured on {}, commit {}; {processor}, {cores} cores; {}.\n",
         date.trim(),

@@ -16,13 +16,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// What listens where in the demo, as config/quickstart.toml and `bascule demo` have it.
-const PORTS: [(u16, &str); 5] = [
-    (8080, "the gateway"),
-    (9901, "its admin API"),
-    (9001, "node-a"),
-    (9002, "node-b"),
-    (9003, "node-c"),
-];
+const PORTS: [(u16, &str); 5] =
+    [(8080, "the gateway"), (9901, "its admin API"), (9001, "node-a"), (9002, "node-b"), (9003, "node-c")];
 const CONFIG: &str = "config/quickstart.toml";
 
 /// What `cargo xtask demo` takes.
@@ -43,16 +38,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     ports_free()?; // before a build of minutes, not after it
     plugins::shipped()?;
     let gateway = match &options.gateway {
-        Some(path) => path
-            .canonicalize()
-            .with_context(|| format!("there is no {}", path.display()))?,
+        Some(path) => path.canonicalize().with_context(|| format!("there is no {}", path.display()))?,
         None => build(options.dev)?,
     };
     ports_free()?;
     let mut command = Command::new(gateway);
-    command
-        .current_dir(tools::root())
-        .args(["demo", "--config", CONFIG]);
+    command.current_dir(tools::root()).args(["demo", "--config", CONFIG]);
     if options.check {
         return check::run(command);
     }

@@ -15,17 +15,9 @@ type Check = (&'static str, fn() -> Result<()>, &'static str);
 pub(crate) fn run() -> Result<()> {
     let checks: [Check; 4] = [
         ("formatting", formatting, "run `cargo fmt`"),
-        (
-            "clippy",
-            clippy,
-            "mend what it names; CONTRIBUTING.md gives the reason of each ban",
-        ),
+        ("clippy", clippy, "mend what it names; CONTRIBUTING.md gives the reason of each ban"),
         ("documentation", documentation, "mend the comments that it names"),
-        (
-            "dependencies",
-            dependencies::check,
-            "deny.toml says what is allowed, and why",
-        ),
+        ("dependencies", dependencies::check, "deny.toml says what is allowed, and why"),
     ];
     let mut failed = Vec::new();
     for (name, check, way_out) in checks {
@@ -52,9 +44,5 @@ fn clippy() -> Result<()> {
 
 fn documentation() -> Result<()> {
     let flags = std::env::var("RUSTDOCFLAGS").unwrap_or_default() + " -D warnings";
-    tools::run(
-        tools::cargo()
-            .args(["doc", "--workspace", "--no-deps"])
-            .env("RUSTDOCFLAGS", flags),
-    )
+    tools::run(tools::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", flags))
 }

@@ -1,11 +1,7 @@
 //! `cargo xtask`: what a person runs here, and what CI runs, is the same command.
 //!
 //! One file for each command. A command that cannot go on says so in one sentence that ends with what to do.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "these commands talk to people, not to a log"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to people, not to a log")]
 
 mod bench;
 mod demo;

@@ -41,13 +41,7 @@ pub(crate) fn shipped() -> Result<()> {
 /// As [`shipped`].
 pub(crate) fn guests() -> Result<()> {
     build("tests/guests", "guests", "wasm32-wasip1", |_| true, "")?;
-    build(
-        "plugins",
-        "guests",
-        "wasm32-wasip2",
-        |name| name == "round-robin",
-        "_p2",
-    )
+    build("plugins", "guests", "wasm32-wasip2", |name| name == "round-robin", "_p2")
 }
 
 /// Where the built plugins lie: target/ in the workspace, wherever cargo's own target directory is.
@@ -89,11 +83,7 @@ fn build(from: &str, to: &str, target: &str, wanted: impl Fn(&str) -> bool, suff
             )
         })?;
         let file = format!("target/{to}/{name}{suffix}.wasm");
-        let state = if publish(&root.join(&file), &wasm)? {
-            "new"
-        } else {
-            "unchanged"
-        };
+        let state = if publish(&root.join(&file), &wasm)? { "new" } else { "unchanged" };
         println!("{:>5} KB  {file}  ({state})", wasm.len().div_ceil(1000));
     }
     Ok(())
@@ -112,13 +102,9 @@ pub(crate) fn publish(path: &Path, content: &[u8]) -> Result<bool> {
     // Written beside its place, since a rename is whole only within one file system; the name does not end in .wasm,
     // so the gateway does not look at it.
     let readable = std::fs::Permissions::from_mode(0o644); // the gateway may run as another user
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        .permissions(readable)
-        .tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(".new-").permissions(readable).tempfile_in(folder)?;
     file.write_all(content)?;
-    file.persist(path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(true)
 }
 
@@ -134,9 +120,7 @@ mod tests {
         assert!(!publish(&path, b"one").expect("published"));
         assert!(publish(&path, b"two").expect("published"));
         assert_eq!(std::fs::read(&path).expect("readable"), b"two");
-        let left = std::fs::read_dir(folder.path().join("plugins"))
-            .expect("a folder")
-            .count();
+        let left = std::fs::read_dir(folder.path().join("plugins")).expect("a folder").count();
         assert_eq!(left, 1, "the temporary file must be gone");
     }
 }

@@ -38,9 +38,7 @@ pub(crate) fn cargo() -> Command {
 /// When it does not start, or ends with another status than 0.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start `{shown}`"))?;
+    let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
     if !status.success() {
         bail!("`{shown}` failed; what it printed above says why");
     }
@@ -53,10 +51,8 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// When it does not start, or ends with another status than 0 (its standard error is shown).
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = show(command);
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot start `{shown}`"))?;
+    let output =
+        command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start `{shown}`"))?;
     if !output.status.success() {
         bail!("`{shown}` failed; what it printed above says why");
     }
@@ -64,13 +60,8 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 }
 
 fn show(command: &Command) -> String {
-    let program = Path::new(command.get_program())
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy();
-    command.get_args().fold(program.into_owned(), |line, word| {
-        line + " " + &word.to_string_lossy()
-    })
+    let program = Path::new(command.get_program()).file_stem().unwrap_or_default().to_string_lossy();
+    command.get_args().fold(program.into_owned(), |line, word| line + " " + &word.to_string_lossy())
 }
 
 /// Where a program lies on PATH.
@@ -97,17 +88,8 @@ pub(crate) fn require(program: &str, why: &str, install: &str) -> Result<PathBuf
 /// # Errors
 /// When it is missing and rustup is missing too, or fails.
 pub(crate) fn ensure_target(target: &str) -> Result<()> {
-    let sysroot = output(
-        Command::new("rustc")
-            .current_dir(root())
-            .args(["--print", "sysroot"]),
-    )?;
-    if Path::new(sysroot.trim())
-        .join("lib/rustlib")
-        .join(target)
-        .join("lib")
-        .is_dir()
-    {
+    let sysroot = output(Command::new("rustc").current_dir(root()).args(["--print", "sysroot"]))?;
+    if Path::new(sysroot.trim()).join("lib/rustlib").join(target).join("lib").is_dir() {
         return Ok(());
     }
     let rustup = find("rustup").with_context(|| {
@@ -165,19 +147,12 @@ pub(crate) struct ResolveNode {
 /// # Errors
 /// When cargo fails.
 pub(crate) fn metadata(arguments: &[&str]) -> Result<Metadata> {
-    let text = output(
-        cargo()
-            .args(["metadata", "--format-version", "1"])
-            .args(arguments),
-    )?;
+    let text = output(cargo().args(["metadata", "--format-version", "1"]).args(arguments))?;
     serde_json::from_str(&text).context("`cargo metadata` printed something unexpected")
 }
 
 /// Asks again and again until `done` answers something, for at most `limit`.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a process or a port can only be asked again; nothing tells us"
-)]
+#[allow(clippy::disallowed_methods, reason = "a process or a port can only be asked again; nothing tells us")]
 pub(crate) fn poll<T>(limit: Duration, mut done: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + limit;
     loop {
@@ -194,8 +169,5 @@ pub(crate) fn poll<T>(limit: Duration, mut done: impl FnMut() -> Option<T>) -> O
 /// Sends a signal ("INT", "TERM") to a process that we started; one that ended already is no error.
 pub(crate) fn signal(pid: u32, name: &str) {
     // The shell's own `kill`, since std can only send SIGKILL and a machine may lack the program.
-    _ = Command::new("sh")
-        .args(["-c", &format!("kill -{name} {pid}")])
-        .stderr(Stdio::null())
-        .status();
+    _ = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).stderr(Stdio::null()).status();
 }

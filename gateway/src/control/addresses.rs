@@ -29,11 +29,8 @@ pub(super) fn resolve(config: &Config, earlier: &Addresses, errors: &mut Vec<Err
                 addresses.insert(text.to_owned(), *address);
             }
             (Err(error), None) => errors.push(
-                Error::new(
-                    &node.address.place,
-                    format!("{text} cannot be looked up: {error}"),
-                )
-                .note("write a name that the system's resolver knows, or an IP address"),
+                Error::new(&node.address.place, format!("{text} cannot be looked up: {error}"))
+                    .note("write a name that the system's resolver knows, or an IP address"),
             ),
         }
     }
@@ -47,9 +44,6 @@ fn look_up(address: &NodeAddress, earlier: Option<&SocketAddr>) -> io::Result<So
         NodeHost::Dns(name) => name.as_str(),
     };
     let found: Vec<_> = (name, address.port()).to_socket_addrs()?.collect();
-    let kept = earlier
-        .filter(|earlier| found.contains(earlier))
-        .or(found.first());
-    kept.copied()
-        .ok_or_else(|| io::Error::other("the name has no address"))
+    let kept = earlier.filter(|earlier| found.contains(earlier)).or(found.first());
+    kept.copied().ok_or_else(|| io::Error::other("the name has no address"))
 }

@@ -88,10 +88,7 @@ pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
     };
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
-        let place = Arc::clone(&places)
-            .acquire_owned()
-            .await
-            .expect("nothing closes this semaphore");
+        let place = Arc::clone(&places).acquire_owned().await.expect("nothing closes this semaphore");
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -121,27 +118,18 @@ impl Admin {
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         if !matches!(path, "/healthz" | "/readyz" | "/metrics" | "/snapshot") {
-            return text(
-                StatusCode::NOT_FOUND,
-                "there are /healthz, /readyz, /metrics and /snapshot\n",
-            );
+            return text(StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics and /snapshot\n");
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
         // Probes carry no token, and what they learn is what the gateway's clients see anyway.
         if !matches!(path, "/healthz" | "/readyz") && !self.admits(request) {
-            let mut response = text(
-                StatusCode::UNAUTHORIZED,
-                "send the token: Authorization: Bearer TOKEN\n",
-            );
-            response
-                .headers_mut()
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let mut response =
+                text(StatusCode::UNAUTHORIZED, "send the token: Authorization: Bearer TOKEN\n");
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return response;
         }
         match path {
@@ -155,20 +143,14 @@ impl Admin {
     fn ready(&self) -> Response<Full<Bytes>> {
         match self.phase.get() {
             Phase::Serving => text(StatusCode::OK, "takes traffic\n"),
-            Phase::Starting => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "not every listener accepts yet\n",
-            ),
+            Phase::Starting => text(StatusCode::SERVICE_UNAVAILABLE, "not every listener accepts yet\n"),
             Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping\n"),
         }
     }
 
     fn admits<B>(&self, request: &Request<B>) -> bool {
         let Some(token) = &self.token else { return true };
-        let sent = request
-            .headers()
-            .get(AUTHORIZATION)
-            .map_or(&b""[..], HeaderValue::as_bytes);
+        let sent = request.headers().get(AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
         let Some((scheme, sent)) = sent.split_at_checked(b"Bearer ".len()) else {
             return false;
         };
@@ -190,11 +172,7 @@ fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
 fn full(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

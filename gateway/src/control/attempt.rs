@@ -119,9 +119,7 @@ pub(super) fn try_all(
         .filter(|(file, _)| !library.is_gone(file))
         .map(|(file, compiled)| (file.clone(), compiled.version))
         .collect();
-    accepted
-        .into_iter()
-        .for_each(|(file, compiled)| library.accept(&file, compiled));
+    accepted.into_iter().for_each(|(file, compiled)| library.accept(&file, compiled));
     uses.serve(ready.values());
     Ok(Prepared {
         config: Arc::clone(config),
@@ -134,10 +132,7 @@ pub(super) fn try_all(
 
 /// The uses of a file that something mentions.
 fn uses_of<'a>(config: &'a Config, file: &'a str) -> impl Iterator<Item = &'a config::Use> {
-    config
-        .uses
-        .values()
-        .filter(move |used| used.mentioned && used.file.value == file)
+    config.uses.values().filter(move |used| used.mentioned && used.file.value == file)
 }
 
 /// Every use of a file on one of its contents: all of them or none, so that a file has one version at a time.

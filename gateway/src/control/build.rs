@@ -21,11 +21,7 @@ const WEIGHT_UNIT: u32 = 1000;
 /// The snapshot that follows `earlier`, or the first one.
 pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snapshot {
     let config = &*prepared.config;
-    let mentioned = config
-        .uses
-        .iter()
-        .filter(|(_, used)| used.mentioned)
-        .map(|(name, _)| name);
+    let mentioned = config.uses.iter().filter(|(_, used)| used.mentioned).map(|(name, _)| name);
     let uses = places(mentioned);
     let pools = places(config.pools.keys());
     let listeners = places(config.listeners.keys());
@@ -45,12 +41,7 @@ pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snaps
             let place = earlier.pool_named(pool.name.as_str())?;
             earlier.pools.get(place as usize)
         });
-        Arc::new(build_pool(
-            pool,
-            &uses,
-            &prepared.addresses,
-            earlier.map(|pool| &**pool),
-        ))
+        Arc::new(build_pool(pool, &uses, &prepared.addresses, earlier.map(|pool| &**pool)))
     };
     Snapshot {
         number: earlier.map_or(1, |earlier| earlier.number + 1),
@@ -68,10 +59,7 @@ fn places<'a>(names: impl Iterator<Item = &'a Name>) -> BTreeMap<Name, u32> {
 }
 
 fn listener(listener: &config::Listener) -> ListenerSpec {
-    ListenerSpec {
-        name: listener.name.value.clone(),
-        address: listener.address.value,
-    }
+    ListenerSpec { name: listener.name.value.clone(), address: listener.address.value }
 }
 
 fn settings(gateway: &config::Gateway) -> Settings {
@@ -89,13 +77,7 @@ fn settings(gateway: &config::Gateway) -> Settings {
 fn route_match(route: &config::Route, listeners: &BTreeMap<Name, u32>) -> RouteMatch {
     let all = route.listeners.len() == listeners.len();
     RouteMatch {
-        listeners: (!all).then(|| {
-            route
-                .listeners
-                .iter()
-                .map(|name| listeners[name] as u16)
-                .collect()
-        }),
+        listeners: (!all).then(|| route.listeners.iter().map(|name| listeners[name] as u16).collect()),
         host: match &route.host {
             config::HostPattern::Any => HostPattern::Any,
             config::HostPattern::Exact(host) => HostPattern::Exact(host.as_str().into()),
@@ -105,11 +87,7 @@ fn route_match(route: &config::Route, listeners: &BTreeMap<Name, u32>) -> RouteM
             config::PathPattern::Prefix(path) => PathPattern::Prefix(path.as_str().into()),
             config::PathPattern::Exact(path) => PathPattern::Exact(path.as_str().into()),
         },
-        methods: route
-            .methods
-            .iter()
-            .map(|method| method.as_str().into())
-            .collect(),
+        methods: route.methods.iter().map(|method| method.as_str().into()).collect(),
         headers: route
             .headers
             .iter()
@@ -124,11 +102,8 @@ fn build_pool(
     addresses: &Addresses,
     earlier: Option<&Pool>,
 ) -> Pool {
-    let known: HashMap<&str, &Arc<Node>> = earlier
-        .iter()
-        .flat_map(|pool| &pool.nodes)
-        .map(|node| (&*node.spec.id, node))
-        .collect();
+    let known: HashMap<&str, &Arc<Node>> =
+        earlier.iter().flat_map(|pool| &pool.nodes).map(|node| (&*node.spec.id, node)).collect();
     let nodes: Vec<Arc<Node>> = pool
         .nodes
         .iter()
@@ -166,10 +141,7 @@ fn build_pool(
 }
 
 fn node_spec(node: &config::Node, addresses: &Addresses) -> NodeSpec {
-    let labels = node
-        .labels
-        .iter()
-        .map(|(name, value)| (name.as_str().into(), value.as_str().into()));
+    let labels = node.labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
     NodeSpec {
         id: node.id.as_str().into(),
         address: addresses[node.address.as_str()],

@@ -40,20 +40,12 @@ pub fn load(path: &Path) -> Result<Config, Errors> {
 /// # Errors
 /// As [`load`].
 pub fn load_from(path: &Path, outside: &dyn Outside) -> Result<Config, Errors> {
-    let source::Sources {
-        files,
-        errors,
-        complete,
-    } = source::read_all(path, outside);
+    let source::Sources { files, errors, complete } = source::read_all(path, outside);
     let (mut places, files): (Vec<_>, Vec<_>) = files.into_iter().unzip();
     if places.is_empty() {
         places.push(Place::start_of(path.display().to_string(), String::new()));
     }
-    let mut parse = parse::Parse {
-        errors,
-        complete,
-        start: places.swap_remove(0),
-    };
+    let mut parse = parse::Parse { errors, complete, start: places.swap_remove(0) };
     let config = parse.config(files);
     Errors::from_list(parse.errors).map_or(Ok(config), Err)
 }
@@ -64,10 +56,7 @@ impl Config {
     /// # Errors
     /// One for each use that is mentioned and whose file is not there.
     pub fn check_plugin_files(&self, files: &BTreeSet<String>) -> Result<(), Errors> {
-        let missing = self
-            .uses
-            .values()
-            .filter(|used| used.mentioned && !files.contains(&used.file.value));
+        let missing = self.uses.values().filter(|used| used.mentioned && !files.contains(&used.file.value));
         Errors::from_list(missing.map(|used| self.missing(used, files)).collect()).map_or(Ok(()), Err)
     }
 

@@ -88,24 +88,15 @@ impl Watch {
         };
         let watcher = notify::recommended_watcher(tell)
             .inspect_err(|error| warn!("folders cannot be watched, changes are seen every 2 s: {error}"));
-        Self {
-            watcher: watcher.ok(),
-            watched: BTreeMap::new(),
-        }
+        Self { watcher: watcher.ok(), watched: BTreeMap::new() }
     }
 
     /// Watches these folders and no others. One that does not exist is watched when it does.
     pub(super) fn follow(&mut self, folders: &BTreeSet<PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
-        let wanted: BTreeMap<PathBuf, (u64, u64)> = folders
-            .iter()
-            .filter_map(|folder| Some((folder.clone(), identity(folder)?)))
-            .collect();
-        for (folder, _) in self
-            .watched
-            .iter()
-            .filter(|(folder, id)| wanted.get(*folder) != Some(id))
-        {
+        let wanted: BTreeMap<PathBuf, (u64, u64)> =
+            folders.iter().filter_map(|folder| Some((folder.clone(), identity(folder)?))).collect();
+        for (folder, _) in self.watched.iter().filter(|(folder, id)| wanted.get(*folder) != Some(id)) {
             // It may be gone, and its watch with it.
             let _gone = watcher.unwatch(folder);
         }
@@ -131,11 +122,7 @@ fn identity(folder: &Path) -> Option<(u64, u64)> {
 pub(super) fn folders_of(file: &Path) -> impl Iterator<Item = PathBuf> {
     let parent = |path: &Path| {
         let parent = path.parent()?;
-        Some(if parent.as_os_str().is_empty() {
-            PathBuf::from(".")
-        } else {
-            parent.to_owned()
-        })
+        Some(if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() })
     };
     let real = fs::canonicalize(file).ok().and_then(|path| parent(&path));
     parent(file).into_iter().chain(real)
@@ -195,10 +182,7 @@ mod tests {
         let first = told.recv_timeout(PATIENCE);
         assert_eq!(first, Ok(Hint::Look));
         let others = std::iter::from_fn(|| told.recv_timeout(DEBOUNCE).ok()).count();
-        assert!(
-            others <= 2,
-            "creating and closing one file gave {others} more hints"
-        );
+        assert!(others <= 2, "creating and closing one file gave {others} more hints");
     }
 
     #[test]

@@ -59,11 +59,7 @@ pub(super) struct Library {
 impl Library {
     /// A library that has not looked yet.
     pub(super) fn new(engine: Arc<Engine>, folder: PathBuf) -> Self {
-        Self {
-            engine,
-            folder,
-            known: BTreeMap::new(),
-        }
+        Self { engine, folder, known: BTreeMap::new() }
     }
 
     /// Where the files are.
@@ -86,10 +82,7 @@ impl Library {
                         look.not_yet = true;
                     } else {
                         known.stamp = Some(stamp);
-                        let same = known
-                            .newest
-                            .as_ref()
-                            .is_some_and(|old| old.version == compiled.version);
+                        let same = known.newest.as_ref().is_some_and(|old| old.version == compiled.version);
                         look.changed |= !same || known.gone;
                         known.gone = false;
                         known.newest = Some(compiled);
@@ -113,10 +106,7 @@ impl Library {
     pub(super) fn versions(&self, name: &str) -> Option<(&Compiled, Option<&Compiled>)> {
         let known = self.known.get(name)?;
         let newest = known.newest.as_ref()?;
-        Some((
-            newest,
-            known.good.as_ref().filter(|good| good.version != newest.version),
-        ))
+        Some((newest, known.good.as_ref().filter(|good| good.version != newest.version)))
     }
 
     /// Whether the file was there and is not any more.
@@ -136,10 +126,7 @@ impl Library {
         let listed = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let listed = listed.filter_map(|entry| entry.file_name().into_string().ok());
         let known = self.known.iter().filter(|(_, known)| known.newest.is_some());
-        listed
-            .filter(|name| name.ends_with(".wasm"))
-            .chain(known.map(|(name, _)| name.clone()))
-            .collect()
+        listed.filter(|name| name.ends_with(".wasm")).chain(known.map(|(name, _)| name.clone())).collect()
     }
 
     fn read(&self, name: &str, known: &Known, wait: bool) -> io::Result<Seen> {
@@ -159,10 +146,7 @@ impl Library {
         let mut content = Vec::new();
         file.by_ref().take(LARGEST + 1).read_to_end(&mut content)?;
         if content.len() as u64 > LARGEST {
-            return Err(io::Error::other(format!(
-                "it is larger than {} MiB",
-                LARGEST >> 20
-            )));
+            return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
         }
         if wait && Stamp::of(&fs::metadata(&path)?) != before {
             return Ok(Seen::NotYet);
@@ -173,17 +157,10 @@ impl Library {
     /// Compiles a content, unless that was done before, whatever its name was.
     fn compile(&self, content: &[u8], known: &Known) -> Compiled {
         let version = Version::of(content);
-        let all = self
-            .known
-            .values()
-            .chain([known])
-            .flat_map(|known| [&known.newest, &known.good]);
+        let all = self.known.values().chain([known]).flat_map(|known| [&known.newest, &known.good]);
         match all.flatten().find(|compiled| compiled.version == version) {
             Some(same) => same.clone(),
-            None => Compiled {
-                version,
-                module: self.engine.compile(content).map(Arc::new),
-            },
+            None => Compiled { version, module: self.engine.compile(content).map(Arc::new) },
         }
     }
 }
@@ -199,14 +176,8 @@ impl Known {
     fn unreadable(&mut self, error: &io::Error) -> bool {
         let text = format!("it cannot be read: {error}");
         let version = Version::of(text.as_bytes());
-        let news = self
-            .newest
-            .as_ref()
-            .is_none_or(|newest| newest.version != version);
-        self.newest = Some(Compiled {
-            version,
-            module: Err(LoadError::Refused(text)),
-        });
+        let news = self.newest.as_ref().is_none_or(|newest| newest.version != version);
+        self.newest = Some(Compiled { version, module: Err(LoadError::Refused(text)) });
         self.stamp = None;
         news
     }
@@ -242,9 +213,7 @@ impl Stamp {
 
     fn age(&self) -> Duration {
         // A time in the future is some other machine's clock: nothing to wait for.
-        SystemTime::now()
-            .duration_since(self.modified)
-            .unwrap_or(GIVEN_UP)
+        SystemTime::now().duration_since(self.modified).unwrap_or(GIVEN_UP)
     }
 
     /// Whether a later write must show in the stamp: file systems' clocks tick as slowly as every two seconds.

@@ -51,15 +51,7 @@ impl Builder {
         library.look(&wanted_files(&config), false);
         let current = try_all(&config, &mut library, &mut uses, &Addresses::new(), &status)?;
         let sources = path.map(Sources::new);
-        Ok(Self {
-            sources,
-            library,
-            uses,
-            status,
-            written: Some(config),
-            untried: false,
-            current,
-        })
+        Ok(Self { sources, library, uses, status, written: Some(config), untried: false, current })
     }
 
     /// What was handed on last.
@@ -88,18 +80,8 @@ impl Builder {
         self.untried |= changed || found.changed;
         // What is still being copied may be what the rest waits for: it all changes together.
         soon |= found.not_yet;
-        let prepared = if self.untried && !soon {
-            self.prepare()
-        } else {
-            None
-        };
-        (
-            prepared,
-            Next {
-                folders: self.folders(),
-                soon,
-            },
-        )
+        let prepared = if self.untried && !soon { self.prepare() } else { None };
+        (prepared, Next { folders: self.folders(), soon })
     }
 
     /// Tries the configuration as it is written; if that fails, the one that rules, with what is new of its plugins.
@@ -115,10 +97,7 @@ impl Builder {
                 let again = self.attempt(&ruling);
                 let again =
                     again.inspect_err(|errors| warn!("what runs could not be prepared again: {errors}"));
-                Prepared {
-                    as_written: false,
-                    ..again.ok()?
-                }
+                Prepared { as_written: false, ..again.ok()? }
             }
         };
         self.current = prepared.clone();

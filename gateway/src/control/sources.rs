@@ -70,10 +70,7 @@ impl Sources {
     /// The folders in which a change matters.
     pub(super) fn folders(&self) -> BTreeSet<PathBuf> {
         let seen = self.seen.iter();
-        let files = seen
-            .clone()
-            .flat_map(|seen| seen.files.keys())
-            .chain([&self.path]);
+        let files = seen.clone().flat_map(|seen| seen.files.keys()).chain([&self.path]);
         let folders = seen.flat_map(|seen| seen.folders.keys().cloned());
         files.flat_map(|file| folders_of(file)).chain(folders).collect()
     }
@@ -81,13 +78,8 @@ impl Sources {
 
 impl Seen {
     fn is_unchanged(&self) -> bool {
-        self.files
-            .iter()
-            .all(|(path, hash)| hash_of(&fs::read(path)) == *hash)
-            && self
-                .folders
-                .iter()
-                .all(|(path, names)| names_in(&System.list(path)) == *names)
+        self.files.iter().all(|(path, hash)| hash_of(&fs::read(path)) == *hash)
+            && self.folders.iter().all(|(path, names)| names_in(&System.list(path)) == *names)
     }
 
     fn is_settled(&self) -> bool {
@@ -101,10 +93,7 @@ impl Seen {
 }
 
 fn hash_of(content: &io::Result<Vec<u8>>) -> Option<Hash> {
-    content
-        .as_ref()
-        .ok()
-        .map(|content| Sha256::digest(content).into())
+    content.as_ref().ok().map(|content| Sha256::digest(content).into())
 }
 
 fn names_in(names: &io::Result<Vec<String>>) -> Option<BTreeSet<String>> {
@@ -118,19 +107,13 @@ struct Recorder(RefCell<Seen>);
 impl Outside for Recorder {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let content = System.read(path);
-        self.0
-            .borrow_mut()
-            .files
-            .insert(path.to_owned(), hash_of(&content));
+        self.0.borrow_mut().files.insert(path.to_owned(), hash_of(&content));
         content
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         let names = System.list(folder);
-        self.0
-            .borrow_mut()
-            .folders
-            .insert(folder.to_owned(), names_in(&names));
+        self.0.borrow_mut().folders.insert(folder.to_owned(), names_in(&names));
         names
     }
 

@@ -89,11 +89,7 @@ impl Status {
     pub(super) fn refused(&self, errors: &Errors) {
         let text = errors.to_string();
         let mut outcomes = self.read();
-        if outcomes
-            .error
-            .as_ref()
-            .is_some_and(|(_, earlier)| *earlier == text)
-        {
+        if outcomes.error.as_ref().is_some_and(|(_, earlier)| *earlier == text) {
             return;
         }
         error!("the configuration is refused, the last good one stays:\n{text}");
@@ -117,10 +113,9 @@ impl Status {
                 file.refused += 1;
                 error!(file = name, version = %version, "plugin refused, what ran before stays: {why}");
             }
-            FileOutcome::Deleted => warn!(
-                file = name,
-                "plugin file is gone; what it held runs on until a restart"
-            ),
+            FileOutcome::Deleted => {
+                warn!(file = name, "plugin file is gone; what it held runs on until a restart")
+            }
         }
         file.last = Some((SystemTime::now(), outcome));
     }

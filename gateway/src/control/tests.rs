@@ -26,9 +26,7 @@ pub(super) struct Site {
 impl Site {
     /// A site with this configuration besides a listener and the admin API on free ports.
     pub(super) fn new(configuration: &str) -> Self {
-        let site = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
+        let site = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(site.folder.path().join("plugins")).unwrap();
         site.write(configuration);
         site
@@ -61,13 +59,8 @@ impl Site {
     fn builder(&self) -> Result<(Builder, Arc<Status>), Errors> {
         let status = Arc::<Status>::default();
         let config = config::load(&self.path())?;
-        let builder = Builder::start(
-            Some(self.path()),
-            config,
-            ENGINE.clone(),
-            Arc::default(),
-            status.clone(),
-        )?;
+        let builder =
+            Builder::start(Some(self.path()), config, ENGINE.clone(), Arc::default(), status.clone())?;
         Ok((builder, status))
     }
 }
@@ -78,8 +71,7 @@ fn replace(path: &Path, content: &[u8]) {
     let beside = path.with_extension("new");
     fs::write(&beside, content).unwrap();
     let file = File::options().write(true).open(&beside).unwrap();
-    file.set_modified(SystemTime::now() - Duration::from_secs(10))
-        .unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(10)).unwrap();
     fs::rename(&beside, path).unwrap();
 }
 
@@ -89,10 +81,7 @@ pub(super) fn shipped(plugin: &str) -> Vec<u8> {
         std::env::var_os("CARGO_TARGET_DIR").map_or(Path::new("../target").to_owned(), PathBuf::from);
     let file = target.join("plugins").join(plugin);
     fs::read(&file).unwrap_or_else(|error| {
-        panic!(
-            "{} cannot be read ({error}): run `cargo xtask plugins` first",
-            file.display()
-        )
+        panic!("{} cannot be read ({error}): run `cargo xtask plugins` first", file.display())
     })
 }
 

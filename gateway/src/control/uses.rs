@@ -21,18 +21,8 @@ impl Mentions {
     pub(super) fn of(config: &Config) -> Self {
         let named = |name: &config::At<Name>| (name.value.clone(), name.place.clone());
         Self {
-            policies: config
-                .pools
-                .values()
-                .flat_map(|pool| &pool.policy)
-                .map(named)
-                .collect(),
-            filters: config
-                .routes
-                .iter()
-                .flat_map(|route| &route.filters)
-                .map(named)
-                .collect(),
+            policies: config.pools.values().flat_map(|pool| &pool.policy).map(named).collect(),
+            filters: config.routes.iter().flat_map(|route| &route.filters).map(named).collect(),
         }
     }
 
@@ -40,23 +30,17 @@ impl Mentions {
     fn check(&self, used: &config::Use, roles: Roles) -> Result<(), Error> {
         let name = &used.name.value;
         let lacks = |place: &Place, what: &str| {
-            let error = Error::new(
-                place,
-                format!("plugin \"{name}\" cannot be a {what}: its roles are {roles}"),
-            );
-            Err(error.note(format!(
-                "name another plugin here, or let {} play such a role",
-                used.file.value
-            )))
+            let error =
+                Error::new(place, format!("plugin \"{name}\" cannot be a {what}: its roles are {roles}"));
+            Err(error.note(format!("name another plugin here, or let {} play such a role", used.file.value)))
         };
         if let Some(place) = self.policies.get(name)
             && !roles.contains(Roles::BALANCER)
         {
             return lacks(place, "policy");
         }
-        let acts = [Roles::ROUTER, Roles::FILTER, Roles::OBSERVER]
-            .into_iter()
-            .any(|role| roles.contains(role));
+        let acts =
+            [Roles::ROUTER, Roles::FILTER, Roles::OBSERVER].into_iter().any(|role| roles.contains(role));
         match self.filters.get(name) {
             Some(place) if !acts => lacks(place, "filter"),
             _ => Ok(()),
@@ -89,10 +73,7 @@ pub(super) struct Uses {
 impl Uses {
     /// No use was made yet.
     pub(super) fn new(services: Arc<Services>) -> Self {
-        Self {
-            services,
-            kept: BTreeMap::new(),
-        }
+        Self { services, kept: BTreeMap::new() }
     }
 
     /// The use, on this content of its file: the one that serves if neither changed, else a new one that passed its
@@ -109,56 +90,33 @@ impl Uses {
         let name = &used.name.value;
         let error = |what: String| Error::new(&used.name.place, what);
         let of_file = |why: &str| error(format!("plugin \"{name}\": {}: {why}", used.file.value));
-        let module = compiled
-            .module
-            .as_ref()
-            .map_err(|why| of_file(&why.to_string()))?;
-        if used
-            .sha256
-            .is_some_and(|wanted| wanted != *compiled.version.bytes())
-        {
+        let module = compiled.module.as_ref().map_err(|why| of_file(&why.to_string()))?;
+        if used.sha256.is_some_and(|wanted| wanted != *compiled.version.bytes()) {
             let error = of_file("it has another content than its sha256 says");
             return Err(error.note("put the right file into the folder, or write the new hash"));
         }
         mentions.check(used, module.roles)?;
         let next_key = self.kept.len() as u32;
-        let new = || Kept {
-            key: next_key,
-            stats: Arc::default(),
-            serving: None,
-        };
+        let new = || Kept { key: next_key, stats: Arc::default(), serving: None };
         let kept = self.kept.entry(name.clone()).or_insert_with(new);
         let from = (used.clone(), compiled.version);
         if let Some(serving) = kept.serving.as_ref().filter(|serving| serving.from == from) {
             return Ok(serving.clone());
         }
-        let generation = kept
-            .serving
-            .as_ref()
-            .map_or(1, |serving| serving.made.generation + 1);
-        let (module, stats, services) = (
-            Arc::clone(module),
-            Arc::clone(&kept.stats),
-            Arc::clone(&self.services),
-        );
+        let generation = kept.serving.as_ref().map_or(1, |serving| serving.made.generation + 1);
+        let (module, stats, services) =
+            (Arc::clone(module), Arc::clone(&kept.stats), Arc::clone(&self.services));
         let made = Use::new(kept.key, generation, spec(used), module, stats, services);
         let made = made.and_then(|made| made.trial().map(|()| made));
         let made = made.map_err(|why| error(why.to_string()))?;
-        Ok(Made {
-            from,
-            made: Arc::new(made),
-        })
+        Ok(Made { from, made: Arc::new(made) })
     }
 
     /// These serve from now on.
     pub(super) fn serve<'a>(&mut self, made: impl Iterator<Item = &'a Made>) {
         for made in made {
             if let Some(kept) = self.kept.get_mut(&made.from.0.name.value) {
-                if kept
-                    .serving
-                    .as_ref()
-                    .is_some_and(|before| !Arc::ptr_eq(&before.made, &made.made))
-                {
+                if kept.serving.as_ref().is_some_and(|before| !Arc::ptr_eq(&before.made, &made.made)) {
                     kept.stats.count_swap();
                 }
                 kept.serving = Some(made.clone());
@@ -176,11 +134,7 @@ fn spec(used: &config::Use) -> UseSpec {
             config::OnFault::Fail => OnFault::Fail,
             config::OnFault::Skip => OnFault::Skip,
         },
-        grants: used
-            .grants
-            .iter()
-            .map(|grant| grant.as_str().to_owned())
-            .collect(),
+        grants: used.grants.iter().map(|grant| grant.as_str().to_owned()).collect(),
         limits: Limits {
             memory: usize::try_from(used.limits.memory.get()).unwrap_or(usize::MAX),
             deadline: used.limits.deadline,

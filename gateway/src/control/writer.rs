@@ -76,10 +76,7 @@ fn warn_of_later(new: &Config, old: &Config) {
     let changed = [
         ("[admin]", new.admin != old.admin),
         ("[sessions]", new.sessions != old.sessions),
-        (
-            "`workers` in [gateway]",
-            new.gateway.workers != old.gateway.workers,
-        ),
+        ("`workers` in [gateway]", new.gateway.workers != old.gateway.workers),
         ("`log` in [gateway]", new.gateway.log != old.gateway.log),
     ];
     for (what, _) in changed.iter().filter(|(_, changed)| *changed) {

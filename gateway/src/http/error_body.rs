@@ -38,10 +38,7 @@ pub fn write_error_body<'a>(
             out,
             "{{\"type\":\"about:blank\",\"title\":\"{reason}\",\"status\":{status},\"request_id\":\"{id}\"}}"
         ),
-        Kind::Json => writeln!(
-            out,
-            "{{\"status\":{status},\"error\":\"{reason}\",\"request_id\":\"{id}\"}}"
-        ),
+        Kind::Json => writeln!(out, "{{\"status\":{status},\"error\":\"{reason}\",\"request_id\":\"{id}\"}}"),
         Kind::Html => writeln!(
             out,
             "<!doctype html>\n<title>{status} {reason}</title>\n<h1>{status} {reason}</h1>\n<p>Request id: {id}</p>"
@@ -99,18 +96,14 @@ fn precision(range: &str, offered: &str) -> u8 {
         1
     } else {
         let half = range.strip_suffix("/*").unwrap_or("/");
-        let covered = offered
-            .split_once('/')
-            .is_some_and(|(kind, _)| kind.eq_ignore_ascii_case(half));
+        let covered = offered.split_once('/').is_some_and(|(kind, _)| kind.eq_ignore_ascii_case(half));
         u8::from(covered) * 2
     }
 }
 
 /// `q=0.5` in thousandths (RFC 9110, 12.4.2); anything else is no weight.
 fn parse_weight(parameter: &str) -> Option<u16> {
-    let value = parameter
-        .strip_prefix("q=")
-        .or_else(|| parameter.strip_prefix("Q="))?;
+    let value = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="))?;
     let weight: f32 = value.parse().ok()?;
     (0.0..=1.0).contains(&weight).then_some((weight * 1000.0) as u16)
 }
@@ -202,15 +195,9 @@ mod tests {
             (&["*/*"], text),
             (&["image/png"], text),
             (&["application/json"], "application/json"),
-            (
-                &["application/problem+json, application/json"],
-                "application/problem+json",
-            ),
+            (&["application/problem+json, application/json"], "application/problem+json"),
             (&["application/*"], "application/problem+json"),
-            (
-                &["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
-                html,
-            ),
+            (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], html),
             (&["text/html;q=0.5", "application/json;q=0.8"], "application/json"),
             (&["*/*, text/plain;q=0"], "application/problem+json"),
             (&["TEXT/HTML"], html),
@@ -222,12 +209,7 @@ mod tests {
 
     #[test]
     fn each_body_says_the_status_and_the_id_and_nothing_that_could_break_out() {
-        for accept in [
-            "text/plain",
-            "text/html",
-            "application/json",
-            "application/problem+json",
-        ] {
+        for accept in ["text/plain", "text/html", "application/json", "application/problem+json"] {
             let (_, text) = body(&[accept]);
             assert!(text.contains("502") && text.contains("Bad Gateway"), "{text}");
             assert!(text.contains("a1-b2") && !text.contains("b2\"<"), "{text}");

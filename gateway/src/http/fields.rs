@@ -17,10 +17,7 @@ impl Span {
     pub fn of(whole: &[u8], part: &[u8]) -> Span {
         let start = part.as_ptr() as usize - whole.as_ptr() as usize;
         debug_assert!(start + part.len() <= whole.len(), "a span lies inside its buffer");
-        Span {
-            start: start as u32,
-            end: (start + part.len()) as u32,
-        }
+        Span { start: start as u32, end: (start + part.len()) as u32 }
     }
 
     /// Whether it holds no byte.
@@ -152,32 +149,19 @@ impl Fields {
     /// Appends a field whose bytes stand in the buffer already.
     pub fn push(&mut self, name: Span, value: Span) {
         let known = Known::from_name(self.bytes(name));
-        self.list.push(Field {
-            name,
-            value,
-            known,
-            removed: false,
-        });
+        self.list.push(Field { name, value, known, removed: false });
     }
 
     /// Appends a field whose bytes will stand in the buffer once its codec swaps them in.
     pub fn push_known(&mut self, name: Span, value: Span, known: Known) {
-        self.list.push(Field {
-            name,
-            value,
-            known,
-            removed: false,
-        });
+        self.list.push(Field { name, value, known, removed: false });
     }
 
     /// Appends bytes that no field speaks of (a new path, say) and tells where they stand.
     pub fn store(&mut self, bytes: &[u8]) -> Span {
         let start = self.buffer.len() as u32;
         self.buffer.extend_from_slice(bytes);
-        Span {
-            start,
-            end: self.buffer.len() as u32,
-        }
+        Span { start, end: self.buffer.len() as u32 }
     }
 
     /// The fields that no edit removed, in order.
@@ -197,16 +181,12 @@ impl Fields {
 
     /// All values of a field, by name in any case.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.iter()
-            .filter(move |field| self.is_named(field, name))
-            .map(|field| self.bytes(field.value))
+        self.iter().filter(move |field| self.is_named(field, name)).map(|field| self.bytes(field.value))
     }
 
     /// The first value of a field, by name in any case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter()
-            .find(|field| self.is_named(field, name))
-            .map(|field| self.bytes(field.value))
+        self.iter().find(|field| self.is_named(field, name)).map(|field| self.bytes(field.value))
     }
 
     fn is_named(&self, field: &Field, name: &str) -> bool {
@@ -216,9 +196,7 @@ impl Fields {
 
     /// All values of a known field.
     pub fn known_all(&self, known: Known) -> impl Iterator<Item = &[u8]> {
-        self.iter()
-            .filter(move |field| field.known == known)
-            .map(|field| self.bytes(field.value))
+        self.iter().filter(move |field| field.known == known).map(|field| self.bytes(field.value))
     }
 
     /// The first value of a known field.
@@ -252,11 +230,7 @@ impl Fields {
 
     /// Remembers this point, so that [`Fields::undo`] can come back to it.
     pub fn mark(&self) -> Mark {
-        Mark {
-            fields: self.list.len(),
-            removed: self.removals.len(),
-            buffer: self.buffer.len(),
-        }
+        Mark { fields: self.list.len(), removed: self.removals.len(), buffer: self.buffer.len() }
     }
 
     /// Undoes every edit since `mark`.
@@ -272,16 +246,12 @@ impl Fields {
 /// Whether `name` is a token (RFC 9110, 5.6.2) and so may name a field or a method.
 pub fn valid_name(name: &[u8]) -> bool {
     !name.is_empty()
-        && name
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 /// Whether `value` may be a field's value (RFC 9110, 5.5): no CR, LF, NUL or other control but tab.
 pub fn valid_value(value: &[u8]) -> bool {
-    value
-        .iter()
-        .all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
+    value.iter().all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
 }
 
 #[cfg(test)]

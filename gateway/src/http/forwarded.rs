@@ -31,10 +31,7 @@ impl Forwarded<'_> {
         self.continue_list(fields, Known::XForwardedFor, out);
         out.extend_from_slice(address.text());
         out.extend_from_slice(b"\r\nx-forwarded-proto: ");
-        out.extend_from_slice(
-            self.told(fields, Known::XForwardedProto)
-                .unwrap_or(self.proto.as_bytes()),
-        );
+        out.extend_from_slice(self.told(fields, Known::XForwardedProto).unwrap_or(self.proto.as_bytes()));
         let host = self.told(fields, Known::XForwardedHost).unwrap_or(self.host);
         if !host.is_empty() {
             out.extend_from_slice(b"\r\nx-forwarded-host: ");
@@ -115,11 +112,7 @@ fn parse_address(text: &[u8]) -> Option<IpAddr> {
     let address = text
         .parse::<IpAddr>()
         .or_else(|_| text.parse::<std::net::SocketAddr>().map(|socket| socket.ip()))
-        .or_else(|_| {
-            text.trim_start_matches('[')
-                .trim_end_matches(']')
-                .parse::<IpAddr>()
-        })
+        .or_else(|_| text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>())
         .ok()?;
     Some(address.to_canonical())
 }
@@ -133,11 +126,7 @@ struct Address {
 
 impl Address {
     fn new(address: IpAddr) -> Address {
-        let mut text = Address {
-            text: [0; 39],
-            length: 0,
-            is_v6: false,
-        };
+        let mut text = Address { text: [0; 39], length: 0, is_v6: false };
         // An IPv4 client of a dual-stack listener is an IPv4 client.
         match address.to_canonical() {
             IpAddr::V4(address) => text.v4(address),

@@ -42,10 +42,7 @@ pub struct HeadLimits {
 impl Default for HeadLimits {
     /// 32 KiB: four times nginx's line, since cookies and tokens grow. 100 fields, as most servers allow.
     fn default() -> Self {
-        HeadLimits {
-            max_bytes: 32 * 1024,
-            max_fields: 100,
-        }
+        HeadLimits { max_bytes: 32 * 1024, max_fields: 100 }
     }
 }
 

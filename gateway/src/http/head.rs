@@ -136,25 +136,14 @@ impl RequestHead {
             .known_all(super::fields::Known::Cookie)
             .flat_map(|value| value.split(|&byte| byte == b';'))
             .find_map(|pair| {
-                let value = pair
-                    .trim_ascii()
-                    .strip_prefix(name.as_bytes())?
-                    .strip_prefix(b"=")?;
-                Some(
-                    value
-                        .strip_prefix(b"\"")
-                        .and_then(|inner| inner.strip_suffix(b"\""))
-                        .unwrap_or(value),
-                )
+                let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+                Some(value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value))
             })
     }
 
     /// Remembers this point, so that [`RequestHead::undo`] can come back to it.
     pub fn mark(&self) -> RequestMark {
-        RequestMark {
-            fields: self.fields.mark(),
-            path: self.path,
-        }
+        RequestMark { fields: self.fields.mark(), path: self.path }
     }
 
     /// Undoes every edit since `mark`.

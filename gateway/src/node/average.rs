@@ -12,11 +12,7 @@ const TIME_CONSTANT: f32 = 10_000.0;
 
 /// What is left of a sample after so many milliseconds.
 fn kept(millis: u32) -> f32 {
-    if millis == 0 {
-        1.0
-    } else {
-        (-(millis as f32) / TIME_CONSTANT).exp()
-    }
+    if millis == 0 { 1.0 } else { (-(millis as f32) / TIME_CONSTANT).exp() }
 }
 
 /// Latency as finagle's and linkerd's peak EWMA: a sample above the average becomes the average at once, others
@@ -42,11 +38,7 @@ impl PeakLatency {
     /// Feeds the latency of an attempt that went well.
     pub(super) fn sample(&self, micros: u32, now: u32) {
         let sample = micros as f32;
-        self.update(
-            now,
-            |average, kept| average * kept + sample * (1.0 - kept),
-            sample,
-        );
+        self.update(now, |average, kept| average * kept + sample * (1.0 - kept), sample);
     }
 
     /// Feeds an attempt that failed. One that failed late is a peak like any other. One that failed at once tells
@@ -112,8 +104,7 @@ impl ErrorRate {
     /// Counts an attempt.
     pub(super) fn attempt(&self, failed: bool, now: u32) {
         self.grow_older(now);
-        self.sums
-            .fetch_add(ONE << 32 | if failed { ONE } else { 0 }, Relaxed);
+        self.sums.fetch_add(ONE << 32 | if failed { ONE } else { 0 }, Relaxed);
     }
 
     fn grow_older(&self, now: u32) {

@@ -47,18 +47,9 @@ impl Candidates {
         let mut nodes = eligible;
         nodes.extend(draining);
         let ids = nodes.iter().enumerate();
-        let indices = ids
-            .map(|(index, candidate)| (Arc::clone(&candidate.node.spec.id), index as u32))
-            .collect();
-        Candidates {
-            nodes,
-            count,
-            indices,
-            sums,
-            equal,
-            order,
-            ring: OnceLock::new(),
-        }
+        let indices =
+            ids.map(|(index, candidate)| (Arc::clone(&candidate.node.spec.id), index as u32)).collect();
+        Candidates { nodes, count, indices, sums, equal, order, ring: OnceLock::new() }
     }
 
     /// The number of eligible nodes.
@@ -99,11 +90,7 @@ impl Candidates {
 
     /// How many turns give every node its share.
     pub(super) fn turns(&self) -> u32 {
-        if self.equal {
-            self.count as u32
-        } else {
-            self.order.len() as u32
-        }
+        if self.equal { self.count as u32 } else { self.order.len() as u32 }
     }
 
     pub(super) fn sums(&self) -> &[u64] {
@@ -131,10 +118,7 @@ pub(super) fn running_sums(weights: impl Iterator<Item = u32>) -> impl Iterator<
 /// picked and pays the sum of all. A node's turns are spread evenly, not served in a row. Empty for pools so large
 /// that the order would be too long; their turns are drawn by weight.
 fn turn_order(eligible: &[Candidate]) -> Vec<u32> {
-    let weights: Vec<u64> = eligible
-        .iter()
-        .map(|candidate| u64::from(candidate.weight))
-        .collect();
+    let weights: Vec<u64> = eligible.iter().map(|candidate| u64::from(candidate.weight)).collect();
     if weights.len() as u64 > LONGEST_ORDER {
         return Vec::new();
     }
@@ -173,39 +157,25 @@ mod tests {
 
     #[test]
     fn nodes_are_found_by_id_and_draining_ones_stand_behind() {
-        let candidates = Candidates::new(
-            vec![candidate("a", 1), candidate("b", 2)],
-            vec![candidate("c", 3)],
-        );
+        let candidates = Candidates::new(vec![candidate("a", 1), candidate("b", 2)], vec![candidate("c", 3)]);
         assert_eq!(candidates.count(), 2);
         assert_eq!(
             (candidates.find("b"), candidates.find("c"), candidates.find("d")),
             (Some(1), Some(2), None)
         );
-        assert_eq!(
-            (candidates.get(2).unwrap().weight, candidates.get(3).is_none()),
-            (3, true)
-        );
+        assert_eq!((candidates.get(2).unwrap().weight, candidates.get(3).is_none()), (3, true));
     }
 
     #[test]
     fn every_node_has_its_turn_however_long_the_order_would_be() {
         let weights: Vec<u32> = (0..1000).map(|index| 1000 + index * 7).collect();
         let candidates = pool(&weights);
-        assert!(
-            (3000..=5000).contains(&candidates.turns()),
-            "{}",
-            candidates.turns()
-        );
+        assert!((3000..=5000).contains(&candidates.turns()), "{}", candidates.turns());
         let mut seen = vec![false; weights.len()];
         (0..candidates.turns()).for_each(|turn| seen[candidates.turn(turn).unwrap() as usize] = true);
         assert!(seen.iter().all(|&seen| seen));
         assert_eq!(pool(&vec![1; 10_000]).turns(), 10_000);
-        assert_eq!(
-            pool(&(1..=10_000).collect::<Vec<_>>()).turn(5),
-            None,
-            "drawn by weight"
-        );
+        assert_eq!(pool(&(1..=10_000).collect::<Vec<_>>()).turn(5), None, "drawn by weight");
     }
 
     #[test]

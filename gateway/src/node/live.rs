@@ -80,11 +80,7 @@ impl Live {
             in_flight,
             latency: self.hot.latency.get(now),
             error_rate: self.hot.errors.get(now),
-            oldest: if in_flight == 0 {
-                0
-            } else {
-                self.starts.oldest(now)
-            },
+            oldest: if in_flight == 0 { 0 } else { self.starts.oldest(now) },
         }
     }
 
@@ -131,9 +127,7 @@ impl Live {
     fn millis(&self, now: Instant) -> u32 {
         let age = now.saturating_duration_since(self.born);
         // Wraps after 49 days, which `age` allows for.
-        (age.as_secs() as u32)
-            .wrapping_mul(1000)
-            .wrapping_add(age.subsec_millis())
+        (age.as_secs() as u32).wrapping_mul(1000).wrapping_add(age.subsec_millis())
     }
 }
 
@@ -143,11 +137,7 @@ impl Starts {
         let start = now.max(FREE + 1);
         (0..WATCHED)
             .map(|step| (in_flight as usize + step) % WATCHED)
-            .find(|&slot| {
-                self.0[slot]
-                    .compare_exchange(FREE, start, Relaxed, Relaxed)
-                    .is_ok()
-            })
+            .find(|&slot| self.0[slot].compare_exchange(FREE, start, Relaxed, Relaxed).is_ok())
             .map(|slot| slot as u8)
     }
 
@@ -191,12 +181,7 @@ impl InFlight {
         let others = live.hot.in_flight.fetch_add(1, Relaxed);
         live.hot.attempts.fetch_add(1, Relaxed);
         let slot = live.starts.watch(others, live.millis(now));
-        InFlight {
-            node,
-            started: now,
-            slot,
-            observed: false,
-        }
+        InFlight { node, started: now, slot, observed: false }
     }
 
     /// The node that it is in flight on.

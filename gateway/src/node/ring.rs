@@ -48,12 +48,7 @@ impl Ring {
             })
             .collect();
         let (hashes, owners): (Vec<_>, Vec<_>) = points.into_iter().unzip();
-        Ring {
-            hashes: hashes.into(),
-            owners: owners.into(),
-            starts,
-            shift,
-        }
+        Ring { hashes: hashes.into(), owners: owners.into(), starts, shift }
     }
 
     /// The owners of the points from this key on, once around the ring; a node comes up again and again.

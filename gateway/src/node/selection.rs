@@ -70,8 +70,7 @@ impl Selection {
         if !self.kept.is_empty() {
             return self.kept.len() as u32;
         }
-        self.list()
-            .map_or(0, |list| list.count() as u32 - self.tried.len() as u32)
+        self.list().map_or(0, |list| list.count() as u32 - self.tried.len() as u32)
     }
 
     /// A candidate by index, or a draining node by the index that [`Selection::find`] told.
@@ -116,12 +115,7 @@ impl Selection {
         let count = self.count();
         let mut wish = std::mem::take(&mut self.wish);
         wish.clear();
-        wish.extend(
-            indices
-                .iter()
-                .filter(|&&index| index < count)
-                .filter_map(|&index| self.raw(index)),
-        );
+        wish.extend(indices.iter().filter(|&&index| index < count).filter_map(|&index| self.raw(index)));
         wish.sort_unstable();
         wish.dedup();
         self.wish = wish;
@@ -135,10 +129,7 @@ impl Selection {
         std::mem::swap(&mut self.kept, &mut self.wish);
         self.wish.clear();
         let mut sums = std::mem::take(&mut self.kept_sums);
-        let weights = self
-            .kept
-            .iter()
-            .filter_map(|&raw| Some(self.list()?.get(raw)?.weight));
+        let weights = self.kept.iter().filter_map(|&raw| Some(self.list()?.get(raw)?.weight));
         sums.clear();
         sums.extend(running_sums(weights));
         self.kept_sums = sums;

@@ -85,10 +85,7 @@ mod tests {
         }
         assert!(!signals.set("one more", 1.0, TTL, start));
         assert!(signals.set("0", 2.0, TTL, start), "a known one can still be set");
-        assert!(
-            signals.set("one more", 1.0, TTL, start + TTL),
-            "expired ones give way"
-        );
+        assert!(signals.set("one more", 1.0, TTL, start + TTL), "expired ones give way");
         assert!(!signals.set(&"x".repeat(LONGEST_NAME + 1), 1.0, TTL, start + TTL));
         assert!(!signals.set("x", f64::NAN, TTL, start + TTL));
     }

@@ -178,10 +178,7 @@ mod tests {
         for end in 0..whole.len() {
             let error = component(&whole[..end]).unwrap_err();
             // Between two sections the beginning of a module is a module.
-            assert!(
-                error.is_partial() || error.to_string().contains("types"),
-                "{end}: {error}"
-            );
+            assert!(error.is_partial() || error.to_string().contains("types"), "{end}: {error}");
         }
         assert!(!component(&whole).unwrap_err().is_partial());
     }

@@ -121,10 +121,13 @@ impl Context {
         }
     }
 
-    /// Forgets the request and keeps the memory.
+    /// Forgets the request and keeps the memory. The names of route and pool stay until the next request has its
+    /// own: an empty one would be an allocation.
     pub fn clear(&mut self) {
         self.request.clear();
         self.response.clear();
+        self.client = None;
+        self.id = RequestId::default();
         self.attempt = 0;
         self.selection.clear();
         self.node = None;

@@ -61,20 +61,11 @@ impl Engine {
         let functions = functions(&component, roles)?;
         let mut linker = self.linker.clone();
         let misfit = |error: wasmtime::Error| {
-            LoadError::Refused(format!(
-                "it was built for another version of the plugin contract: {error:#}"
-            ))
+            LoadError::Refused(format!("it was built for another version of the plugin contract: {error:#}"))
         };
         wasi::link_the_rest(&mut linker, &component).map_err(misfit)?;
         let pre = linker.instantiate_pre(&component).map_err(misfit)?;
-        Ok(Module {
-            version,
-            roles,
-            interfaces,
-            size: bytes.len(),
-            pre,
-            functions,
-        })
+        Ok(Module { version, roles, interfaces, size: bytes.len(), pre, functions })
     }
 
     /// The contract's interfaces that a plugin imports. Whatever is neither of the contract nor of the little WASI
@@ -110,10 +101,7 @@ impl Engine {
                 continue;
             }
             check_version(export, version)?;
-            Role::ALL
-                .into_iter()
-                .filter(|role| role.name() == interface)
-                .for_each(|role| roles.insert(role));
+            Role::ALL.into_iter().filter(|role| role.name() == interface).for_each(|role| roles.insert(role));
         }
         if roles.is_empty() || roles == Roles::LIFECYCLE {
             return Err(LoadError::Refused(
@@ -132,10 +120,7 @@ impl Drop for Engine {
 
 fn config() -> Config {
     let mut config = Config::new();
-    config
-        .epoch_interruption(true)
-        .max_wasm_stack(STACK)
-        .concurrency_support(false);
+    config.epoch_interruption(true).max_wasm_stack(STACK).concurrency_support(false);
     config
 }
 
@@ -166,9 +151,7 @@ fn functions(component: &Component, roles: Roles) -> Result<Functions, LoadError
         let function = instance.and_then(|instance| component.get_export_index(Some(&instance), name));
         match function {
             Some(function) => Ok(Some(function)),
-            None => Err(LoadError::Refused(format!(
-                "it exports {interface} without its function {name}"
-            ))),
+            None => Err(LoadError::Refused(format!("it exports {interface} without its function {name}"))),
         }
     };
     Ok(Functions {
@@ -193,18 +176,13 @@ impl Ticker {
     fn start(engine: wasmtime::Engine) -> std::io::Result<Ticker> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new()
-            .name("plugin-ticker".to_owned())
-            .spawn(move || {
-                while !stopped.load(Ordering::Relaxed) {
-                    std::thread::park_timeout(TICK);
-                    engine.increment_epoch();
-                }
-            })?;
-        Ok(Ticker {
-            stop,
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("plugin-ticker".to_owned()).spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                std::thread::park_timeout(TICK);
+                engine.increment_epoch();
+            }
+        })?;
+        Ok(Ticker { stop, thread: Some(thread) })
     }
 
     fn stop(&mut self) {

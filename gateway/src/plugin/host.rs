@@ -138,18 +138,11 @@ impl Host {
     /// remembered too; a plugin that makes them up without end is asked about again each time.
     pub(super) fn metric(&mut self, name: &str, kind: Kind) -> Option<&Metric> {
         const MOST: usize = 128;
-        let known = self
-            .metrics
-            .iter()
-            .position(|(known, of, _)| **known == *name && *of == kind);
+        let known = self.metrics.iter().position(|(known, of, _)| **known == *name && *of == kind);
         let place = match known {
             Some(place) => place,
             None => {
-                let metric = self
-                    .owner
-                    .services
-                    .metrics
-                    .metric(&self.owner.spec.name, name, kind);
+                let metric = self.owner.services.metrics.metric(&self.owner.spec.name, name, kind);
                 self.metrics.truncate(MOST - 1);
                 self.metrics.push((name.into(), kind, metric));
                 self.metrics.len() - 1

@@ -25,9 +25,8 @@ pub(super) const PACKAGE: &str = "bascule:plugin";
 const VERSION: &str = "0.1.0";
 
 /// The contract's interfaces, by name.
-pub(super) const INTERFACES: [&str; 9] = [
-    "request", "response", "reply", "nodes", "outcome", "log", "metrics", "sessions", "shared",
-];
+pub(super) const INTERFACES: [&str; 9] =
+    ["request", "response", "reply", "nodes", "outcome", "log", "metrics", "sessions", "shared"];
 
 /// The largest value of a field that a plugin may set, in bytes.
 const LARGEST_VALUE: usize = 16 * 1024;
@@ -103,11 +102,7 @@ fn check_field(host: &mut Host, name: &[u8], value: &[u8]) -> Edited {
 /// Counts an edit, of which a call may make a limited number.
 fn count_edit(host: &mut Host) -> Edited {
     host.edits += 1;
-    if host.edits > MOST_EDITS {
-        Err("a call may make at most 64 edits")
-    } else {
-        Ok(())
-    }
+    if host.edits > MOST_EDITS { Err("a call may make at most 64 edits") } else { Ok(()) }
 }
 
 /// Whether the plugin may read a field.

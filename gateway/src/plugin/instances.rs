@@ -34,12 +34,7 @@ impl Instances {
     /// Nothing runs until the first call.
     pub fn new(owner: Arc<Use>) -> Instances {
         let calls = owner.stats.worker();
-        Instances {
-            owner,
-            running: RefCell::new(None),
-            calls,
-            failed_start: Cell::new(None),
-        }
+        Instances { owner, running: RefCell::new(None), calls, failed_start: Cell::new(None) }
     }
 
     /// The use that it runs.
@@ -68,8 +63,7 @@ impl Instances {
             return Ok(Decision::GoOn);
         }
         let play = |store: &mut _, exports: &Exports| Ok(play(&exports.route, store)?.0);
-        self.call::<RawDecision>(Stage::Route, context, play)
-            .map(Decision::from)
+        self.call::<RawDecision>(Stage::Route, context, play).map(Decision::from)
     }
 
     /// Shows a filter the request; a use that is none goes on.
@@ -77,9 +71,7 @@ impl Instances {
         if !self.plays(Roles::FILTER) {
             return Ok(Verdict::GoOn);
         }
-        self.call(Stage::OnRequest, context, |store, exports| {
-            Ok(play(&exports.on_request, store)?.0)
-        })
+        self.call(Stage::OnRequest, context, |store, exports| Ok(play(&exports.on_request, store)?.0))
     }
 
     /// Shows a filter the response; a use that is none goes on.
@@ -87,9 +79,7 @@ impl Instances {
         if !self.plays(Roles::FILTER) {
             return Ok(Verdict::GoOn);
         }
-        self.call(Stage::OnResponse, context, |store, exports| {
-            Ok(play(&exports.on_response, store)?.0)
-        })
+        self.call(Stage::OnResponse, context, |store, exports| Ok(play(&exports.on_response, store)?.0))
     }
 
     /// Asks a policy for a node; a use that is none abstains. The index is one of the context's selection. What an
@@ -98,9 +88,7 @@ impl Instances {
         if !self.plays(Roles::BALANCER) {
             return Ok(Choice::Abstain);
         }
-        self.call(Stage::Pick, context, |store, exports| {
-            Ok(play(&exports.pick, store)?.0)
-        })
+        self.call(Stage::Pick, context, |store, exports| Ok(play(&exports.pick, store)?.0))
     }
 
     /// Tells an observer of an attempt.
@@ -108,9 +96,7 @@ impl Instances {
         if !self.plays(Roles::OBSERVER) {
             return Ok(());
         }
-        self.call(Stage::OnComplete, context, |store, exports| {
-            play(&exports.on_complete, store)
-        })
+        self.call(Stage::OnComplete, context, |store, exports| play(&exports.on_complete, store))
     }
 
     /// When a timer acts; none if the use is none.
@@ -118,10 +104,7 @@ impl Instances {
         if !self.plays(Roles::TIMER) {
             return Ok(None);
         }
-        self.call(Stage::Period, &mut None, |store, exports| {
-            Ok(play(&exports.period, store)?.0)
-        })
-        .map(Some)
+        self.call(Stage::Period, &mut None, |store, exports| Ok(play(&exports.period, store)?.0)).map(Some)
     }
 
     /// Lets a timer act.
@@ -129,9 +112,7 @@ impl Instances {
         if !self.plays(Roles::TIMER) {
             return Ok(());
         }
-        self.call(Stage::Tick, &mut None, |store, exports| {
-            play(&exports.tick, store)
-        })
+        self.call(Stage::Tick, &mut None, |store, exports| play(&exports.tick, store))
     }
 
     fn call<A: Answer>(
@@ -190,11 +171,7 @@ impl Instances {
 
     fn start(&self) -> Result<Running, Fault> {
         let now = Instant::now();
-        if self
-            .failed_start
-            .get()
-            .is_some_and(|failed| now.duration_since(failed) < START_PAUSE)
-        {
+        if self.failed_start.get().is_some_and(|failed| now.duration_since(failed) < START_PAUSE) {
             return Err(Fault::new(FaultKind::Start, "it failed to start a moment ago"));
         }
         let started = Running::start(&self.owner);
@@ -205,11 +182,7 @@ impl Instances {
     /// Counts a fault, and logs it unless another of this use was logged just now.
     #[cold]
     fn report(&self, stage: Stage, fault: &Fault) {
-        let Some(silent) = self
-            .owner
-            .stats
-            .count_fault(stage.role(), fault.kind, Instant::now())
-        else {
+        let Some(silent) = self.owner.stats.count_fault(stage.role(), fault.kind, Instant::now()) else {
             return;
         };
         tracing::warn!(
@@ -251,9 +224,7 @@ impl Marks {
 
 /// Makes what a call did count, if its answer makes sense.
 fn commit<A: Answer>(host: &mut Host, answer: A) -> Result<A, Fault> {
-    answer
-        .check(host)
-        .map_err(|message| Fault::new(FaultKind::Garbage, message))?;
+    answer.check(host).map_err(|message| Fault::new(FaultKind::Garbage, message))?;
     if let Some((number, text)) = host.note.take() {
         let key = host.owner.key;
         let notes = &mut host.context.notes;

@@ -21,11 +21,7 @@ pub(super) struct Limiter {
 impl Limiter {
     /// An instance that may hold so many bytes of linear memory.
     pub(super) fn new(memory: usize) -> Limiter {
-        Limiter {
-            memory_left: memory,
-            elements_left: MOST_ELEMENTS,
-            refused: false,
-        }
+        Limiter { memory_left: memory, elements_left: MOST_ELEMENTS, refused: false }
     }
 }
 

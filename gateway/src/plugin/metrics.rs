@@ -13,9 +13,8 @@ const MOST_NAMES: usize = 64;
 const LONGEST_NAME: usize = 100;
 
 /// Upper bounds of the histograms' buckets. The contract gives no unit: these serve seconds and milliseconds alike.
-const BOUNDS: [f64; 16] = [
-    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 50.0, 100.0, 1_000.0, 10_000.0,
-];
+const BOUNDS: [f64; 16] =
+    [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 50.0, 100.0, 1_000.0, 10_000.0];
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,10 +134,7 @@ impl PluginMetrics {
             return None;
         }
         *count += 1;
-        let family = Family {
-            kind,
-            series: BTreeMap::new(),
-        };
+        let family = Family { kind, series: BTreeMap::new() };
         let family = families.entry(name.to_owned()).or_insert(family);
         let metric = Arc::new(Metric::new(kind));
         family.series.insert(Arc::clone(user), Arc::clone(&metric));
@@ -159,17 +155,10 @@ impl PluginMetrics {
 }
 
 fn render_one(out: &mut String, name: &str, user: &str, metric: &Metric) {
-    let user = user
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n");
+    let user = user.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     let _ = match metric {
         Metric::Counter(sum) => {
-            writeln!(
-                out,
-                "bascule_plugin_{name}{{use=\"{user}\"}} {}",
-                sum.load(Relaxed)
-            )
+            writeln!(out, "bascule_plugin_{name}{{use=\"{user}\"}} {}", sum.load(Relaxed))
         }
         Metric::Gauge(bits) => {
             let value = f64::from_bits(bits.load(Relaxed));
@@ -185,10 +174,7 @@ fn render_histogram(out: &mut String, name: &str, user: &str, histogram: &Histog
         count += bucket.load(Relaxed);
         let bound = BOUNDS.get(index).copied().unwrap_or(f64::INFINITY);
         let bound = number(bound);
-        writeln!(
-            out,
-            "bascule_plugin_{name}_bucket{{use=\"{user}\",le=\"{bound}\"}} {count}"
-        )?;
+        writeln!(out, "bascule_plugin_{name}_bucket{{use=\"{user}\",le=\"{bound}\"}} {count}")?;
     }
     let sum = number(f64::from_bits(histogram.sum.load(Relaxed)));
     writeln!(out, "bascule_plugin_{name}_sum{{use=\"{user}\"}} {sum}")?;
@@ -209,9 +195,7 @@ fn number(value: f64) -> String {
 fn is_valid(name: &str) -> bool {
     name.len() <= LONGEST_NAME
         && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 #[cfg(test)]
@@ -256,10 +240,7 @@ mod tests {
             "_sum{use=\"one\"} 20000.003",
             "_count{use=\"one\"} 3",
         ] {
-            assert!(
-                text.contains(&format!("bascule_plugin_time{line}\n")),
-                "{line} in {text}"
-            );
+            assert!(text.contains(&format!("bascule_plugin_time{line}\n")), "{line} in {text}");
         }
     }
 
@@ -267,14 +248,7 @@ mod tests {
     fn names_are_valid_of_one_kind_and_few() {
         let metrics = PluginMetrics::default();
         let user = Arc::from("one");
-        for name in [
-            "",
-            "1st",
-            "with-dash",
-            "with space",
-            "x\ny",
-            &"x".repeat(LONGEST_NAME + 1),
-        ] {
+        for name in ["", "1st", "with-dash", "with space", "x\ny", &"x".repeat(LONGEST_NAME + 1)] {
             assert!(metrics.metric(&user, name, Kind::Gauge).is_none(), "{name}");
         }
         for index in 0..MOST_NAMES {

@@ -26,9 +26,7 @@ impl Version {
 /// The first 12 hexadecimal digits: enough to tell versions apart, short enough to read.
 impl fmt::Display for Version {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..6]
-            .iter()
-            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        self.0[..6].iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
 }
 
@@ -57,14 +55,8 @@ pub enum Role {
 
 impl Role {
     /// All roles, in the order of their numbers.
-    pub const ALL: [Role; 6] = [
-        Role::Lifecycle,
-        Role::Router,
-        Role::Balancer,
-        Role::Filter,
-        Role::Observer,
-        Role::Timer,
-    ];
+    pub const ALL: [Role; 6] =
+        [Role::Lifecycle, Role::Router, Role::Balancer, Role::Filter, Role::Observer, Role::Timer];
 
     /// The role's name in the contract.
     pub fn name(self) -> &'static str {

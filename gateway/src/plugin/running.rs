@@ -69,10 +69,7 @@ impl Running {
             }
             Err(error) => {
                 let cause = Fault::from_error(&error, host.limiter.refused);
-                Err(Fault::new(
-                    FaultKind::Start,
-                    format!("it could not be started: {cause}"),
-                ))
+                Err(Fault::new(FaultKind::Start, format!("it could not be started: {cause}")))
             }
         }
     }

@@ -18,9 +18,6 @@ pub struct Services {
 impl Services {
     /// Services whose session store keeps up to `most_sessions`.
     pub fn new(most_sessions: u64) -> Services {
-        Services {
-            sessions: Sessions::new(most_sessions),
-            ..Services::default()
-        }
+        Services { sessions: Sessions::new(most_sessions), ..Services::default() }
     }
 }

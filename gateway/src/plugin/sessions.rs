@@ -83,26 +83,17 @@ impl Sessions {
         if node.is_empty() || node.len() > LONGEST_ID {
             return Err(Refused);
         }
-        let wanted = Bound {
-            node: node.into(),
-            life: life.min(LONGEST_LIFE),
-        };
+        let wanted = Bound { node: node.into(), life: life.min(LONGEST_LIFE) };
         if let Some(token) = old
             && let Some(bits) = parse(token)
             && let Some(won) = self.rebind((key, bits), &wanted, replaces)
         {
-            return Ok(Binding {
-                token: token.to_owned(),
-                node: won,
-            });
+            return Ok(Binding { token: token.to_owned(), node: won });
         }
         let bits = random_bits().ok_or(Refused)?;
         let node = Arc::clone(&wanted.node);
         self.0.insert((key, bits), wanted);
-        Ok(Binding {
-            token: URL_SAFE_NO_PAD.encode(bits.to_be_bytes()),
-            node,
-        })
+        Ok(Binding { token: URL_SAFE_NO_PAD.encode(bits.to_be_bytes()), node })
     }
 
     /// Forgets a token of this use.
@@ -180,13 +171,9 @@ mod tests {
         assert_eq!(sessions.get(1, &first.token).as_deref(), Some("a"));
         let kept = sessions.bind(1, Some(&first.token), "b", HOUR, None).unwrap();
         assert_eq!(kept, first);
-        let kept = sessions
-            .bind(1, Some(&first.token), "b", HOUR, Some("c"))
-            .unwrap();
+        let kept = sessions.bind(1, Some(&first.token), "b", HOUR, Some("c")).unwrap();
         assert_eq!(kept, first);
-        let moved = sessions
-            .bind(1, Some(&first.token), "b", HOUR, Some("a"))
-            .unwrap();
+        let moved = sessions.bind(1, Some(&first.token), "b", HOUR, Some("a")).unwrap();
         assert_eq!((moved.token, &*moved.node), (first.token.clone(), "b"));
         assert_eq!(sessions.get(1, &first.token).as_deref(), Some("b"));
     }
@@ -194,12 +181,7 @@ mod tests {
     #[test]
     fn an_unknown_token_is_never_taken_over() {
         let sessions = Sessions::default();
-        for token in [
-            "",
-            "mine",
-            "AAAAAAAAAAAAAAAAAAAAAA",
-            "a token that is far too long to be one",
-        ] {
+        for token in ["", "mine", "AAAAAAAAAAAAAAAAAAAAAA", "a token that is far too long to be one"] {
             let binding = sessions.bind(1, Some(token), "a", HOUR, None).unwrap();
             assert_ne!(binding.token, token);
             assert_eq!(binding.token.len(), 22);
@@ -227,10 +209,7 @@ mod tests {
     #[test]
     fn ids_without_bounds_are_refused() {
         let sessions = Sessions::default();
-        assert_eq!(
-            sessions.bind(1, None, &"x".repeat(LONGEST_ID + 1), HOUR, None),
-            Err(Refused)
-        );
+        assert_eq!(sessions.bind(1, None, &"x".repeat(LONGEST_ID + 1), HOUR, None), Err(Refused));
         assert_eq!(sessions.bind(1, None, "", HOUR, None), Err(Refused));
     }
 
@@ -241,12 +220,7 @@ mod tests {
         let winners: Vec<Arc<str>> = std::thread::scope(|scope| {
             let write = |node: String| {
                 let (sessions, token) = (&sessions, &token);
-                scope.spawn(move || {
-                    sessions
-                        .bind(1, Some(token), &node, HOUR, Some("start"))
-                        .unwrap()
-                        .node
-                })
+                scope.spawn(move || sessions.bind(1, Some(token), &node, HOUR, Some("start")).unwrap().node)
             };
             let threads: Vec<_> = (0..4).map(|index| write(format!("node-{index}"))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()

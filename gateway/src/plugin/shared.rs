@@ -114,11 +114,7 @@ impl Table {
 
     fn drop_expired(&mut self, now: Instant) {
         self.entries.retain(|_, entry| now < entry.expires);
-        self.bytes = self
-            .entries
-            .iter()
-            .map(|(key, entry)| cost(key, &entry.value))
-            .sum();
+        self.bytes = self.entries.iter().map(|(key, entry)| cost(key, &entry.value)).sum();
     }
 }
 
@@ -162,9 +158,7 @@ mod tests {
         assert_eq!(space.add("n", 1, SECOND, now + SECOND), Ok(1));
         space.set("text", b"x", SECOND, now).unwrap();
         assert_eq!(space.add("text", 1, SECOND, now), Err(Refused));
-        space
-            .set("big", i64::MAX.to_string().as_bytes(), SECOND, now)
-            .unwrap();
+        space.set("big", i64::MAX.to_string().as_bytes(), SECOND, now).unwrap();
         assert_eq!(space.add("big", 1, SECOND, now), Err(Refused));
     }
 
@@ -178,14 +172,8 @@ mod tests {
         // Replacing does not count twice.
         space.set("b", &half, 2 * SECOND, now).unwrap();
         space.set("c", &half, SECOND, now + SECOND).unwrap();
-        assert_eq!(
-            space.get("b", now + SECOND).map(|value| value.len()),
-            Some(half.len())
-        );
-        assert_eq!(
-            space.set("k".repeat(LONGEST_KEY + 1).as_str(), b"", SECOND, now),
-            Err(Refused)
-        );
+        assert_eq!(space.get("b", now + SECOND).map(|value| value.len()), Some(half.len()));
+        assert_eq!(space.set("k".repeat(LONGEST_KEY + 1).as_str(), b"", SECOND, now), Err(Refused));
     }
 
     #[test]

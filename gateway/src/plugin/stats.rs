@@ -48,10 +48,7 @@ impl UseStats {
     /// Calls of a role, on all workers.
     pub fn calls(&self, role: Role) -> u64 {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        workers
-            .iter()
-            .map(|calls| calls.0[role as usize].load(Relaxed))
-            .sum()
+        workers.iter().map(|calls| calls.0[role as usize].load(Relaxed)).sum()
     }
 
     /// Calls of a role that failed in this way.
@@ -61,11 +58,7 @@ impl UseStats {
 
     /// Calls that failed, in any role and way.
     pub fn all_faults(&self) -> u64 {
-        self.faults
-            .iter()
-            .flatten()
-            .map(|count| count.load(Relaxed))
-            .sum()
+        self.faults.iter().flatten().map(|count| count.load(Relaxed)).sum()
     }
 
     /// Times that a new version or configuration took over.
@@ -123,11 +116,7 @@ mod tests {
         let stats = UseStats::default();
         let now = Instant::now();
         let fault = |after_ms| {
-            stats.count_fault(
-                Role::Filter,
-                FaultKind::Trap,
-                now + Duration::from_millis(after_ms),
-            )
+            stats.count_fault(Role::Filter, FaultKind::Trap, now + Duration::from_millis(after_ms))
         };
         assert_eq!(fault(0), Some(0));
         assert_eq!(fault(1), None);

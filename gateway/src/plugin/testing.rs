@@ -12,17 +12,11 @@ pub(crate) fn plugin(roles: &[&str], body: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let contract = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-sdk/wit");
     resolve.push_dir(contract).expect("the contract is valid WIT");
-    let roles: Vec<String> = roles
-        .iter()
-        .map(|role| format!("include bascule:plugin/{role}-plugin@0.1.0;"))
-        .collect();
+    let roles: Vec<String> =
+        roles.iter().map(|role| format!("include bascule:plugin/{role}-plugin@0.1.0;")).collect();
     let world = format!("package test:test; world plugin {{ {} }}", roles.join(" "));
-    let package = resolve
-        .push_str("test.wit", &world)
-        .expect("the roles are the contract's");
-    let world = resolve
-        .select_world(&[package], Some("plugin"))
-        .expect("it was defined just now");
+    let package = resolve.push_str("test.wit", &world).expect("the roles are the contract's");
+    let world = resolve.select_world(&[package], Some("plugin")).expect("it was defined just now");
     let mut module = wat::parse_str(core(body)).expect("the test's text is a module");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
         .expect("the world is encodable");
@@ -34,9 +28,9 @@ fn core(body: &str) -> String {
     for role in ["lifecycle", "router", "balancer", "filter", "observer", "timer"] {
         body = body.replace(&format!("\"{role}#"), &format!("\"bascule:plugin/{role}@0.1.0#"));
     }
-    for interface in [
-        "request", "response", "reply", "nodes", "outcome", "log", "metrics", "sessions", "shared",
-    ] {
+    for interface in
+        ["request", "response", "reply", "nodes", "outcome", "log", "metrics", "sessions", "shared"]
+    {
         let whole = format!("import \"bascule:plugin/{interface}@0.1.0\"");
         body = body.replace(&format!("import \"{interface}\""), &whole);
     }

@@ -30,24 +30,13 @@ fn spec(grants: &[&str]) -> UseSpec {
         on_fault: OnFault::Fail,
         grants: grants.iter().map(|&grant| grant.to_owned()).collect(),
         // Debug builds are slow; what is about deadlines sets its own.
-        limits: Limits {
-            deadline: Duration::from_secs(1),
-            ..Limits::default()
-        },
+        limits: Limits { deadline: Duration::from_secs(1), ..Limits::default() },
     }
 }
 
 fn use_of(spec: UseSpec, file: &[u8]) -> Result<Arc<Use>, LoadError> {
     let module = Arc::new(ENGINE.compile(file)?);
-    Use::new(
-        1,
-        1,
-        spec,
-        module,
-        Arc::new(UseStats::default()),
-        Arc::new(Services::default()),
-    )
-    .map(Arc::new)
+    Use::new(1, 1, spec, module, Arc::new(UseStats::default()), Arc::new(Services::default())).map(Arc::new)
 }
 
 /// What the gateway would run of a plugin in these roles, with these grants.
@@ -66,10 +55,5 @@ fn context() -> Option<Box<Context>> {
 
 /// The number that the plugin noted on the request.
 fn note(context: &Option<Box<Context>>) -> u64 {
-    context
-        .as_ref()
-        .unwrap()
-        .notes
-        .first()
-        .map_or(0, |note| note.number)
+    context.as_ref().unwrap().notes.first().map_or(0, |note| note.number)
 }

@@ -60,10 +60,7 @@ fn play(role: Role, instances: &Instances, context: &mut Option<Box<Context>>) -
         Role::Balancer => instances.pick(context).map(drop).map_err(failed("pick")),
         Role::Filter => {
             instances.on_request(context).map_err(failed("on-request"))?;
-            instances
-                .on_response(context)
-                .map(drop)
-                .map_err(failed("on-response"))
+            instances.on_response(context).map(drop).map_err(failed("on-response"))
         }
         Role::Observer => instances.on_complete(context).map_err(failed("on-complete")),
         Role::Timer => {
@@ -95,14 +92,8 @@ pub(super) fn invented() -> Box<Context> {
     context.attempt = 1;
     let nodes: Vec<Candidate> = ["trial-1", "trial-2"].map(candidate).into();
     context.node = nodes.first().map(|candidate| Arc::clone(&candidate.node));
-    context
-        .selection
-        .begin(Rc::new(Arc::new(Candidates::new(nodes, Vec::new()))));
-    context.outcome = Outcome {
-        status: Some(200),
-        latency: Duration::from_millis(1),
-        error: None,
-    };
+    context.selection.begin(Rc::new(Arc::new(Candidates::new(nodes, Vec::new()))));
+    context.outcome = Outcome { status: Some(200), latency: Duration::from_millis(1), error: None };
     context
 }
 
@@ -115,8 +106,5 @@ fn candidate(id: &str) -> Candidate {
         zone: None,
         labels: BTreeMap::new(),
     };
-    Candidate {
-        node: Node::new(spec),
-        weight: 1000,
-    }
+    Candidate { node: Node::new(spec), weight: 1000 }
 }

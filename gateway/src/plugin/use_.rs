@@ -31,11 +31,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            memory: 16 * 1024 * 1024,
-            deadline: Duration::from_millis(1),
-            instances: 1,
-        }
+        Limits { memory: 16 * 1024 * 1024, deadline: Duration::from_millis(1), instances: 1 }
     }
 }
 
@@ -130,24 +126,14 @@ impl Use {
                 )));
             }
         }
-        Ok(Use {
-            key,
-            generation,
-            spec,
-            module,
-            stats,
-            services,
-            grants,
-        })
+        Ok(Use { key, generation, spec, module, stats, services, grants })
     }
 }
 
 /// The grants and one more, as TOML writes them.
 fn with(grants: &[String], more: &str) -> String {
     let all = grants.iter().map(|grant| &**grant).chain([more]);
-    all.map(|grant| format!("\"{grant}\""))
-        .collect::<Vec<_>>()
-        .join(", ")
+    all.map(|grant| format!("\"{grant}\"")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -13,13 +13,8 @@ use super::host::Host;
 mod io;
 
 /// WASI's packages that a plugin may import.
-pub(super) const PACKAGES: [&str; 5] = [
-    "wasi:cli",
-    "wasi:clocks",
-    "wasi:io",
-    "wasi:random",
-    "wasi:filesystem",
-];
+pub(super) const PACKAGES: [&str; 5] =
+    ["wasi:cli", "wasi:clocks", "wasi:io", "wasi:random", "wasi:filesystem"];
 /// Any 0.2 finds this one: they are compatible, and the linker knows.
 const VERSION: &str = "0.2.0";
 /// Bytes of randomness that one call of an import gives.
@@ -44,9 +39,8 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut types = open(linker, "filesystem/types")?;
     resource(&mut types, "descriptor")?;
     resource(&mut types, "directory-entry-stream")?;
-    open(linker, "filesystem/preopens")?.func_wrap("get-directories", |_: Call<'_>, (): ()| {
-        Ok((Vec::<(Resource<Nothing>, String)>::new(),))
-    })
+    open(linker, "filesystem/preopens")?
+        .func_wrap("get-directories", |_: Call<'_>, (): ()| Ok((Vec::<(Resource<Nothing>, String)>::new(),)))
 }
 
 fn resource(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
@@ -55,9 +49,7 @@ fn resource(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
 
 fn link_cli(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut environment = open(linker, "cli/environment")?;
-    environment.func_wrap("get-environment", |_: Call<'_>, (): ()| {
-        Ok((Vec::<(String, String)>::new(),))
-    })?;
+    environment.func_wrap("get-environment", |_: Call<'_>, (): ()| Ok((Vec::<(String, String)>::new(),)))?;
     environment.func_wrap("get-arguments", |_: Call<'_>, (): ()| Ok((Vec::<String>::new(),)))?;
     environment.func_wrap("initial-cwd", |_: Call<'_>, (): ()| Ok((None::<String>,)))?;
     open(linker, "cli/exit")?.func_wrap(
@@ -66,10 +58,9 @@ fn link_cli(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
             Err(wasmtime::Error::msg("it called exit, which a plugin may not"))
         },
     )?;
-    for (interface, name) in [
-        ("cli/terminal-input", "terminal-input"),
-        ("cli/terminal-output", "terminal-output"),
-    ] {
+    for (interface, name) in
+        [("cli/terminal-input", "terminal-input"), ("cli/terminal-output", "terminal-output")]
+    {
         resource(&mut open(linker, interface)?, name)?;
     }
     for stream in ["stdin", "stdout", "stderr"] {
@@ -92,51 +83,31 @@ fn link_clocks(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut monotonic = open(linker, "clocks/monotonic-clock")?;
     // Plugins only compare instants, so any start will do.
     let start = std::time::Instant::now();
-    monotonic.func_wrap("now", move |_: Call<'_>, (): ()| {
-        Ok((start.elapsed().as_nanos() as u64,))
-    })?;
+    monotonic.func_wrap("now", move |_: Call<'_>, (): ()| Ok((start.elapsed().as_nanos() as u64,)))?;
     monotonic.func_wrap("resolution", |_: Call<'_>, (): ()| Ok((1u64,)))?;
     let mut wall = open(linker, "clocks/wall-clock")?;
     wall.func_wrap("now", |_: Call<'_>, (): ()| {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        Ok((Datetime {
-            seconds: now.as_secs(),
-            nanoseconds: now.subsec_nanos(),
-        },))
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Ok((Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() },))
     })?;
-    wall.func_wrap("resolution", |_: Call<'_>, (): ()| {
-        Ok((Datetime {
-            seconds: 0,
-            nanoseconds: 1,
-        },))
-    })
+    wall.func_wrap("resolution", |_: Call<'_>, (): ()| Ok((Datetime { seconds: 0, nanoseconds: 1 },)))
 }
 
 fn link_random(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut random = open(linker, "random/random")?;
-    random.func_wrap("get-random-bytes", |_: Call<'_>, (len,): (u64,)| {
-        Ok((random_bytes(len)?,))
-    })?;
+    random.func_wrap("get-random-bytes", |_: Call<'_>, (len,): (u64,)| Ok((random_bytes(len)?,)))?;
     random.func_wrap("get-random-u64", |_: Call<'_>, (): ()| Ok((random_u64()?,)))?;
     let mut insecure = open(linker, "random/insecure")?;
-    insecure.func_wrap("get-insecure-random-bytes", |_: Call<'_>, (len,): (u64,)| {
-        Ok((random_bytes(len)?,))
-    })?;
-    insecure.func_wrap("get-insecure-random-u64", |_: Call<'_>, (): ()| {
-        Ok((fastrand::u64(..),))
-    })?;
-    open(linker, "random/insecure-seed")?.func_wrap("insecure-seed", |_: Call<'_>, (): ()| {
-        Ok(((random_u64()?, random_u64()?),))
-    })
+    insecure
+        .func_wrap("get-insecure-random-bytes", |_: Call<'_>, (len,): (u64,)| Ok((random_bytes(len)?,)))?;
+    insecure.func_wrap("get-insecure-random-u64", |_: Call<'_>, (): ()| Ok((fastrand::u64(..),)))?;
+    open(linker, "random/insecure-seed")?
+        .func_wrap("insecure-seed", |_: Call<'_>, (): ()| Ok(((random_u64()?, random_u64()?),)))
 }
 
 fn random_bytes(len: u64) -> wasmtime::Result<Vec<u8>> {
     if len > MOST_RANDOM {
-        return Err(wasmtime::Error::msg(
-            "it asked for more than 64 KiB of randomness at once",
-        ));
+        return Err(wasmtime::Error::msg("it asked for more than 64 KiB of randomness at once"));
     }
     let mut bytes = vec![0; len as usize];
     fill(&mut bytes)?;

@@ -96,7 +96,11 @@ impl<'a> Exchange<'a> {
         let result = match self.read_head().await {
             Ok(true) => self.answer().await,
             Ok(false) => return After::Gone,
-            Err(error) => Err(error),
+            Err(error) => {
+                let context = self.context_mut();
+                (context.route, context.pool) = (Rc::default(), Rc::default());
+                Err(error)
+            }
         };
         self.finish(result).await
     }

@@ -206,10 +206,10 @@ impl Exchange<'_> {
                     return Poll::Ready(Err(Some(After::Gone)));
                 }
             }
-            _ if self.framing.keep_alive => {
-                if poll_gone(cx, &mut client_reader, &mut client.buffer, buffers).is_ready() {
-                    return Poll::Ready(Err(Some(After::Gone)));
-                }
+            _ if self.framing.keep_alive
+                && poll_gone(cx, &mut client_reader, &mut client.buffer, buffers).is_ready() =>
+            {
+                return Poll::Ready(Err(Some(After::Gone)));
             }
             _ => {}
         }

@@ -18,6 +18,8 @@ impl Exchange<'_> {
         let settings = &self.view.snapshot.settings;
         let limits = HeadLimits { max_bytes: settings.max_head, max_fields: settings.max_headers };
         let context = self.context.as_mut().expect("no plugin was called yet");
+        // Before anything can fail: the answer to a malformed request names it, too.
+        context.id = RequestId::new(fastrand::u64(..));
         let connection = &mut *self.connection;
         let (mut reader, _) = connection.stream.split();
         connection.deadline.set(settings.head_timeout);
@@ -42,7 +44,6 @@ impl Exchange<'_> {
         }
         self.started = Instant::now();
         context.now = self.started;
-        context.id = RequestId::new(fastrand::u64(..));
         let peer = connection.peer.ip();
         context.client = Some(client_address(&context.request, peer, |address| settings.trusts(address)));
         Ok(true)

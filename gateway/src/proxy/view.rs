@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::node::candidates::Candidates;
+use crate::node::selection::LocalCandidates;
 use crate::plugin::Instances;
 use crate::snapshot::{Pool, Route, Snapshot};
 use crate::telemetry::{PoolMetrics, RouteMetrics, Telemetry};
@@ -29,7 +29,7 @@ pub(super) struct PoolView {
     /// Its name, for plugins.
     pub name: Rc<str>,
     /// What its picks choose from.
-    pub candidates: Rc<Arc<Candidates>>,
+    pub candidates: LocalCandidates,
     /// Where the native round robin stands; it goes on through reloads.
     pub turn: Rc<Cell<u32>>,
     /// This worker's counters.
@@ -55,9 +55,7 @@ impl View {
     ) -> View {
         let instances = snapshot.uses.iter().map(|wanted| {
             earlier
-                .and_then(|view| {
-                    view.instances.iter().find(|running| Arc::ptr_eq(running.use_(), wanted))
-                })
+                .and_then(|view| view.instances.iter().find(|running| Arc::ptr_eq(running.use_(), wanted)))
                 .map_or_else(|| Rc::new(Instances::new(wanted.clone())), Rc::clone)
         });
         let pools = snapshot.pools.iter().map(|pool| {

@@ -49,6 +49,8 @@ pub(super) struct Worker {
     published: RefCell<Cache<Published, Arc<Snapshot>>>,
     view: RefCell<Rc<View>>,
     telemetry: Arc<Telemetry>,
+    // Boxed, since a plugin call lends the box and not the bytes.
+    #[expect(clippy::vec_box, reason = "the box is what is lent")]
     contexts: RefCell<Vec<Box<Context>>>,
     date: RefCell<[u8; 29]>,
     draining: Cell<bool>,

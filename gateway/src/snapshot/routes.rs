@@ -106,13 +106,7 @@ impl<T> RouteTable<T> {
             paths.add(&route.path, index as u32);
         }
         let longest_suffix = suffixes.keys().map(|suffix| suffix.len()).max().unwrap_or(0);
-        Ok(RouteTable {
-            routes,
-            exact,
-            suffixes,
-            longest_suffix,
-            any,
-        })
+        Ok(RouteTable { routes, exact, suffixes, longest_suffix, any })
     }
 
     /// What the best route for this request leads to.
@@ -124,9 +118,7 @@ impl<T> RouteTable<T> {
         let holds = |index: u32| holds(&self.routes[index as usize].0, listener, request);
         let in_exact = || self.exact.get(host)?.find(path, &holds);
         let in_suffixes = || self.suffixes_of(host).find_map(|paths| paths.find(path, &holds));
-        let index = in_exact()
-            .or_else(in_suffixes)
-            .or_else(|| self.any.find(path, &holds))?;
+        let index = in_exact().or_else(in_suffixes).or_else(|| self.any.find(path, &holds))?;
         self.get(index as usize)
     }
 
@@ -167,17 +159,9 @@ fn rank(route: &RouteMatch) -> (usize, bool) {
 
 /// Whether all holds that a route asks for besides host and path.
 fn holds(route: &RouteMatch, listener: u16, request: &RequestHead) -> bool {
-    let on_listener = route
-        .listeners
-        .as_ref()
-        .is_none_or(|listeners| listeners.contains(&listener));
-    let by_method = || {
-        route.methods.is_empty()
-            || route
-                .methods
-                .iter()
-                .any(|method| **method == *request.method_name())
-    };
+    let on_listener = route.listeners.as_ref().is_none_or(|listeners| listeners.contains(&listener));
+    let by_method =
+        || route.methods.is_empty() || route.methods.iter().any(|method| **method == *request.method_name());
     let has = |(name, value): &(Box<str>, Box<str>)| {
         request.fields.get_all(name).any(|sent| sent == value.as_bytes())
     };

@@ -247,9 +247,6 @@ mod tests {
         for status in [101, 200, 204, 404, 599] {
             route.answered(status, Duration::ZERO);
         }
-        assert_eq!(
-            [1, 2, 3, 4, 5].map(|class| route.requests(class)),
-            [1, 2, 0, 1, 1]
-        );
+        assert_eq!([1, 2, 3, 4, 5].map(|class| route.requests(class)), [1, 2, 0, 1, 1]);
     }
 }

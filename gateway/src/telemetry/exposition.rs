@@ -38,14 +38,8 @@ impl Exposition {
             Kind::Histogram => "histogram",
         };
         let help = help.replace('\\', r"\\").replace('\n', r"\n");
-        put(
-            &mut self.0,
-            format_args!("# HELP {name} {help}\n# TYPE {name} {word}\n"),
-        );
-        Family {
-            text: &mut self.0,
-            name,
-        }
+        put(&mut self.0, format_args!("# HELP {name} {help}\n# TYPE {name} {word}\n"));
+        Family { text: &mut self.0, name }
     }
 
     /// The whole text.
@@ -77,9 +71,8 @@ impl Family<'_> {
         let mut so_far = 0;
         for (index, count) in buckets.iter().enumerate() {
             so_far += count;
-            let bound = LATENCY_BUCKETS
-                .get(index)
-                .map_or("+Inf".to_owned(), |micros| seconds(*micros).to_string());
+            let bound =
+                LATENCY_BUCKETS.get(index).map_or("+Inf".to_owned(), |micros| seconds(*micros).to_string());
             self.line("_bucket", &[labels, &[("le", &bound)]].concat(), &so_far);
         }
         self.line("_sum", labels, &seconds(sum));
@@ -99,10 +92,7 @@ impl Family<'_> {
 
 /// A label's value in its quotes.
 fn escaped(value: &str) -> String {
-    value
-        .replace('\\', r"\\")
-        .replace('"', r#"\""#)
-        .replace('\n', r"\n")
+    value.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
 }
 
 fn seconds(micros: u64) -> f64 {
@@ -120,8 +110,7 @@ mod tests {
     #[test]
     fn labels_are_escaped() {
         let mut text = Exposition::new();
-        text.family("x_total", Kind::Counter, "one\nline")
-            .sample(&[("a", "q\"b\\s\nn"), ("b", "")], 3);
+        text.family("x_total", Kind::Counter, "one\nline").sample(&[("a", "q\"b\\s\nn"), ("b", "")], 3);
         assert_eq!(
             text.into_text(),
             "# HELP x_total one\\nline\n# TYPE x_total counter\nx_total{a=\"q\\\"b\\\\s\\nn\",b=\"\"} 3\n"
@@ -133,8 +122,7 @@ mod tests {
         let mut text = Exposition::new();
         let mut buckets = [0; LATENCY_BUCKETS.len() + 1];
         (buckets[0], buckets[1], buckets[13]) = (2, 1, 4);
-        text.family("t_seconds", Kind::Histogram, "h")
-            .latencies(&[("route", "r")], &buckets, 2_500_000);
+        text.family("t_seconds", Kind::Histogram, "h").latencies(&[("route", "r")], &buckets, 2_500_000);
         let text = text.into_text();
         let has = |line: &str| assert!(text.lines().any(|l| l == line), "{line} in {text}");
         has("t_seconds_bucket{route=\"r\",le=\"0.001\"} 2");

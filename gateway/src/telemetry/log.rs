@@ -26,24 +26,19 @@ pub fn init(json: bool, level: &str) -> Result<(), InvalidFilter> {
         }
         _ => default_filter(level),
     };
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call finds a subscriber already set: the first one stays.
     let _already_set = if json {
         lines.json().flatten_event(true).try_init()
     } else {
-        lines
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_target(false)
-            .try_init()
+        lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
     };
     Ok(())
 }
 
 fn default_filter(level: &str) -> EnvFilter {
     let libraries = if level == "error" { "error" } else { "warn" };
-    EnvFilter::new(format!("{libraries},bascule={level}"))
+    EnvFilter::new(format!("{libraries},bascule={level},plugin={level}"))
 }
 
 #[cfg(test)]
@@ -52,7 +47,7 @@ mod tests {
 
     #[test]
     fn libraries_are_quieter_than_the_gateway() {
-        assert_eq!(default_filter("debug").to_string(), "bascule=debug,warn");
-        assert_eq!(default_filter("error").to_string(), "bascule=error,error");
+        assert_eq!(default_filter("debug").to_string(), "bascule=debug,plugin=debug,warn");
+        assert_eq!(default_filter("error").to_string(), "bascule=error,plugin=error,error");
     }
 }

@@ -31,10 +31,7 @@ struct Tables {
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self {
-            started: SystemTime::now(),
-            tables: Mutex::default(),
-        }
+        Self { started: SystemTime::now(), tables: Mutex::default() }
     }
 }
 
@@ -56,24 +53,12 @@ impl Telemetry {
 
     /// A worker's own counters for a route. Only that worker may write them.
     pub fn route(&self, worker: usize, name: &Name) -> Arc<RouteMetrics> {
-        self.tables()
-            .routes
-            .entry(name.clone())
-            .or_default()
-            .entry(worker)
-            .or_default()
-            .clone()
+        self.tables().routes.entry(name.clone()).or_default().entry(worker).or_default().clone()
     }
 
     /// A worker's own counters for a pool. Only that worker may write them.
     pub fn pool(&self, worker: usize, name: &Name) -> Arc<PoolMetrics> {
-        self.tables()
-            .pools
-            .entry(name.clone())
-            .or_default()
-            .entry(worker)
-            .or_default()
-            .clone()
+        self.tables().pools.entry(name.clone()).or_default().entry(worker).or_default().clone()
     }
 
     /// Writes every number that is counted here, and those of the process.
@@ -116,12 +101,9 @@ fn write_connections(text: &mut Exposition, tables: &Tables) {
         "Clients' connections that were accepted.",
         |worker| worker.connections_accepted.get(),
     );
-    counter(
-        "bascule_connections_open",
-        Kind::Gauge,
-        "Clients' connections that are open.",
-        |worker| worker.connections_open.get(),
-    );
+    counter("bascule_connections_open", Kind::Gauge, "Clients' connections that are open.", |worker| {
+        worker.connections_open.get()
+    });
     counter(
         "bascule_node_connections_total",
         Kind::Counter,
@@ -152,10 +134,7 @@ fn write_routes(text: &mut Exposition, routes: &ByName<RouteMetrics>) {
         let mut micros = 0;
         for metrics in workers.values() {
             let (own, own_micros) = metrics.latencies.read();
-            buckets
-                .iter_mut()
-                .zip(own)
-                .for_each(|(bucket, more)| *bucket += more);
+            buckets.iter_mut().zip(own).for_each(|(bucket, more)| *bucket += more);
             micros += own_micros;
         }
         family.latencies(&[("route", route.as_str())], &buckets, micros);
@@ -166,16 +145,8 @@ fn write_routes(text: &mut Exposition, routes: &ByName<RouteMetrics>) {
             family.sample(&[("route", route.as_str())], sum(workers, read));
         }
     };
-    bytes(
-        "bascule_request_body_bytes_total",
-        "Bytes of request bodies.",
-        |route| route.bytes_in.get(),
-    );
-    bytes(
-        "bascule_response_body_bytes_total",
-        "Bytes of response bodies.",
-        |route| route.bytes_out.get(),
-    );
+    bytes("bascule_request_body_bytes_total", "Bytes of request bodies.", |route| route.bytes_in.get());
+    bytes("bascule_response_body_bytes_total", "Bytes of response bodies.", |route| route.bytes_out.get());
 }
 
 /// Totals by kind, zeros too, so that an alert on a kind works before its first error; by route only what happened.
@@ -188,11 +159,7 @@ fn write_errors(text: &mut Exposition, tables: &Tables) {
         "Requests that the gateway failed, by what went wrong.",
     );
     for kind in ErrorKind::ALL {
-        let routes: u64 = tables
-            .routes
-            .values()
-            .map(|workers| of_route(workers, kind))
-            .sum();
+        let routes: u64 = tables.routes.values().map(|workers| of_route(workers, kind)).sum();
         let elsewhere = sum(&tables.workers, |metrics| metrics.errors(kind));
         family.sample(&[("kind", kind.as_str())], routes + elsewhere);
     }
@@ -253,13 +220,7 @@ mod tests {
     fn a_worker_gets_the_same_counters_again() {
         let telemetry = Telemetry::new();
         let name: Name = "api".parse().unwrap();
-        assert!(Arc::ptr_eq(
-            &telemetry.route(1, &name),
-            &telemetry.route(1, &name)
-        ));
-        assert!(!Arc::ptr_eq(
-            &telemetry.route(1, &name),
-            &telemetry.route(2, &name)
-        ));
+        assert!(Arc::ptr_eq(&telemetry.route(1, &name), &telemetry.route(1, &name)));
+        assert!(!Arc::ptr_eq(&telemetry.route(1, &name), &telemetry.route(2, &name)));
     }
 }

@@ -52,7 +52,8 @@ mod tests {
         body.extend_from_slice(b"left over");
         let address = body.as_ptr();
         buffers.put(body);
-        assert_ne!(buffers.head().as_ptr(), address);
+        let head = buffers.head();
+        assert_ne!(head.as_ptr(), address);
         let again = buffers.body();
         assert_eq!((again.as_ptr(), again.len()), (address, 0));
     }

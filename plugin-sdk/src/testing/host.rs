@@ -165,9 +165,7 @@ pub(crate) mod nodes {
         with(|world| {
             let mut left = world.loads();
             let most = left.len().min(most as usize);
-            (0..most)
-                .map(|_| left.swap_remove(world.below(left.len() as u64) as usize))
-                .collect()
+            (0..most).map(|_| left.swap_remove(world.below(left.len() as u64) as usize)).collect()
         })
     }
     pub(crate) fn two_random() -> Option<(Load, Load)> {
@@ -187,10 +185,7 @@ pub(crate) mod nodes {
     pub(crate) fn label(node: u32, name: &str) -> Option<String> {
         with(|world| {
             let labels = &world.node(node)?.labels;
-            labels
-                .iter()
-                .find(|(other, _)| other == name)
-                .map(|(_, value)| value.clone())
+            labels.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
         })
     }
     pub(crate) fn find(id: &str) -> Option<u32> {
@@ -214,10 +209,7 @@ pub(crate) mod nodes {
     }
     pub(crate) fn keep(nodes: &[u32]) {
         with(|world| {
-            let ids: Vec<_> = nodes
-                .iter()
-                .filter_map(|node| Some(world.node(*node)?.id.clone()))
-                .collect();
+            let ids: Vec<_> = nodes.iter().filter_map(|node| Some(world.node(*node)?.id.clone())).collect();
             world.kept = Some(ids).filter(|ids| !ids.is_empty());
         });
     }
@@ -299,11 +291,7 @@ pub(crate) mod sessions {
     }
 
     fn up() -> Result<(), StoreError> {
-        if with(|world| world.store_down) {
-            Err(StoreError::Unavailable)
-        } else {
-            Ok(())
-        }
+        if with(|world| world.store_down) { Err(StoreError::Unavailable) } else { Ok(()) }
     }
 
     pub(crate) fn get(token: &str) -> Result<Option<String>, StoreError> {
@@ -323,10 +311,7 @@ pub(crate) mod sessions {
             let (token, node) = match held {
                 Some((token, holder)) if replaces != Some(&holder) => (token.into(), holder),
                 Some((token, _)) => (token.into(), node.into()),
-                None => (
-                    format!("token-{:016x}", random::next(&mut world.random)),
-                    node.into(),
-                ),
+                None => (format!("token-{:016x}", random::next(&mut world.random)), node.into()),
             };
             world.sessions.set(token.clone(), node.clone(), now, ttl_ms);
             Ok(Binding { token, node })
@@ -349,11 +334,7 @@ pub(crate) mod shared {
     }
 
     fn up() -> Result<(), StoreError> {
-        if with(|world| world.store_down) {
-            Err(StoreError::Unavailable)
-        } else {
-            Ok(())
-        }
+        if with(|world| world.store_down) { Err(StoreError::Unavailable) } else { Ok(()) }
     }
 
     pub(crate) fn get(key: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -371,15 +352,11 @@ pub(crate) mod shared {
         with(|world| {
             let now = world.now;
             let Some(value) = world.shared.live_mut(key, now) else {
-                world
-                    .shared
-                    .set(key.into(), delta.to_string().into_bytes(), now, ttl_ms);
+                world.shared.set(key.into(), delta.to_string().into_bytes(), now, ttl_ms);
                 return Ok(delta);
             };
             let number: Option<i64> = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-            let sum = number
-                .and_then(|number| number.checked_add(delta))
-                .ok_or(StoreError::Refused)?;
+            let sum = number.and_then(|number| number.checked_add(delta)).ok_or(StoreError::Refused)?;
             *value = sum.to_string().into_bytes();
             Ok(sum)
         })

@@ -125,10 +125,7 @@ pub struct TestResponse {
 
 /// A response with this status and no fields.
 pub fn response(status: u16) -> TestResponse {
-    TestResponse {
-        status,
-        ..TestResponse::default()
-    }
+    TestResponse { status, ..TestResponse::default() }
 }
 
 impl TestResponse {
@@ -177,23 +174,16 @@ impl Fields {
 
     pub(crate) fn values(&self, name: &str) -> Vec<Vec<u8>> {
         let named = |(other, _): &&(String, Vec<u8>)| other.eq_ignore_ascii_case(name);
-        self.0
-            .iter()
-            .filter(named)
-            .map(|(_, value)| value.clone())
-            .collect()
+        self.0.iter().filter(named).map(|(_, value)| value.clone()).collect()
     }
 
     pub(crate) fn cookie(&self, name: &str) -> Option<Vec<u8>> {
         let lines = self.values("cookie");
         let pairs = lines.iter().flat_map(|line| line.split(|byte| *byte == b';'));
-        let value = pairs.map(<[u8]>::trim_ascii).find_map(|pair| {
-            pair.strip_prefix(name.as_bytes())
-                .and_then(|rest| rest.strip_prefix(b"="))
-        })?;
-        let bare = value
-            .strip_prefix(b"\"")
-            .and_then(|rest| rest.strip_suffix(b"\""));
+        let value = pairs
+            .map(<[u8]>::trim_ascii)
+            .find_map(|pair| pair.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"=")))?;
+        let bare = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
         Some(bare.unwrap_or(value).to_vec())
     }
 
@@ -203,11 +193,7 @@ impl Fields {
 
     fn texts(&self, name: &str) -> Vec<&str> {
         let named = |(other, _): &&(String, Vec<u8>)| other.eq_ignore_ascii_case(name);
-        self.0
-            .iter()
-            .filter(named)
-            .filter_map(|(_, value)| std::str::from_utf8(value).ok())
-            .collect()
+        self.0.iter().filter(named).filter_map(|(_, value)| std::str::from_utf8(value).ok()).collect()
     }
 
     /// What the gateway checks in each edit.

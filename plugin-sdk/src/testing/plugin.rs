@@ -85,10 +85,7 @@ pub struct ResponseSeen {
 impl<P> PluginTest<P> {
     /// Tests this instance, in a world without nodes.
     pub fn new(plugin: P) -> Self {
-        Self {
-            plugin,
-            world: World::default(),
-        }
+        Self { plugin, world: World::default() }
     }
 
     /// Adds a node: `.node("a", |node| node.in_flight(3))`.
@@ -99,9 +96,7 @@ impl<P> PluginTest<P> {
 
     /// Adds plain nodes with these ids.
     pub fn nodes<I: AsRef<str>>(mut self, ids: impl IntoIterator<Item = I>) -> Self {
-        self.world
-            .nodes
-            .extend(ids.into_iter().map(|id| TestNode::new(id.as_ref())));
+        self.world.nodes.extend(ids.into_iter().map(|id| TestNode::new(id.as_ref())));
         self
     }
 
@@ -191,17 +186,12 @@ impl<P> PluginTest<P> {
         let plugin = &mut self.plugin;
         let result = self.world.enter(|| call(plugin));
         request.note.set(self.world.request.note.get());
-        request
-            .note_text
-            .replace(self.world.request.note_text.borrow().clone());
+        request.note_text.replace(self.world.request.note_text.borrow().clone());
         result
     }
 
     fn answer(&mut self, status: u16) -> TestResponse {
-        TestResponse {
-            status,
-            ..std::mem::take(&mut self.world.reply)
-        }
+        TestResponse { status, ..std::mem::take(&mut self.world.reply) }
     }
 
     fn verdict(&mut self, verdict: Verdict) -> Option<TestResponse> {
@@ -254,10 +244,7 @@ impl<P: Filter> PluginTest<P> {
     pub fn on_request(&mut self, request: &TestRequest) -> RequestSeen {
         let verdict = self.call(request, |plugin| plugin.on_request(&mut RequestMut::current()));
         let answer = self.verdict(verdict);
-        RequestSeen {
-            request: self.world.request.clone(),
-            answer,
-        }
+        RequestSeen { request: self.world.request.clone(), answer }
     }
 
     /// Has it see the response to a request; `request.node("a")` is the node that gave it.
@@ -266,10 +253,7 @@ impl<P: Filter> PluginTest<P> {
         let see = |plugin: &mut P| plugin.on_response(&Request::CURRENT, &mut ResponseMut::current());
         let verdict = self.call(request, see);
         let answer = self.verdict(verdict);
-        ResponseSeen {
-            response: self.world.response.clone(),
-            answer,
-        }
+        ResponseSeen { response: self.world.response.clone(), answer }
     }
 }
 
@@ -277,36 +261,18 @@ impl<P: Observer> PluginTest<P> {
     /// Has it learn that a node responded with this status after this time.
     pub fn responded(&mut self, request: &TestRequest, status: u16, latency: Duration) {
         let node = request.node.clone().unwrap_or_default();
-        self.complete(
-            request,
-            Attempted {
-                node,
-                status: Some(status),
-                latency,
-                error: None,
-            },
-        );
+        self.complete(request, Attempted { node, status: Some(status), latency, error: None });
     }
 
     /// Has it learn that an attempt failed, in the contract's words: "connect", "reset", "timeout", "protocol".
     pub fn failed(&mut self, request: &TestRequest, error: &str, latency: Duration) {
         let node = request.node.clone().unwrap_or_default();
-        self.complete(
-            request,
-            Attempted {
-                node,
-                status: None,
-                latency,
-                error: Some(error.into()),
-            },
-        );
+        self.complete(request, Attempted { node, status: None, latency, error: Some(error.into()) });
     }
 
     fn complete(&mut self, request: &TestRequest, outcome: Attempted) {
         self.world.outcome = outcome;
-        self.call(request, |plugin| {
-            plugin.on_complete(&Request::CURRENT, &Outcome::CURRENT)
-        });
+        self.call(request, |plugin| plugin.on_complete(&Request::CURRENT, &Outcome::CURRENT));
     }
 }
 

@@ -15,23 +15,16 @@ impl<V> Default for Expiring<V> {
 
 impl<V> Expiring<V> {
     pub(crate) fn get(&self, key: &str, now: Duration) -> Option<&V> {
-        self.0
-            .get(key)
-            .filter(|(_, end)| *end > now)
-            .map(|(value, _)| value)
+        self.0.get(key).filter(|(_, end)| *end > now).map(|(value, _)| value)
     }
 
     pub(crate) fn set(&mut self, key: String, value: V, now: Duration, ttl_ms: u64) {
-        self.0
-            .insert(key, (value, now.saturating_add(Duration::from_millis(ttl_ms))));
+        self.0.insert(key, (value, now.saturating_add(Duration::from_millis(ttl_ms))));
     }
 
     /// Changes a value that lives, and leaves its lifetime.
     pub(crate) fn live_mut(&mut self, key: &str, now: Duration) -> Option<&mut V> {
-        self.0
-            .get_mut(key)
-            .filter(|(_, end)| *end > now)
-            .map(|(value, _)| value)
+        self.0.get_mut(key).filter(|(_, end)| *end > now).map(|(value, _)| value)
     }
 
     pub(crate) fn remove(&mut self, key: &str) {

@@ -77,28 +77,12 @@ impl World {
     }
 
     pub(crate) fn load(&self, index: u32) -> Option<Load> {
-        let TestNode {
-            in_flight,
-            latency,
-            weight,
-            error_rate,
-            oldest,
-            ..
-        } = *self.node(index)?;
-        Some(Load {
-            node: index,
-            in_flight,
-            latency,
-            weight,
-            error_rate,
-            oldest,
-        })
+        let TestNode { in_flight, latency, weight, error_rate, oldest, .. } = *self.node(index)?;
+        Some(Load { node: index, in_flight, latency, weight, error_rate, oldest })
     }
 
     pub(crate) fn loads(&self) -> Vec<Load> {
-        (0..self.candidates as u32)
-            .filter_map(|index| self.load(index))
-            .collect()
+        (0..self.candidates as u32).filter_map(|index| self.load(index)).collect()
     }
 
     pub(crate) fn below(&mut self, limit: u64) -> u64 {

@@ -25,11 +25,7 @@ impl Key {
     fn of(&self, request: &Request) -> Option<Value> {
         let key = match self {
             Self::Client => Some(request.client_address().into()),
-            Self::Path => request
-                .path()
-                .split(|byte| *byte == b'?')
-                .next()
-                .map(|path| path.to_vec().into()),
+            Self::Path => request.path().split(|byte| *byte == b'?').next().map(|path| path.to_vec().into()),
             Self::Header(name) => request.header(name),
             Self::Cookie(name) => request.cookie(name),
         };
@@ -138,20 +134,9 @@ mod tests {
         let before: Vec<_> = (0..2000).map(|id| test.pick(&user(id))).collect();
         test.remove("node-3");
         let after = (0..2000).map(|id| test.pick(&user(id)));
-        let moved: Vec<_> = before
-            .iter()
-            .zip(after)
-            .filter(|(old, new)| *old != new)
-            .collect();
-        assert!(
-            (140..260).contains(&moved.len()),
-            "{} of 2,000 keys moved",
-            moved.len()
-        );
-        assert!(
-            moved.iter().all(|(old, _)| **old == Picked::Node("node-3")),
-            "only its own keys moved"
-        );
+        let moved: Vec<_> = before.iter().zip(after).filter(|(old, new)| *old != new).collect();
+        assert!((140..260).contains(&moved.len()), "{} of 2,000 keys moved", moved.len());
+        assert!(moved.iter().all(|(old, _)| **old == Picked::Node("node-3")), "only its own keys moved");
     }
 
     #[test]
@@ -161,11 +146,7 @@ mod tests {
             test.pick(&one) == test.pick(&other)
         };
         let get = |path| request("GET", path);
-        assert!(same(
-            json!({ "key": "path" }),
-            get("/a?x=1").from("192.0.2.7"),
-            get("/a?x=2")
-        ));
+        assert!(same(json!({ "key": "path" }), get("/a?x=1").from("192.0.2.7"), get("/a?x=2")));
         assert!(!same(json!({ "key": "path" }), get("/a"), get("/b")));
         assert!(same(json!({ "key": "client" }), get("/a"), get("/b")));
         assert!(!same(json!({}), get("/").from("192.0.2.7"), get("/")));
@@ -175,11 +156,7 @@ mod tests {
             get("/a").cookie("id", "7").from("192.0.2.7"),
             get("/b").cookie("id", "7")
         ));
-        assert!(!same(
-            cookie,
-            get("/").cookie("id", "7"),
-            get("/").cookie("id", "8")
-        ));
+        assert!(!same(cookie, get("/").cookie("id", "7"), get("/").cookie("id", "8")));
     }
 
     #[test]
@@ -187,15 +164,10 @@ mod tests {
         let mut test = by_user();
         let from = |address: &str| request("GET", "/").header("x-user", "").from(address);
         assert_eq!(test.pick(&from("192.0.2.8")), test.pick(&from("192.0.2.8")));
-        let mut nodes: Vec<_> = (0..100)
-            .map(|id| test.pick(&from(&format!("192.0.2.{id}"))))
-            .collect();
+        let mut nodes: Vec<_> = (0..100).map(|id| test.pick(&from(&format!("192.0.2.{id}")))).collect();
         nodes.sort();
         nodes.dedup();
-        assert!(
-            nodes.len() > 5,
-            "requests without the header must not all go to one node"
-        );
+        assert!(nodes.len() > 5, "requests without the header must not all go to one node");
     }
 
     #[test]
@@ -208,9 +180,7 @@ mod tests {
     #[test]
     fn a_hot_key_goes_on_along_the_ring() {
         let mut test = by_user();
-        let Picked::Node(home) = test.pick(&user("ann")) else {
-            panic!("there are candidates")
-        };
+        let Picked::Node(home) = test.pick(&user("ann")) else { panic!("there are candidates") };
         test.change(home, |node| node.in_flight(50));
         assert_ne!(test.pick(&user("ann")), Picked::Node(home));
         test.change(home, |node| node.in_flight(0));
@@ -220,9 +190,7 @@ mod tests {
     #[test]
     fn without_a_bound_a_key_never_moves_for_load() {
         let mut test = policy(json!({ "bound": 0 })).nodes(["a", "b", "c"]);
-        let Picked::Node(home) = test.pick(&request("GET", "/")) else {
-            panic!("there are candidates")
-        };
+        let Picked::Node(home) = test.pick(&request("GET", "/")) else { panic!("there are candidates") };
         test.change(home, |node| node.in_flight(5000));
         assert_eq!(test.pick(&request("GET", "/")), Picked::Node(home));
     }

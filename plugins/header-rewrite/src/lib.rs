@@ -54,7 +54,7 @@ impl Lifecycle for HeaderRewrite {
         let response = plan(config.response, Phase::Response).map_err(|why| ["response.", &why].concat())?;
         if request.is_empty() && response.is_empty() {
             return Err(
-                "nothing to rewrite; write for example: request = { set = { \"x-edge\" = \"1\" } }".into(),
+                "nothing to rewrite; write for example: request = { set = { \"x-edge\" = \"1\" } }".into()
             );
         }
         Ok(Self { request, response })
@@ -137,12 +137,9 @@ fn check(name: &str) -> Result<(), String> {
         return Err(["`", name, "` is no header name; write letters, digits and -"].concat());
     }
     if GATEWAYS_OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-        return Err([
-            "`",
-            name,
-            "` belongs to the connection, which the gateway keeps; take the line out",
-        ]
-        .concat());
+        return Err(
+            ["`", name, "` belongs to the connection, which the gateway keeps; take the line out"].concat()
+        );
     }
     Ok(())
 }

@@ -133,14 +133,9 @@ fn variable(name: &str, phase: Phase) -> Result<Variable, String> {
         "scheme" => Variable::Scheme,
         _ => {
             let known = "client, route, pool, request_id, node, host, method, path, scheme";
-            return Err([
-                "there is no variable `{",
-                name,
-                "}`; write ",
-                known,
-                ", or `{{` for a brace",
-            ]
-            .concat());
+            return Err(
+                ["there is no variable `{", name, "}`; write ", known, ", or `{{` for a brace"].concat()
+            );
         }
     })
 }

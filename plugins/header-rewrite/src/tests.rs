@@ -15,10 +15,7 @@ fn fields_are_removed_set_and_added_in_this_order() {
         "set": { "x-edge": "bascule", "x-old": "new" },
         "add": { "x-tag": "2" },
     }});
-    let sent = request("GET", "/")
-        .header("x-old", "1")
-        .header("X-Edge", "forged")
-        .header("x-tag", "1");
+    let sent = request("GET", "/").header("x-old", "1").header("X-Edge", "forged").header("x-tag", "1");
     let seen = filter(edits).on_request(&sent);
     assert!(seen.answer.is_none());
     assert_eq!(seen.request.all("x-old"), ["new"]);
@@ -32,28 +29,18 @@ fn variables_of_a_request() {
         "x-all": "{client} {route} {pool} {request_id} {host} {method} {path} {scheme}",
         "x-brace": "{{client} is {client}",
     }}});
-    let sent = request("PUT", "/a?b=c")
-        .host("shop.example:8443")
-        .scheme("https")
-        .from("192.0.2.9");
+    let sent = request("PUT", "/a?b=c").host("shop.example:8443").scheme("https").from("192.0.2.9");
     let seen = filter(edits).on_request(&sent.route("all").pool("shop").id("r7"));
-    assert_eq!(
-        seen.request.get("x-all"),
-        Some("192.0.2.9 all shop r7 shop.example PUT /a?b=c https")
-    );
+    assert_eq!(seen.request.get("x-all"), Some("192.0.2.9 all shop r7 shop.example PUT /a?b=c https"));
     assert_eq!(seen.request.get("x-brace"), Some("{client} is 192.0.2.9"));
 }
 
 #[test]
 fn a_host_loses_only_its_port() {
     let edits = json!({ "request": { "set": { "x-host": "{host}" } } });
-    for (authority, host) in [
-        ("a:80", "a"),
-        ("a", "a"),
-        ("[::1]:80", "[::1]"),
-        ("[::1]", "[::1]"),
-        ("42", "42"),
-    ] {
+    for (authority, host) in
+        [("a:80", "a"), ("a", "a"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("42", "42")]
+    {
         let seen = filter(&edits).on_request(&request("GET", "/").host(authority));
         assert_eq!(seen.request.get("x-host"), Some(host), "{authority}");
     }
@@ -71,11 +58,7 @@ fn responses_know_the_node() {
     assert_eq!(seen.response.get("x-served-by"), Some("n1 of shop"));
     assert_eq!(seen.response.get("server"), None);
     let own = test.on_response(&request("GET", "/").pool("shop"), response(503));
-    assert_eq!(
-        own.response.get("x-served-by"),
-        Some(" of shop"),
-        "no node answered"
-    );
+    assert_eq!(own.response.get("x-served-by"), Some(" of shop"), "no node answered");
 }
 
 #[test]

@@ -36,9 +36,7 @@ impl Lifecycle for LeastConnections {
         if !(2..=SMALL).contains(&config.sample) {
             return Err("sample: write how many candidates of a large pool are compared, 2 to 32".into());
         }
-        Ok(Self {
-            sample: config.sample,
-        })
+        Ok(Self { sample: config.sample })
     }
 }
 
@@ -77,9 +75,8 @@ mod tests {
 
     #[test]
     fn load_is_for_the_weight() {
-        let mut test = policy()
-            .node("a", |node| node.in_flight(1))
-            .node("b", |node| node.in_flight(3).weight(4));
+        let mut test =
+            policy().node("a", |node| node.in_flight(1)).node("b", |node| node.in_flight(3).weight(4));
         assert_eq!(
             test.pick(&request("GET", "/")),
             Picked::Node("b"),
@@ -99,10 +96,7 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        assert!(
-            counts.iter().all(|count| (900..1100).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|count| (900..1100).contains(count)), "{counts:?}");
     }
 
     #[test]
@@ -122,9 +116,8 @@ mod tests {
 
     #[test]
     fn a_few_errors_hardly_matter() {
-        let mut test = policy()
-            .node("a", |node| node.in_flight(4).error_rate(0.02))
-            .node("b", |node| node.in_flight(5));
+        let mut test =
+            policy().node("a", |node| node.in_flight(4).error_rate(0.02)).node("b", |node| node.in_flight(5));
         assert_eq!(test.pick(&request("GET", "/")), Picked::Node("a"));
     }
 
@@ -134,9 +127,7 @@ mod tests {
         for id in 0..999 {
             test = test.node(&format!("{id}"), |node| node.in_flight(1));
         }
-        let idle = (0..4000)
-            .filter(|_| test.pick(&request("GET", "/")) == Picked::Node("idle"))
-            .count();
+        let idle = (0..4000).filter(|_| test.pick(&request("GET", "/")) == Picked::Node("idle")).count();
         // A fair sample of 8 has any one node in 0.8 % of the picks: 32 of 4,000.
         assert!((12..60).contains(&idle), "{idle}");
         assert_eq!(test.full_scans(), 0);
@@ -154,9 +145,6 @@ mod tests {
             error(json!({ "sample": 1 })),
             "sample: write how many candidates of a large pool are compared, 2 to 32"
         );
-        assert_eq!(
-            error(json!({ "samples": 9 })),
-            "samples: unknown key `samples`, expected `sample`"
-        );
+        assert_eq!(error(json!({ "samples": 9 })), "samples: unknown key `samples`, expected `sample`");
     }
 }

@@ -55,8 +55,7 @@ impl Lifecycle for PathRouter {
             return Err(["rules: there is none; write for example: ", example].concat());
         }
         for (place, rule) in config.rules.iter().enumerate() {
-            rule.check()
-                .map_err(|why| ["rules[", &place.to_string(), "]", why].concat())?;
+            rule.check().map_err(|why| ["rules[", &place.to_string(), "]", why].concat())?;
         }
         Ok(Self(config.rules))
     }
@@ -83,10 +82,7 @@ impl Rule {
         if self.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
             return Err(".path: it does not start with `/`; write for example \"/shop\"");
         }
-        if self
-            .percent
-            .is_some_and(|percent| !(0.0..=100.0).contains(&percent))
-        {
+        if self.percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
             return Err(".percent: write a number from 0 to 100");
         }
         if self.by.is_some() && self.percent.is_none() {
@@ -97,17 +93,9 @@ impl Rule {
 
     /// Cheap conditions first.
     fn matches(&self, request: &Request) -> bool {
-        self.path
-            .as_ref()
-            .is_none_or(|prefix| is_under(&request.path(), prefix.as_bytes()))
-            && self
-                .headers
-                .iter()
-                .all(|(name, wanted)| is(request.header(name), wanted))
-            && self
-                .cookies
-                .iter()
-                .all(|(name, wanted)| is(request.cookie(name), wanted))
+        self.path.as_ref().is_none_or(|prefix| is_under(&request.path(), prefix.as_bytes()))
+            && self.headers.iter().all(|(name, wanted)| is(request.header(name), wanted))
+            && self.cookies.iter().all(|(name, wanted)| is(request.cookie(name), wanted))
             && self.percent.is_none_or(|percent| self.draw(request) < percent)
     }
 
@@ -120,9 +108,7 @@ impl Rule {
             Some(By::Cookie(name)) => request.cookie(name),
             Some(By::Client) | None => None,
         };
-        let key = key
-            .filter(|value| !value.is_empty())
-            .unwrap_or_else(|| request.client_address().into());
+        let key = key.filter(|value| !value.is_empty()).unwrap_or_else(|| request.client_address().into());
         position(hash(&[self.pool.as_bytes(), b"\0", &key]))
     }
 }
@@ -135,8 +121,7 @@ fn is(value: Option<Value>, wanted: &str) -> bool {
 /// A path is under a prefix of whole segments: /shop and /shop/x, not /shopping.
 fn is_under(path: &[u8], prefix: &[u8]) -> bool {
     let prefix = prefix.strip_suffix(b"/").unwrap_or(prefix);
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?')))
+    path.strip_prefix(prefix).is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?')))
 }
 
 fn position(bits: u64) -> f64 {
@@ -184,10 +169,7 @@ mod tests {
     fn by_header() {
         let mut test = router(&json!([{ "pool": "beta", "headers": { "x-beta": "1" } }]));
         let get = request("GET", "/");
-        assert_eq!(
-            pool(&mut test, &get.clone().header("X-Beta", "1")).as_deref(),
-            Some("beta")
-        );
+        assert_eq!(pool(&mut test, &get.clone().header("X-Beta", "1")).as_deref(), Some("beta"));
         assert_eq!(pool(&mut test, &get.clone().header("x-beta", "2")), None);
         assert_eq!(pool(&mut test, &get), None);
     }
@@ -196,23 +178,16 @@ mod tests {
     fn by_cookie_of_any_value() {
         let mut test = router(&json!([{ "pool": "beta", "cookies": { "beta": "*" } }]));
         let get = request("GET", "/");
-        assert_eq!(
-            pool(&mut test, &get.clone().cookie("beta", "x")).as_deref(),
-            Some("beta")
-        );
+        assert_eq!(pool(&mut test, &get.clone().cookie("beta", "x")).as_deref(), Some("beta"));
         assert_eq!(pool(&mut test, &get.cookie("alpha", "x")), None);
     }
 
     #[test]
     fn by_path_in_whole_segments() {
         let mut test = router(&json!([{ "pool": "shop", "path": "/shop" }]));
-        for (path, goes) in [
-            ("/shop", true),
-            ("/shop/a", true),
-            ("/shop?a", true),
-            ("/shopping", false),
-            ("/", false),
-        ] {
+        for (path, goes) in
+            [("/shop", true), ("/shop/a", true), ("/shop?a", true), ("/shopping", false), ("/", false)]
+        {
             assert_eq!(pool(&mut test, &request("GET", path)).is_some(), goes, "{path}");
         }
         let mut all = router(&json!([{ "pool": "all", "path": "/" }]));
@@ -223,10 +198,7 @@ mod tests {
     fn all_conditions_of_a_rule_have_to_hold() {
         let mut test = router(&json!([{ "pool": "b", "path": "/a", "headers": { "x": "1" } }]));
         assert_eq!(pool(&mut test, &request("GET", "/a")), None);
-        assert_eq!(
-            pool(&mut test, &request("GET", "/a").header("x", "1")).as_deref(),
-            Some("b")
-        );
+        assert_eq!(pool(&mut test, &request("GET", "/a").header("x", "1")).as_deref(), Some("b"));
     }
 
     #[test]
@@ -235,10 +207,7 @@ mod tests {
             { "pool": "one", "headers": { "x": "1" } },
             { "pool": "two", "percent": 100 },
         ]));
-        assert_eq!(
-            pool(&mut test, &request("GET", "/").header("x", "1")).as_deref(),
-            Some("one")
-        );
+        assert_eq!(pool(&mut test, &request("GET", "/").header("x", "1")).as_deref(), Some("one"));
         assert_eq!(pool(&mut test, &request("GET", "/")).as_deref(), Some("two"));
     }
 
@@ -248,16 +217,9 @@ mod tests {
         let mut twenty = router(&json!([{ "pool": "canary", "percent": 20 }]));
         let (few, more) = (clients_in(&mut five), clients_in(&mut twenty));
         assert!((400..600).contains(&few.len()), "{} of 10,000 for 5 %", few.len());
-        assert!(
-            (1850..2150).contains(&more.len()),
-            "{} of 10,000 for 20 %",
-            more.len()
-        );
+        assert!((1850..2150).contains(&more.len()), "{} of 10,000 for 20 %", more.len());
         assert_eq!(clients_in(&mut five), few, "the same clients again");
-        assert!(
-            few.iter().all(|client| more.contains(client)),
-            "a share that grows keeps its clients"
-        );
+        assert!(few.iter().all(|client| more.contains(client)), "a share that grows keeps its clients");
     }
 
     #[test]
@@ -267,25 +229,15 @@ mod tests {
             { "pool": "canary", "percent": 10 },
         ]));
         let canary = clients_in(&mut test).len();
-        assert!(
-            (800..1000).contains(&canary),
-            "10 % of the 9,000 that are left, not {canary}"
-        );
+        assert!((800..1000).contains(&canary), "10 % of the 9,000 that are left, not {canary}");
     }
 
     #[test]
     fn a_share_by_cookie_ignores_the_address() {
         let mut test = router(&json!([{ "pool": "b", "percent": 50, "by": { "cookie": "user" } }]));
         for user in 0..100 {
-            let visit = |address| {
-                request("GET", "/")
-                    .cookie("user", &user.to_string())
-                    .from(address)
-            };
-            assert_eq!(
-                pool(&mut test, &visit("10.0.0.1")),
-                pool(&mut test, &visit("10.9.9.9"))
-            );
+            let visit = |address| request("GET", "/").cookie("user", &user.to_string()).from(address);
+            assert_eq!(pool(&mut test, &visit("10.0.0.1")), pool(&mut test, &visit("10.9.9.9")));
         }
     }
 
@@ -299,22 +251,14 @@ mod tests {
     #[test]
     fn a_random_share_draws_for_each_request() {
         let mut test = router(&json!([{ "pool": "canary", "percent": 30, "by": "random" }]));
-        let hits = (0..5000)
-            .filter(|_| pool(&mut test, &request("GET", "/")).is_some())
-            .count();
+        let hits = (0..5000).filter(|_| pool(&mut test, &request("GET", "/")).is_some()).count();
         assert!((1350..1650).contains(&hits), "{hits}");
     }
 
     #[test]
     fn nothing_and_everything_are_shares() {
-        assert_eq!(
-            clients_in(&mut router(&json!([{ "pool": "canary", "percent": 0 }]))).len(),
-            0
-        );
-        assert_eq!(
-            clients_in(&mut router(&json!([{ "pool": "canary", "percent": 100 }]))).len(),
-            10_000
-        );
+        assert_eq!(clients_in(&mut router(&json!([{ "pool": "canary", "percent": 0 }]))).len(), 0);
+        assert_eq!(clients_in(&mut router(&json!([{ "pool": "canary", "percent": 100 }]))).len(), 10_000);
     }
 
     #[test]

@@ -18,11 +18,7 @@ impl Balancer for PowerOfTwo {
         let (Some(first), Some(second)) = (drawn.next(), drawn.next()) else {
             return Choice::Abstain;
         };
-        if wait(&second, &first) < wait(&first, &second) {
-            second.into()
-        } else {
-            first.into()
-        }
+        if wait(&second, &first) < wait(&first, &second) { second.into() } else { first.into() }
     }
 }
 
@@ -48,9 +44,7 @@ mod tests {
 
     /// How many of 1,000 picks go to a node.
     fn share(test: &mut PolicyTest<PowerOfTwo>, id: &'static str) -> usize {
-        (0..1000)
-            .filter(|_| test.pick(&request("GET", "/")) == Picked::Node(id))
-            .count()
+        (0..1000).filter(|_| test.pick(&request("GET", "/")) == Picked::Node(id)).count()
     }
 
     fn pair() -> PolicyTest<PowerOfTwo> {
@@ -59,9 +53,7 @@ mod tests {
 
     #[test]
     fn the_faster_of_two_is_picked() {
-        let mut test = pair()
-            .node("slow", |node| node.latency(MS * 9))
-            .node("fast", |node| node.latency(MS));
+        let mut test = pair().node("slow", |node| node.latency(MS * 9)).node("fast", |node| node.latency(MS));
         assert!(share(&mut test, "fast") == 1000);
     }
 
@@ -70,10 +62,7 @@ mod tests {
         let mut test = pair()
             .node("fast", |node| node.latency(MS).in_flight(9))
             .node("slow", |node| node.latency(MS * 4).in_flight(1));
-        assert!(
-            share(&mut test, "slow") == 1000,
-            "10 x 1 ms is more than 2 x 4 ms"
-        );
+        assert!(share(&mut test, "slow") == 1000, "10 x 1 ms is more than 2 x 4 ms");
     }
 
     #[test]
@@ -102,15 +91,10 @@ mod tests {
 
     #[test]
     fn a_new_node_is_neither_starved_nor_flooded() {
-        let mut test = pair()
-            .node("known", |node| node.latency(MS).in_flight(2))
-            .node("new", |node| node);
+        let mut test = pair().node("known", |node| node.latency(MS).in_flight(2)).node("new", |node| node);
         assert!(share(&mut test, "new") == 1000, "it is idle, so it is tried");
         test.change("new", |node| node.in_flight(3).oldest(MS / 100));
-        assert!(
-            share(&mut test, "known") == 1000,
-            "it has not answered, so it gets no more"
-        );
+        assert!(share(&mut test, "known") == 1000, "it has not answered, so it gets no more");
     }
 
     #[test]
@@ -121,10 +105,7 @@ mod tests {
 
     #[test]
     fn one_candidate_is_picked_and_none_is_no_opinion() {
-        assert_eq!(
-            pair().nodes(["only"]).pick(&request("GET", "/")),
-            Picked::Node("only")
-        );
+        assert_eq!(pair().nodes(["only"]).pick(&request("GET", "/")), Picked::Node("only"));
         assert_eq!(pair().pick(&request("GET", "/")), Picked::Abstain);
     }
 }

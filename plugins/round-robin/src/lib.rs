@@ -32,10 +32,7 @@ impl Lifecycle for RoundRobin {
 impl Balancer for RoundRobin {
     fn pick(&mut self, request: &Request, nodes: &Nodes) -> Choice {
         let (count, pool) = (nodes.count(), request.pool());
-        let known = self
-            .schedules
-            .iter()
-            .position(|(name, known)| known.len() == count && *name == pool);
+        let known = self.schedules.iter().position(|(name, known)| known.len() == count && *name == pool);
         match known {
             Some(place) => self.schedules[..=place].rotate_right(1),
             // A retry has fewer candidates for once: its own schedule would be made and thrown away.
@@ -111,11 +108,7 @@ mod tests {
             picks(&mut test, &request("GET", "/"), 1)[0]
         };
         let starts: Vec<_> = (0..400).map(first).collect();
-        assert!(
-            counts(&starts).values().all(|count| (60..140).contains(count)),
-            "{:?}",
-            counts(&starts)
-        );
+        assert!(counts(&starts).values().all(|count| (60..140).contains(count)), "{:?}", counts(&starts));
     }
 
     #[test]
@@ -147,10 +140,7 @@ mod tests {
         picks(&mut test, &request("GET", "/"), 4);
         test.change("a", |node| node.weight(3));
         picks(&mut test, &request("GET", "/"), 4);
-        assert_eq!(
-            counts(&picks(&mut test, &request("GET", "/"), 40)),
-            [("a", 30), ("b", 10)].into()
-        );
+        assert_eq!(counts(&picks(&mut test, &request("GET", "/"), 40)), [("a", 30), ("b", 10)].into());
         assert_eq!(test.full_scans(), 1);
     }
 
@@ -159,10 +149,7 @@ mod tests {
         let mut test = policy().nodes(["a", "b", "c"]);
         picks(&mut test, &request("GET", "/"), 5);
         test.remove("b");
-        assert_eq!(
-            counts(&picks(&mut test, &request("GET", "/"), 10)),
-            [("a", 5), ("c", 5)].into()
-        );
+        assert_eq!(counts(&picks(&mut test, &request("GET", "/"), 10)), [("a", 5), ("c", 5)].into());
         let mut test = test.nodes(["d", "e"]);
         let seen = counts(&picks(&mut test, &request("GET", "/"), 40));
         assert_eq!(seen, [("a", 10), ("c", 10), ("d", 10), ("e", 10)].into());

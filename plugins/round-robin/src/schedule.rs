@@ -35,11 +35,7 @@ impl Schedule {
             // Turns stand in the middle of their strides: at the ends those of all weights would meet.
             let passed = (now + stride / 2) / stride;
             let order = (node.index() + first) % count;
-            Reverse(Turn {
-                due: passed * stride + stride / 2,
-                order,
-                node: node.index(),
-            })
+            Reverse(Turn { due: passed * stride + stride / 2, order, node: node.index() })
         };
         Self(candidates.iter().map(turn).collect())
     }

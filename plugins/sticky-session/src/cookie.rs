@@ -14,19 +14,13 @@ impl Cookie {
     pub(crate) fn new(name: &str, ttl: Duration) -> Result<Self, String> {
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || !name.bytes().all(token) {
-            return Err([
-                "cookie: `",
-                name,
-                "` is no name of a cookie; write letters, digits, - and _",
-            ]
-            .concat());
+            return Err(
+                ["cookie: `", name, "` is no name of a cookie; write letters, digits, - and _"].concat()
+            );
         }
         let age = ttl.as_secs().to_string();
         let attributes = ["; Path=/; Max-Age=", &age, "; HttpOnly; SameSite=Lax"].concat();
-        Ok(Self {
-            name: name.into(),
-            attributes,
-        })
+        Ok(Self { name: name.into(), attributes })
     }
 
     pub(crate) fn name(&self) -> &str {

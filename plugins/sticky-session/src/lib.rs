@@ -23,11 +23,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            cookie: "bascule-session".into(),
-            ttl: Duration::from_secs(24 * 3600),
-            renew: false,
-        }
+        Self { cookie: "bascule-session".into(), ttl: Duration::from_secs(24 * 3600), renew: false }
     }
 }
 
@@ -47,11 +43,7 @@ impl Lifecycle for StickySession {
             return Err("ttl: write 1s or more; a client is bound for so long".into());
         }
         let cookie = Cookie::new(&config.cookie, config.ttl)?;
-        Ok(Self {
-            cookie,
-            ttl: config.ttl,
-            renew: config.renew,
-        })
+        Ok(Self { cookie, ttl: config.ttl, renew: config.renew })
     }
 }
 
@@ -87,17 +79,12 @@ impl Filter for StickySession {
         // Only a binding that this request could not use is replaced: if another request of the same client has
         // bound it anew meanwhile, that one wins.
         let stale = match &token {
-            Some(token) if !honoured && request.note() != 0 => stored(sessions::get(token))
-                .flatten()
-                .filter(|bound| fingerprint(bound) == request.note()),
+            Some(token) if !honoured && request.note() != 0 => {
+                stored(sessions::get(token)).flatten().filter(|bound| fingerprint(bound) == request.note())
+            }
             _ => None,
         };
-        if let Some(binding) = stored(sessions::bind(
-            token.as_deref(),
-            &node,
-            self.ttl,
-            stale.as_deref(),
-        )) {
+        if let Some(binding) = stored(sessions::bind(token.as_deref(), &node, self.ttl, stale.as_deref())) {
             let line = self.cookie.line(&binding.token, request.scheme() == "https");
             if let Err(why) = response.add_header("set-cookie", line) {
                 log::warn(why.0);
@@ -111,10 +98,7 @@ impl StickySession {
     /// The client's token, if it sent one that the store could have made.
     fn token(&self, request: &Request) -> Option<String> {
         let value = request.cookie(self.cookie.name())?;
-        value
-            .as_str()
-            .filter(|token| !token.is_empty())
-            .map(str::to_owned)
+        value.as_str().filter(|token| !token.is_empty()).map(str::to_owned)
     }
 }
 

@@ -7,9 +7,7 @@ use bascule_plugin::testing::{Picked, PluginTest, TestRequest, json, request, re
 use super::StickySession;
 
 fn sticky() -> PluginTest<StickySession> {
-    PluginTest::configured(json!({ "ttl": "1h" }))
-        .expect("the configuration is right")
-        .nodes(["a", "b"])
+    PluginTest::configured(json!({ "ttl": "1h" })).expect("the configuration is right").nodes(["a", "b"])
 }
 
 fn visit() -> TestRequest {
@@ -78,10 +76,7 @@ fn when_the_node_is_gone_the_client_is_bound_anew_under_its_token() {
     test.remove("a");
     assert_eq!(test.pick(&client), Picked::Abstain);
     let line = served(&mut test, &client, "b").expect("it is bound anew");
-    assert_eq!(
-        client.get("cookie"),
-        Some(["bascule-session=", token(&line)].concat().as_str())
-    );
+    assert_eq!(client.get("cookie"), Some(["bascule-session=", token(&line)].concat().as_str()));
     assert_eq!(test.session(token(&line)), Some("b"));
 }
 
@@ -132,9 +127,7 @@ fn a_binding_ends_with_its_ttl() {
 #[test]
 fn with_renew_each_visit_prolongs_it() {
     let config = json!({ "ttl": "1h", "renew": true });
-    let mut test = PluginTest::configured(config)
-        .expect("the configuration is right")
-        .nodes(["a", "b"]);
+    let mut test = PluginTest::configured(config).expect("the configuration is right").nodes(["a", "b"]);
     let client = bound_to_a(&mut test);
     for _ in 0..5 {
         test.advance(Duration::from_secs(3000));
@@ -186,10 +179,7 @@ fn wrong_keys_are_refused() {
         error(json!({ "ttl": "30" })),
         "ttl: `30` is no duration; write a number with ms, s, m, h or d, such as \"30s\""
     );
-    assert_eq!(
-        error(json!({ "ttl": "10ms" })),
-        "ttl: write 1s or more; a client is bound for so long"
-    );
+    assert_eq!(error(json!({ "ttl": "10ms" })), "ttl: write 1s or more; a client is bound for so long");
     assert_eq!(
         error(json!({ "name": "x" })),
         "name: unknown key `name`, expected one of `cookie`, `ttl`, `renew`"

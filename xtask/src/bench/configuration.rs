@@ -45,11 +45,7 @@ pub(super) fn nginx_node(port: u16, root: &Path) -> String {
 
 /// The part of an nginx configuration that makes the proxy.
 pub(super) fn nginx_proxy(setup: &Setup) -> String {
-    let Setup {
-        port,
-        nodes: [first, second],
-        ..
-    } = setup;
+    let Setup { port, nodes: [first, second], .. } = setup;
     format!(
         "upstream nodes {{ server 127.0.0.1:{first}; server 127.0.0.1:{second};
     keepalive 256; keepalive_requests 1000000000; }}
@@ -60,12 +56,7 @@ pub(super) fn nginx_proxy(setup: &Setup) -> String {
 
 /// A whole haproxy configuration.
 pub(super) fn haproxy(setup: &Setup) -> String {
-    let Setup {
-        port,
-        nodes: [first, second],
-        connections,
-        ..
-    } = setup;
+    let Setup { port, nodes: [first, second], connections, .. } = setup;
     let most = connections + 100;
     format!(
         "global
@@ -101,23 +92,12 @@ pub(super) fn bascule_with_plugins(setup: &Setup, plugins: &Path) -> String {
 [plugin.headers]
 file = "header_rewrite.wasm"
 config = { request = { set = { "x-edge" = "bascule" } } }"#;
-    bascule(
-        setup,
-        plugins,
-        uses,
-        r#"policy = "least-connections""#,
-        r#"filters = ["headers"]"#,
-    )
+    bascule(setup, plugins, uses, r#"policy = "least-connections""#, r#"filters = ["headers"]"#)
 }
 
 /// `uses` are tables, `policy` is a line of the pool, `filters` one of the route; each may be empty.
 fn bascule(setup: &Setup, plugins: &Path, uses: &str, policy: &str, filters: &str) -> String {
-    let Setup {
-        port,
-        admin,
-        nodes: [first, second],
-        ..
-    } = setup;
+    let Setup { port, admin, nodes: [first, second], .. } = setup;
     let plugins = plugins.display();
     format!(
         r#"[gateway]
@@ -146,23 +126,12 @@ mod tests {
 
     #[test]
     fn bascules_configuration_has_each_line_in_its_table() {
-        let setup = Setup {
-            port: 1,
-            admin: 2,
-            nodes: [3, 4],
-            connections: 5,
-        };
+        let setup = Setup { port: 1, admin: 2, nodes: [3, 4], connections: 5 };
         let text = bascule_with_plugins(&setup, Path::new("/plugins"));
         let read: toml::Table = text.parse().expect("TOML");
-        assert_eq!(
-            read["pool"]["bench"]["policy"].as_str(),
-            Some("least-connections")
-        );
+        assert_eq!(read["pool"]["bench"]["policy"].as_str(), Some("least-connections"));
         assert_eq!(read["route"]["bench"]["filters"][0].as_str(), Some("headers"));
-        assert_eq!(
-            read["plugin"]["headers"]["config"]["request"]["set"]["x-edge"].as_str(),
-            Some("bascule")
-        );
+        assert_eq!(read["plugin"]["headers"]["config"]["request"]["set"]["x-edge"].as_str(), Some("bascule"));
         let native: toml::Table = bascule_native(&setup, Path::new("/none")).parse().expect("TOML");
         assert!(!native.contains_key("plugin") && native["pool"]["bench"].get("policy").is_none());
     }

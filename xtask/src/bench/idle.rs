@@ -17,10 +17,7 @@ use std::time::Duration;
 /// When a server does not start, or refuses a connection.
 pub(crate) fn measure(ground: &Ground, proxies: &[Proxy]) -> Result<Table> {
     let connections = ground.connections;
-    ensure!(
-        connections > 0,
-        "too few files may be open: raise the limit with `ulimit -n 11000`"
-    );
+    ensure!(connections > 0, "too few files may be open: raise the limit with `ulimit -n 11000`");
     let mut table = Table {
         title: format!("{connections} idle client connections"),
         head: vec!["proxy", "KB a connection", "MB before", "MB with them"],
@@ -67,9 +64,6 @@ fn carried(port: u16) -> Result<TcpStream> {
     // The nodes' answer is far below this and comes in one write, so one read tells that it is there.
     let mut answer = [0; 4096];
     let length = stream.read(&mut answer)?;
-    ensure!(
-        answer[..length].starts_with(b"HTTP/1.1 200"),
-        "the proxy answered something else than 200"
-    );
+    ensure!(answer[..length].starts_with(b"HTTP/1.1 200"), "the proxy answered something else than 200");
     Ok(stream)
 }

@@ -27,12 +27,8 @@ pub(crate) const BODY_100K: Shape = Shape {
     connections: 64,
     close: false,
 };
-pub(crate) const CLOSE: Shape = Shape {
-    title: "HTTP/1.1, a new connection for each request",
-    target: "/",
-    connections: 64,
-    close: true,
-};
+pub(crate) const CLOSE: Shape =
+    Shape { title: "HTTP/1.1, a new connection for each request", target: "/", connections: 64, close: true };
 
 /// What one proxy did in one round.
 struct Round {
@@ -52,20 +48,13 @@ pub(crate) fn measure(
     rounds: u32,
     seconds: u32,
 ) -> Result<Table> {
-    let servers: Vec<Server> = proxies
-        .iter()
-        .map(|proxy| ground.start(*proxy))
-        .collect::<Result<_>>()?;
+    let servers: Vec<Server> = proxies.iter().map(|proxy| ground.start(*proxy)).collect::<Result<_>>()?;
     let mut results: Vec<Vec<Round>> = servers.iter().map(|_| Vec::new()).collect();
     for round in 0..=rounds {
         eprintln!(
             "{}: {}",
             shape.title,
-            if round == 0 {
-                "warming up".into()
-            } else {
-                format!("round {round} of {rounds}")
-            }
+            if round == 0 { "warming up".into() } else { format!("round {round} of {rounds}") }
         );
         for (server, results) in servers.iter().zip(&mut results) {
             let seconds = if round == 0 { 2 } else { seconds };
@@ -75,10 +64,8 @@ pub(crate) fn measure(
             }
         }
     }
-    let peaks: Vec<u64> = servers
-        .iter()
-        .map(|server| process::memory_kib(server.pid(), "VmHWM"))
-        .collect::<Result<_>>()?;
+    let peaks: Vec<u64> =
+        servers.iter().map(|server| process::memory_kib(server.pid(), "VmHWM")).collect::<Result<_>>()?;
     Ok(tabulate(shape, proxies, &results, &peaks))
 }
 
@@ -87,36 +74,20 @@ fn one(server: &Server, shape: &Shape, seconds: u32) -> Result<Round> {
     let before = process::cpu_nanoseconds(server.pid())?;
     let load = wrk::run(&url, shape.connections, seconds, shape.close)?;
     let used = process::cpu_nanoseconds(server.pid())?.saturating_sub(before);
-    Ok(Round {
-        cost: used as f64 / 1e3 / load.requests.max(1) as f64,
-        load,
-    })
+    Ok(Round { cost: used as f64 / 1e3 / load.requests.max(1) as f64, load })
 }
 
 /// `results` holds for each proxy its rounds; nginx is the first proxy and the measure of the others.
 fn tabulate(shape: &Shape, proxies: &[Proxy], results: &[Vec<Round>], peaks: &[u64]) -> Table {
     let mut table = Table {
         title: shape.title.to_owned(),
-        head: vec![
-            "proxy",
-            "CPU us/request",
-            "x nginx",
-            "p50 us",
-            "p99 us",
-            "requests/s",
-            "peak MB",
-        ],
+        head: vec!["proxy", "CPU us/request", "x nginx", "p50 us", "p99 us", "requests/s", "peak MB"],
         rows: Vec::new(),
         remarks: Vec::new(),
     };
     for ((proxy, rounds), peak) in proxies.iter().zip(results).zip(peaks) {
         let of = |value: fn(&Round) -> f64| median(rounds.iter().map(value));
-        let ratio = median(
-            rounds
-                .iter()
-                .zip(&results[0])
-                .map(|(round, nginx)| round.cost / nginx.cost),
-        );
+        let ratio = median(rounds.iter().zip(&results[0]).map(|(round, nginx)| round.cost / nginx.cost));
         table.rows.push(vec![
             proxy.title().to_owned(),
             format!("{:.2}", of(|round| round.cost)),
@@ -127,9 +98,7 @@ fn tabulate(shape: &Shape, proxies: &[Proxy], results: &[Vec<Round>], peaks: &[u
             format!("{:.1}", *peak as f64 / 1024.0),
         ]);
         let troubles = rounds.iter().filter_map(|round| round.load.trouble.as_ref());
-        table
-            .remarks
-            .extend(troubles.map(|trouble| format!("{}: {trouble}", proxy.title())));
+        table.remarks.extend(troubles.map(|trouble| format!("{}: {trouble}", proxy.title())));
     }
     table
 }
@@ -139,31 +108,17 @@ mod tests {
     use super::*;
 
     fn round(cost: f64) -> Round {
-        Round {
-            cost,
-            load: wrk::Load {
-                requests: 1,
-                a_second: 100.0,
-                p50: 10.0,
-                p99: 20.0,
-                trouble: None,
-            },
-        }
+        Round { cost, load: wrk::Load { requests: 1, a_second: 100.0, p50: 10.0, p99: 20.0, trouble: None } }
     }
 
     #[test]
     fn a_ratio_is_taken_within_its_round() {
         // The machine was twice as slow in the second round: the medians of the costs would say 1.5.
-        let mut results = vec![
-            vec![round(10.0), round(20.0), round(10.0)],
-            vec![round(9.0), round(18.0), round(15.0)],
-        ];
+        let mut results =
+            vec![vec![round(10.0), round(20.0), round(10.0)], vec![round(9.0), round(18.0), round(15.0)]];
         results[1][2].load.trouble = Some("Non-2xx or 3xx responses: 3".to_owned());
         let table = tabulate(&SMALL, &[Proxy::Nginx, Proxy::Bascule], &results, &[2048, 10240]);
-        assert_eq!(
-            table.rows[0],
-            ["nginx", "10.00", "1.00", "10", "20", "100", "2.0"]
-        );
+        assert_eq!(table.rows[0], ["nginx", "10.00", "1.00", "10", "20", "100", "2.0"]);
         assert_eq!(table.rows[1][1..3], ["15.00", "0.90"]);
         assert_eq!(table.rows[1][6], "10.0");
         assert_eq!(table.remarks.len(), 1);

@@ -12,11 +12,7 @@ fn tree(root: u32) -> Vec<PathBuf> {
         let folder = PathBuf::from(format!("/proc/{pid}"));
         for thread in threads(&folder) {
             let children = std::fs::read_to_string(thread.join("children")).unwrap_or_default();
-            open.extend(
-                children
-                    .split_whitespace()
-                    .filter_map(|pid| pid.parse::<u32>().ok()),
-            );
+            open.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
         }
         found.push(folder);
     }
@@ -25,9 +21,7 @@ fn tree(root: u32) -> Vec<PathBuf> {
 
 fn threads(process: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(process.join("task"));
-    entries
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-        .unwrap_or_default()
+    entries.map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
 }
 
 /// The CPU time, user and system, that the tree has used, in nanoseconds. schedstat counts it exactly, where /proc/PID/stat
@@ -40,11 +34,7 @@ pub(crate) fn cpu_nanoseconds(root: u32) -> Result<u64> {
     for thread in tree(root).iter().flat_map(|process| threads(process)) {
         let text =
             std::fs::read_to_string(thread.join("schedstat")).context("the kernel gives no schedstat")?;
-        sum += text
-            .split_whitespace()
-            .next()
-            .and_then(|word| word.parse::<u64>().ok())
-            .unwrap_or_default();
+        sum += text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok()).unwrap_or_default();
     }
     Ok(sum)
 }
@@ -55,12 +45,8 @@ pub(crate) fn cpu_nanoseconds(root: u32) -> Result<u64> {
 /// When the process is gone.
 pub(crate) fn memory_kib(root: u32, field: &str) -> Result<u64> {
     let processes = tree(root);
-    let texts = processes
-        .iter()
-        .filter_map(|process| std::fs::read_to_string(process.join("status")).ok());
-    let sum = texts
-        .map(|text| status_field(&text, field).unwrap_or_default())
-        .sum();
+    let texts = processes.iter().filter_map(|process| std::fs::read_to_string(process.join("status")).ok());
+    let sum = texts.map(|text| status_field(&text, field).unwrap_or_default()).sum();
     if sum == 0 {
         bail!("process {root} is gone");
     }
@@ -68,9 +54,7 @@ pub(crate) fn memory_kib(root: u32, field: &str) -> Result<u64> {
 }
 
 fn status_field(status: &str, field: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -105,10 +89,7 @@ fn open_files() -> Result<(u64, u64)> {
 }
 
 fn limits(text: &str) -> Option<(u64, u64)> {
-    let mut words = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?
-        .split_whitespace();
+    let mut words = text.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace();
     let mut number = || words.next().map(|word| word.parse().unwrap_or(u64::MAX));
     Some((number()?, number()?))
 }

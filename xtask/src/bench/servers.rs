@@ -93,19 +93,11 @@ impl Ground {
         std::fs::write(folder.path().join("b"), vec![b'x'; 100_000])?;
         std::fs::create_dir(folder.path().join("no-plugins"))?;
         let nodes = free_ports()?;
-        let servers: String = nodes
-            .iter()
-            .map(|port| configuration::nginx_node(*port, folder.path()))
-            .collect();
+        let servers: String =
+            nodes.iter().map(|port| configuration::nginx_node(*port, folder.path())).collect();
         let command = nginx(folder.path(), "nodes", &servers)?;
         let running = start(folder.path(), "nodes", LOAD_CORE, nodes[0], &command)?;
-        Ok(Ground {
-            _nodes: running,
-            nodes,
-            gateway,
-            connections,
-            folder,
-        })
+        Ok(Ground { _nodes: running, nodes, gateway, connections, folder })
     }
 
     /// Starts a proxy in front of the nodes.
@@ -115,23 +107,12 @@ impl Ground {
     pub(crate) fn start(&self, proxy: Proxy) -> Result<Server> {
         let folder = self.folder.path();
         let [port, admin] = free_ports()?;
-        let setup = Setup {
-            port,
-            admin,
-            nodes: self.nodes,
-            connections: self.connections,
-        };
+        let setup = Setup { port, admin, nodes: self.nodes, connections: self.connections };
         let (name, command) = match proxy {
-            Proxy::Nginx => (
-                "nginx",
-                nginx(folder, "nginx", &configuration::nginx_proxy(&setup))?,
-            ),
+            Proxy::Nginx => ("nginx", nginx(folder, "nginx", &configuration::nginx_proxy(&setup))?),
             Proxy::Haproxy => {
                 let file = write(folder, "haproxy.cfg", &configuration::haproxy(&setup))?;
-                (
-                    "haproxy",
-                    vec![program("haproxy"), "-db".into(), "-f".into(), file],
-                )
+                ("haproxy", vec![program("haproxy"), "-db".into(), "-f".into(), file])
             }
             Proxy::Bascule => {
                 let text = configuration::bascule_with_plugins(&setup, &plugins::folder());
@@ -147,23 +128,14 @@ impl Ground {
 
     fn bascule(&self, name: &str, text: &str) -> Result<Vec<String>> {
         let file = write(self.folder.path(), &format!("{name}.toml"), text)?;
-        Ok(vec![
-            self.gateway.display().to_string(),
-            "run".into(),
-            "--config".into(),
-            file,
-        ])
+        Ok(vec![self.gateway.display().to_string(), "run".into(), "--config".into(), file])
     }
 }
 
 /// Writes nginx's configuration; answers its command.
 fn nginx(folder: &Path, name: &str, servers: &str) -> Result<Vec<String>> {
     let text = configuration::nginx(&folder.join(name), servers);
-    Ok(vec![
-        program("nginx"),
-        "-c".into(),
-        write(folder, &format!("{name}.conf"), &text)?,
-    ])
+    Ok(vec![program("nginx"), "-c".into(), write(folder, &format!("{name}.conf"), &text)?])
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
@@ -173,10 +145,7 @@ fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
 }
 
 fn program(name: &str) -> String {
-    tools::find(name)
-        .unwrap_or_else(|| name.into())
-        .display()
-        .to_string()
+    tools::find(name).unwrap_or_else(|| name.into()).display().to_string()
 }
 
 /// Starts a server on one core and waits until it listens.
@@ -184,41 +153,23 @@ fn start(folder: &Path, name: &str, core: &str, port: u16, command: &[String]) -
     let log = folder.join(format!("{name}.log"));
     let file = File::create(&log)?;
     let mut pinned = Command::new("taskset");
-    pinned
-        .args(["-c", core])
-        .args(command)
-        .stdin(Stdio::null())
-        .stdout(file.try_clone()?)
-        .stderr(file);
-    let mut server = Server {
-        child: pinned.spawn().with_context(|| format!("cannot start {name}"))?,
-        port,
-    };
+    pinned.args(["-c", core]).args(command).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+    let mut server = Server { child: pinned.spawn().with_context(|| format!("cannot start {name}"))?, port };
     let listens = tools::poll(Duration::from_secs(15), || match server.child.try_wait() {
         Ok(Some(_)) => Some(false),
-        _ => TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-            .is_ok()
-            .then_some(true),
+        _ => TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(true),
     });
     if listens == Some(true) {
         return Ok(server);
     }
-    bail!(
-        "{name} does not listen on port {port}:\n{}",
-        std::fs::read_to_string(&log).unwrap_or_default()
-    )
+    bail!("{name} does not listen on port {port}:\n{}", std::fs::read_to_string(&log).unwrap_or_default())
 }
 
 /// Two ports that nothing listens on now.
 fn free_ports() -> Result<[u16; 2]> {
-    let listeners = [
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
-    ];
-    Ok([
-        listeners[0].local_addr()?.port(),
-        listeners[1].local_addr()?.port(),
-    ])
+    let listeners =
+        [TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?];
+    Ok([listeners[0].local_addr()?.port(), listeners[1].local_addr()?.port()])
 }
 
 /// What nginx and haproxy say of themselves.
@@ -231,9 +182,5 @@ pub(crate) fn versions() -> String {
             .find(|word| word.trim_start_matches("nginx/").starts_with(char::is_numeric))?;
         Some(format!("{name} {}", version.trim_start_matches("nginx/")))
     };
-    ["nginx", "haproxy"]
-        .into_iter()
-        .filter_map(first_line)
-        .collect::<Vec<_>>()
-        .join(", ")
+    ["nginx", "haproxy"].into_iter().filter_map(first_line).collect::<Vec<_>>().join(", ")
 }

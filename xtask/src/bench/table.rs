@@ -13,14 +13,10 @@ impl Table {
     pub(crate) fn text(&self) -> String {
         let widths = self.widths();
         let line = |cells: &[String]| {
-            let padded = cells
-                .iter()
-                .zip(&widths)
-                .enumerate()
-                .map(|(column, (cell, &width))| match column {
-                    0 => format!("{cell:<width$}"),
-                    _ => format!("{cell:>width$}"),
-                });
+            let padded = cells.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
+                0 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            });
             padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
         };
         let mut text = format!("{}\n{}", self.title, line(&self.head()));
@@ -32,17 +28,8 @@ impl Table {
     /// For a document.
     pub(crate) fn markdown(&self) -> String {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-        let rule = self
-            .head
-            .iter()
-            .enumerate()
-            .map(|(column, _)| if column == 0 { "---|" } else { "---:|" });
-        let mut text = format!(
-            "### {}\n\n{}|{}\n",
-            self.title,
-            line(&self.head()),
-            rule.collect::<String>()
-        );
+        let rule = self.head.iter().enumerate().map(|(column, _)| if column == 0 { "---|" } else { "---:|" });
+        let mut text = format!("### {}\n\n{}|{}\n", self.title, line(&self.head()), rule.collect::<String>());
         text.extend(self.rows.iter().map(|row| line(row)));
         text.extend(self.remarks.iter().map(|remark| format!("\n{remark}\n")));
         text
@@ -53,18 +40,9 @@ impl Table {
     }
 
     fn widths(&self) -> Vec<usize> {
-        let of = |column: usize| {
-            self.rows
-                .iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or_default()
-        };
-        self.head
-            .iter()
-            .enumerate()
-            .map(|(column, name)| of(column).max(name.chars().count()))
-            .collect()
+        let of =
+            |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+        self.head.iter().enumerate().map(|(column, name)| of(column).max(name.chars().count())).collect()
     }
 }
 
@@ -93,10 +71,7 @@ mod tests {
 
     #[test]
     fn columns_stand_below_each_other() {
-        assert_eq!(
-            table().text(),
-            "Small\nproxy      us\nnginx    9.02\nbascule  10.1\nOne remark.\n"
-        );
+        assert_eq!(table().text(), "Small\nproxy      us\nnginx    9.02\nbascule  10.1\nOne remark.\n");
     }
 
     #[test]

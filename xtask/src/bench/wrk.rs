@@ -22,10 +22,7 @@ pub(crate) struct Load {
 pub(crate) fn run(url: &str, connections: u32, seconds: u32, close: bool) -> Result<Load> {
     let mut command = Command::new("taskset");
     command.args(["-c", "1", "wrk", "--threads", "1", "--latency"]);
-    command.args([
-        format!("--connections={connections}"),
-        format!("--duration={seconds}s"),
-    ]);
+    command.args([format!("--connections={connections}"), format!("--duration={seconds}s")]);
     if close {
         command.args(["--header", "Connection: close"]);
     }
@@ -36,12 +33,7 @@ pub(crate) fn run(url: &str, connections: u32, seconds: u32, close: bool) -> Res
 fn parse(text: &str) -> Option<Load> {
     let lines = || text.lines().map(str::trim);
     let value = |name: &str| lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    let requests = lines()
-        .find(|line| line.contains(" requests in "))?
-        .split(' ')
-        .next()?
-        .parse()
-        .ok()?;
+    let requests = lines().find(|line| line.contains(" requests in "))?.split(' ').next()?.parse().ok()?;
     let trouble = lines().find(|line| line.starts_with("Non-2xx") || line.starts_with("Socket errors"));
     Some(Load {
         requests,
@@ -83,23 +75,14 @@ Transfer/sec:      8.83MB
         let load = parse(PRINTED).expect("wrk's own output");
         assert_eq!(
             load,
-            Load {
-                requests: 280_451,
-                a_second: 56_089.66,
-                p50: 812.0,
-                p99: 1470.0,
-                trouble: None
-            }
+            Load { requests: 280_451, a_second: 56_089.66, p50: 812.0, p99: 1470.0, trouble: None }
         );
     }
 
     #[test]
     fn trouble_is_kept_in_wrks_words() {
         let printed = PRINTED.replace("Requests/sec", "  Non-2xx or 3xx responses: 12\nRequests/sec");
-        assert_eq!(
-            parse(&printed).expect("read").trouble.as_deref(),
-            Some("Non-2xx or 3xx responses: 12")
-        );
+        assert_eq!(parse(&printed).expect("read").trouble.as_deref(), Some("Non-2xx or 3xx responses: 12"));
     }
 
     #[test]

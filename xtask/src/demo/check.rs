@@ -14,15 +14,9 @@ use std::time::Duration;
 /// When the demo does not start, or something is not as the text says; the demo's own log is shown then.
 pub(crate) fn run(mut command: Command) -> Result<()> {
     let mut log = tempfile::tempfile()?;
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log.try_clone()?)
-        .spawn();
+    let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?).spawn();
     let mut demo = Demo(child.context("the gateway does not start")?);
-    let failed = wait_until_ready(&mut demo)
-        .and_then(|()| try_all())
-        .and_then(|()| ctrl_c(&mut demo));
+    let failed = wait_until_ready(&mut demo).and_then(|()| try_all()).and_then(|()| ctrl_c(&mut demo));
     demo.stop();
     if failed.is_err() {
         eprintln!("--- the demo's log ---\n{}---", read(&mut log)?);

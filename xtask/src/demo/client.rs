@@ -42,9 +42,7 @@ impl Connection {
             .with_context(|| format!("nothing listens on port {port}"))?;
         stream.set_read_timeout(Some(LIMIT))?;
         stream.set_write_timeout(Some(LIMIT))?;
-        Ok(Connection {
-            stream: BufReader::new(stream),
-        })
+        Ok(Connection { stream: BufReader::new(stream) })
     }
 
     /// Sends a GET and reads the whole answer.
@@ -57,16 +55,13 @@ impl Connection {
             head += &format!("{name}: {value}\r\n");
         }
         self.stream.get_mut().write_all((head + "\r\n").as_bytes())?;
-        self.answer()
-            .with_context(|| format!("GET {target} got no whole answer"))
+        self.answer().with_context(|| format!("GET {target} got no whole answer"))
     }
 
     fn answer(&mut self) -> Result<Answer> {
         let line = self.line()?;
-        let status = line
-            .strip_prefix("HTTP/1.1 ")
-            .and_then(|rest| rest.get(..3))
-            .and_then(|code| code.parse().ok());
+        let status =
+            line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok());
         let status = status.with_context(|| format!("\"{line}\" is no status line"))?;
         let mut headers = Vec::new();
         loop {
@@ -74,16 +69,10 @@ impl Connection {
             if line.is_empty() {
                 break;
             }
-            let (name, value) = line
-                .split_once(':')
-                .with_context(|| format!("\"{line}\" is no header"))?;
+            let (name, value) = line.split_once(':').with_context(|| format!("\"{line}\" is no header"))?;
             headers.push((name.to_owned(), value.trim().to_owned()));
         }
-        let mut answer = Answer {
-            status,
-            headers,
-            body: String::new(),
-        };
+        let mut answer = Answer { status, headers, body: String::new() };
         let Some(length) = answer.header("content-length") else {
             bail!("the answer has no Content-Length");
         };
@@ -135,15 +124,9 @@ mod tests {
         });
         let mut connection = Connection::open(port).expect("connected");
         let first = connection.get("/", &[]).expect("an answer");
-        assert_eq!(
-            (first.status, first.body.as_str(), first.header("set-cookie")),
-            (200, "hi", Some("a=b"))
-        );
+        assert_eq!((first.status, first.body.as_str(), first.header("set-cookie")), (200, "hi", Some("a=b")));
         assert_eq!(connection.get("/", &[]).expect("an answer").status, 404);
         server.join().expect("the server ended");
-        assert!(
-            connection.get("/", &[]).is_err(),
-            "a closed connection is an error"
-        );
+        assert!(connection.get("/", &[]).is_err(), "a closed connection is an error");
     }
 }

@@ -91,14 +91,9 @@ fn spread() -> Result<String> {
     for _ in 0..30 {
         *seen.entry(node(&client::get(GATEWAY, "/", &[])?)?).or_insert(0) += 1;
     }
-    ensure!(
-        seen.len() == NODES.len(),
-        "30 requests reached {seen:?}, not all three nodes"
-    );
+    ensure!(seen.len() == NODES.len(), "30 requests reached {seen:?}, not all three nodes");
     let answer = client::get(GATEWAY, "/", &[])?;
-    let policy = answer
-        .header("x-bascule-policy")
-        .unwrap_or("(no x-bascule-policy)");
+    let policy = answer.header("x-bascule-policy").unwrap_or("(no x-bascule-policy)");
     ensure!(
         policy.contains("least-connections"),
         "the node was picked by {policy}, not by least-connections"
@@ -111,21 +106,13 @@ fn stickiness() -> Result<String> {
     // Several clients, since one alone might meet its node again by chance.
     for _ in 0..24 {
         let first = client::get(GATEWAY, "/sticky", &[])?;
-        let cookie = first
-            .header("set-cookie")
-            .context("the first answer sets no cookie")?;
-        ensure!(
-            cookie.contains("HttpOnly"),
-            "the cookie \"{cookie}\" is not HttpOnly"
-        );
+        let cookie = first.header("set-cookie").context("the first answer sets no cookie")?;
+        ensure!(cookie.contains("HttpOnly"), "the cookie \"{cookie}\" is not HttpOnly");
         let cookie = cookie.split(';').next().unwrap_or_default();
         let bound = node(&first)?;
         for _ in 0..5 {
             let again = node(&client::get(GATEWAY, "/sticky", &[("cookie", cookie)])?)?;
-            ensure!(
-                again == bound,
-                "a client of {bound} was sent to {again} with its cookie"
-            );
+            ensure!(again == bound, "a client of {bound} was sent to {again} with its cookie");
         }
         nodes.insert(bound);
     }
@@ -135,33 +122,21 @@ fn stickiness() -> Result<String> {
 
 fn header_rewrite() -> Result<String> {
     let answer = client::get(GATEWAY, "/headers", &[])?;
-    let received = answer
-        .body
-        .lines()
-        .find(|line| line.to_lowercase().starts_with("x-edge:"));
+    let received = answer.body.lines().find(|line| line.to_lowercase().starts_with("x-edge:"));
     let received = received.with_context(|| format!("the node received no x-edge:\n{}", answer.body))?;
     let sent = answer.header("x-edge").context("the response has no x-edge")?;
-    Ok(format!(
-        "the node received \"{}\", the client \"x-edge: {sent}\"",
-        received.trim()
-    ))
+    Ok(format!("the node received \"{}\", the client \"x-edge: {sent}\"", received.trim()))
 }
 
 fn a_node_dies() -> Result<String> {
     let last_words = client::get(9001, "/die", &[])?;
     ensure!(last_words.status == 200, "/die answered {}", last_words.status);
-    tools::poll(Duration::from_secs(5), || {
-        Connection::open(9001).is_err().then_some(())
-    })
-    .context("node-a still listens after /die")?;
+    tools::poll(Duration::from_secs(5), || Connection::open(9001).is_err().then_some(()))
+        .context("node-a still listens after /die")?;
     let mut seen = BTreeMap::new();
     for number in 1..=30 {
         let answer = client::get(GATEWAY, "/", &[])?;
-        ensure!(
-            answer.status == 200,
-            "request {number} after node-a died got {}",
-            answer.status
-        );
+        ensure!(answer.status == 200, "request {number} after node-a died got {}", answer.status);
         *seen.entry(node(&answer)?).or_insert(0) += 1;
     }
     ensure!(!seen.contains_key("node-a"), "node-a still answers: {seen:?}");
@@ -170,10 +145,7 @@ fn a_node_dies() -> Result<String> {
 
 fn a_policy_is_swapped() -> Result<String> {
     let folder = plugins::folder();
-    let (file, other) = (
-        folder.join("least_connections.wasm"),
-        folder.join("round_robin.wasm"),
-    );
+    let (file, other) = (folder.join("least_connections.wasm"), folder.join("round_robin.wasm"));
     let old = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let new = std::fs::read(&other).with_context(|| format!("cannot read {}", other.display()))?;
     let stop = AtomicBool::new(false);
@@ -186,13 +158,8 @@ fn a_policy_is_swapped() -> Result<String> {
     });
     let turns = swapped.and_then(|()| turns());
     std::fs::write(&file, old).context("cannot put the old policy back")?;
-    let Ok(served) = served else {
-        bail!("the load stopped by itself")
-    };
-    Ok(format!(
-        "{} requests passed during the swap and none failed; now {}",
-        served?, turns?
-    ))
+    let Ok(served) = served else { bail!("the load stopped by itself") };
+    Ok(format!("{} requests passed during the swap and none failed; now {}", served?, turns?))
 }
 
 /// Sends requests until told to stop; answers how many there were.
@@ -200,11 +167,7 @@ fn requests_until(stop: &AtomicBool) -> Result<u32> {
     let mut served = 0;
     while !stop.load(Ordering::Relaxed) {
         let answer = client::get(GATEWAY, "/", &[])?;
-        ensure!(
-            answer.status == 200,
-            "request {served} during the swap got {}",
-            answer.status
-        );
+        ensure!(answer.status == 200, "request {served} during the swap got {}", answer.status);
         served += 1;
     }
     Ok(served)
@@ -222,40 +185,26 @@ fn swap(file: &Path, policy: &[u8]) -> Result<()> {
 /// Which version of the file least_connections.wasm the gateway runs, by its own word.
 fn version() -> Result<String> {
     let snapshot: serde_json::Value = serde_json::from_str(&client::get(ADMIN, "/snapshot", &[])?.body)?;
-    let plugins = snapshot["plugins"]
-        .as_array()
-        .context("/snapshot lists no plugins")?;
+    let plugins = snapshot["plugins"].as_array().context("/snapshot lists no plugins")?;
     let policy = plugins.iter().find(|plugin| plugin["use"] == "least-connections");
     let version = policy.and_then(|plugin| plugin["version"].as_str());
-    Ok(version
-        .context("/snapshot lists no use least-connections with a version")?
-        .to_owned())
+    Ok(version.context("/snapshot lists no use least-connections with a version")?.to_owned())
 }
 
 /// Twelve requests on one connection, which stays on one worker: round robin repeats the same order, random ties would
 /// do so once in a thousand times.
 fn turns() -> Result<String> {
     let mut connection = Connection::open(GATEWAY)?;
-    let order: Vec<String> = (0..12)
-        .map(|_| node(&connection.get("/", &[])?))
-        .collect::<Result<_>>()?;
+    let order: Vec<String> = (0..12).map(|_| node(&connection.get("/", &[])?)).collect::<Result<_>>()?;
     let period = order.iter().collect::<BTreeSet<_>>().len();
     let shown = order.join(" ");
-    ensure!(
-        period > 1 && order[period..] == order[..12 - period],
-        "the nodes do not take turns: {shown}"
-    );
+    ensure!(period > 1 && order[period..] == order[..12 - period], "the nodes do not take turns: {shown}");
     Ok(format!("the nodes take turns: {shown}"))
 }
 
 /// The node that an answer comes from, by its text: "hello from node-a (request 7)".
 fn node(answer: &client::Answer) -> Result<String> {
     let word = answer.body.split_whitespace().find(|word| NODES.contains(word));
-    word.map(str::to_owned).with_context(|| {
-        format!(
-            "no node's greeting but {} \"{}\"",
-            answer.status,
-            answer.body.trim()
-        )
-    })
+    word.map(str::to_owned)
+        .with_context(|| format!("no node's greeting but {} \"{}\"", answer.status, answer.body.trim()))
 }

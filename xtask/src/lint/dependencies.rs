@@ -45,28 +45,20 @@ pub(crate) fn check() -> Result<()> {
     let text = std::fs::read_to_string(tools::root().join("deny.toml")).context("cannot read deny.toml")?;
     let rules: Rules = toml::from_str(&text).context("deny.toml")?;
     let packages = in_use()?;
-    let foreign: Vec<&Package> = packages
-        .iter()
-        .filter(|package| package.source.is_some())
-        .collect();
+    let foreign: Vec<&Package> = packages.iter().filter(|package| package.source.is_some()).collect();
 
     let mut wrong = licences(&rules.licenses.allow, &packages);
     wrong.extend(sources(&foreign));
     wrong.extend(duplicates(&rules.bans.skip, &foreign));
     match yanked::among(&foreign)? {
-        Some(found) => wrong.extend(
-            found
-                .iter()
-                .map(|spec| format!("{spec} was yanked: run `cargo update {spec}`")),
-        ),
+        Some(found) => {
+            wrong.extend(found.iter().map(|spec| format!("{spec} was yanked: run `cargo update {spec}`")))
+        }
         None => println!(
             "yanked versions: skipped, for cargo keeps no copy of the index here that this check can read"
         ),
     }
-    println!(
-        "licences, sources, duplicates: {} packages checked against deny.toml",
-        packages.len()
-    );
+    println!("licences, sources, duplicates: {} packages checked against deny.toml", packages.len());
     advisories()?;
     if !wrong.is_empty() {
         bail!("{}", wrong.join("\n"));
@@ -77,25 +69,16 @@ pub(crate) fn check() -> Result<()> {
 /// The packages that the lock file names for this machine's target and for plugins.
 fn in_use() -> Result<Vec<Package>> {
     let rustc = tools::output(Command::new("rustc").current_dir(tools::root()).arg("-vV"))?;
-    let host = rustc
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .context("`rustc -vV` names no host")?;
-    let metadata = tools::metadata(&[
-        "--locked",
-        "--filter-platform",
-        host,
-        "--filter-platform",
-        "wasm32-wasip1",
-    ])
-    .context("Cargo.lock does not fit the Cargo.toml files: run `cargo check` and commit Cargo.lock")?;
+    let host =
+        rustc.lines().find_map(|line| line.strip_prefix("host: ")).context("`rustc -vV` names no host")?;
+    let metadata =
+        tools::metadata(&["--locked", "--filter-platform", host, "--filter-platform", "wasm32-wasip1"])
+            .context(
+                "Cargo.lock does not fit the Cargo.toml files: run `cargo check` and commit Cargo.lock",
+            )?;
     let resolve = metadata.resolve.context("`cargo metadata` resolved nothing")?;
     let used: HashSet<String> = resolve.nodes.into_iter().map(|node| node.id).collect();
-    Ok(metadata
-        .packages
-        .into_iter()
-        .filter(|package| used.contains(&package.id))
-        .collect())
+    Ok(metadata.packages.into_iter().filter(|package| used.contains(&package.id)).collect())
 }
 
 fn licences(allowed: &[String], packages: &[Package]) -> Vec<String> {
@@ -105,22 +88,13 @@ fn licences(allowed: &[String], packages: &[Package]) -> Vec<String> {
         };
         match licence::allows(allowed, expression) {
             Ok(true) => None,
-            Ok(false) => Some(format!(
-                "is licensed \"{expression}\", which deny.toml does not allow"
-            )),
+            Ok(false) => Some(format!("is licensed \"{expression}\", which deny.toml does not allow")),
             Err(error) => Some(error.to_string()),
         }
     };
     packages
         .iter()
-        .filter_map(|package| {
-            Some(format!(
-                "{} {}: {}",
-                package.name,
-                package.version,
-                refusal(package)?
-            ))
-        })
+        .filter_map(|package| Some(format!("{} {}: {}", package.name, package.version, refusal(package)?)))
         .collect()
 }
 
@@ -128,12 +102,7 @@ fn sources(foreign: &[&Package]) -> Vec<String> {
     foreign
         .iter()
         .filter(|package| package.source.as_deref() != Some(CRATES_IO))
-        .map(|package| {
-            format!(
-                "{} {} does not come from crates.io",
-                package.name, package.version
-            )
-        })
+        .map(|package| format!("{} {} does not come from crates.io", package.name, package.version))
         .collect()
 }
 
@@ -151,16 +120,13 @@ fn duplicates(skip: &[Skip], foreign: &[&Package]) -> Vec<String> {
             None => versions.entry(&package.name).or_default().push(&package.version),
         }
     }
-    let twice = versions
-        .into_iter()
-        .filter(|(_, versions)| versions.len() > 1)
-        .map(|(name, versions)| {
-            format!(
-                "{name} stands {} times ({}): join them, or give the reason in deny.toml's skip list",
-                versions.len(),
-                versions.join(", ")
-            )
-        });
+    let twice = versions.into_iter().filter(|(_, versions)| versions.len() > 1).map(|(name, versions)| {
+        format!(
+            "{name} stands {} times ({}): join them, or give the reason in deny.toml's skip list",
+            versions.len(),
+            versions.join(", ")
+        )
+    });
     let unused = unused
         .into_iter()
         .map(|spec| format!("deny.toml skips {spec}, which is not in use: take the line out"));
@@ -175,11 +141,8 @@ fn advisories() -> Result<()> {
         );
         return Ok(());
     }
-    let fetched = tools::cargo()
-        .args(["deny", "fetch", "db"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()?;
+    let fetched =
+        tools::cargo().args(["deny", "fetch", "db"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     if !fetched.success() {
         println!(
             "advisories: SKIPPED, for the advisory database (a git repository) cannot be reached from here"
@@ -205,9 +168,7 @@ mod tests {
     }
 
     fn skip(spec: &str) -> Skip {
-        Skip {
-            spec: spec.to_owned(),
-        }
+        Skip { spec: spec.to_owned() }
     }
 
     #[test]
@@ -219,10 +180,7 @@ mod tests {
         ];
         let wrong = licences(&["MIT".to_owned()], &packages);
         assert_eq!(wrong.len(), 2, "{wrong:?}");
-        assert!(
-            wrong[0].starts_with("bad 2.0.0: is licensed \"GPL-3.0\""),
-            "{wrong:?}"
-        );
+        assert!(wrong[0].starts_with("bad 2.0.0: is licensed \"GPL-3.0\""), "{wrong:?}");
         assert!(wrong[1].starts_with("mute 3.0.0: names no licence"), "{wrong:?}");
     }
 
@@ -230,16 +188,10 @@ mod tests {
     fn a_duplicate_needs_a_reason_and_a_reason_needs_a_duplicate() {
         let (old, new) = (package("syn", "2.0.1", None), package("syn", "3.0.0", None));
         let twice = duplicates(&[], &[&old, &new]);
-        assert!(
-            twice[0].starts_with("syn stands 2 times (2.0.1, 3.0.0)"),
-            "{twice:?}"
-        );
+        assert!(twice[0].starts_with("syn stands 2 times (2.0.1, 3.0.0)"), "{twice:?}");
         assert_eq!(duplicates(&[skip("syn@2")], &[&old, &new]), Vec::<String>::new());
         let unused = duplicates(&[skip("gone@1")], &[&new]);
-        assert_eq!(
-            unused,
-            ["deny.toml skips gone@1, which is not in use: take the line out"]
-        );
+        assert_eq!(unused, ["deny.toml skips gone@1, which is not in use: take the line out"]);
     }
 
     #[test]

@@ -10,16 +10,8 @@ use anyhow::{Result, bail};
 /// # Errors
 /// When the expression is malformed.
 pub(crate) fn allows(allowed: &[String], expression: &str) -> Result<bool> {
-    let spaced = expression
-        .replace('(', " ( ")
-        .replace(')', " ) ")
-        .replace('/', " OR ");
-    let mut reader = Reader {
-        words: spaced.split_whitespace().collect(),
-        at: 0,
-        allowed,
-        expression,
-    };
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+    let mut reader = Reader { words: spaced.split_whitespace().collect(), at: 0, allowed, expression };
     let met = reader.either()?;
     if reader.at < reader.words.len() {
         return reader.malformed();
@@ -121,10 +113,7 @@ mod tests {
     fn a_malformed_expression_is_an_error_not_a_yes() {
         for text in ["", "MIT OR", "(MIT", "MIT)", "MIT Apache-2.0", "WITH MIT"] {
             let refused = allows(&["MIT".to_owned()], text).expect_err(text);
-            assert!(
-                refused.to_string().contains("is not a licence expression"),
-                "{text}"
-            );
+            assert!(refused.to_string().contains("is not a licence expression"), "{text}");
         }
     }
 }

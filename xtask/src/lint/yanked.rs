@@ -34,10 +34,7 @@ pub(crate) fn among(packages: &[&Package]) -> Result<Option<Vec<String>>> {
             found.push(format!("{}@{}", package.name, package.version));
         }
     }
-    println!(
-        "yanked versions: {known} of {} packages are in cargo's copy of the index",
-        packages.len()
-    );
+    println!("yanked versions: {known} of {} packages are in cargo's copy of the index", packages.len());
     Ok((known > 0).then_some(found))
 }
 
@@ -50,9 +47,7 @@ fn indexes() -> Result<Vec<PathBuf>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    std::fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.path()))
-        .collect()
+    std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
 }
 
 /// Where the index keeps a crate: 1/a, 2/ab, 3/a/abc, ab/cd/abcdef.

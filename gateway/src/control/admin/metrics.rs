@@ -17,19 +17,11 @@ pub(super) fn text(admin: &Admin) -> String {
     admin.telemetry.write(&mut text);
     write_nodes(&mut text, &snapshot);
     write_plugins(&mut text, &snapshot);
-    text.family(
-        "bascule_snapshot_number",
-        Kind::Gauge,
-        "Which snapshot rules; each swap counts one.",
-    )
-    .sample(&[], snapshot.number);
+    text.family("bascule_snapshot_number", Kind::Gauge, "Which snapshot rules; each swap counts one.")
+        .sample(&[], snapshot.number);
     write_reloads(&mut text, &admin.status.read());
-    text.family(
-        "bascule_sessions",
-        Kind::Gauge,
-        "Bindings of clients to nodes that are kept.",
-    )
-    .sample(&[], admin.services.sessions.count());
+    text.family("bascule_sessions", Kind::Gauge, "Bindings of clients to nodes that are kept.")
+        .sample(&[], admin.services.sessions.count());
     let mut text = text.into_text();
     admin.services.metrics.render(&mut text);
     text
@@ -41,42 +33,30 @@ fn write_nodes(text: &mut Exposition, snapshot: &Snapshot) {
         let mut family = text.family(name, kind, help);
         for pool in snapshot.pools.iter() {
             for node in &pool.nodes {
-                family.sample(
-                    &[("pool", pool.name.as_str()), ("node", &node.spec.id)],
-                    read(node),
-                );
+                family.sample(&[("pool", pool.name.as_str()), ("node", &node.spec.id)], read(node));
             }
         }
     };
-    family(
-        "bascule_node_attempts_total",
-        Kind::Counter,
-        "Attempts on a node.",
-        &|node| node.live.attempts() as f64,
-    );
+    family("bascule_node_attempts_total", Kind::Counter, "Attempts on a node.", &|node| {
+        node.live.attempts() as f64
+    });
     family(
         "bascule_node_failures_total",
         Kind::Counter,
         "Attempts on a node that failed or were answered with 5xx.",
         &|node| node.live.failures() as f64,
     );
-    family(
-        "bascule_node_in_flight",
-        Kind::Gauge,
-        "Requests that wait for a node now.",
-        &|node| f64::from(node.live.in_flight()),
-    );
+    family("bascule_node_in_flight", Kind::Gauge, "Requests that wait for a node now.", &|node| {
+        f64::from(node.live.in_flight())
+    });
     family(
         "bascule_node_latency_seconds",
         Kind::Gauge,
         "Peak-sensitive moving average of a node's time to the response head.",
         &|node| f64::from(node.live.latency(now)) / 1e6,
     );
-    let mut family = text.family(
-        "bascule_pool_candidates",
-        Kind::Gauge,
-        "Nodes of a pool that may be picked.",
-    );
+    let mut family =
+        text.family("bascule_pool_candidates", Kind::Gauge, "Nodes of a pool that may be picked.");
     for pool in snapshot.pools.iter() {
         family.sample(&[("pool", pool.name.as_str())], pool.candidates.count());
     }
@@ -84,35 +64,18 @@ fn write_nodes(text: &mut Exposition, snapshot: &Snapshot) {
 
 fn write_plugins(text: &mut Exposition, snapshot: &Snapshot) {
     let uses: Vec<_> = snapshot.uses.iter().map(Arc::as_ref).collect();
-    let mut family = text.family(
-        "bascule_plugin_info",
-        Kind::Gauge,
-        "Always 1; the labels say what runs.",
-    );
+    let mut family = text.family("bascule_plugin_info", Kind::Gauge, "Always 1; the labels say what runs.");
     for used in &uses {
-        family.sample(
-            &[
-                ("plugin", &*used.spec.name),
-                ("version", &used.module.version.to_string()),
-            ],
-            1,
-        );
+        family.sample(&[("plugin", &*used.spec.name), ("version", &used.module.version.to_string())], 1);
     }
     let mut family = text.family("bascule_plugin_generation", Kind::Gauge, "Counts a use's swaps.");
     for used in &uses {
         family.sample(&[("plugin", &*used.spec.name)], used.generation);
     }
-    let mut family = text.family(
-        "bascule_plugin_calls_total",
-        Kind::Counter,
-        "Calls of a use, by role.",
-    );
+    let mut family = text.family("bascule_plugin_calls_total", Kind::Counter, "Calls of a use, by role.");
     for used in &uses {
         for role in used.module.roles.iter() {
-            family.sample(
-                &[("plugin", &*used.spec.name), ("role", role.name())],
-                used.stats.calls(role),
-            );
+            family.sample(&[("plugin", &*used.spec.name), ("role", role.name())], used.stats.calls(role));
         }
     }
     let mut family = text.family(
@@ -121,16 +84,9 @@ fn write_plugins(text: &mut Exposition, snapshot: &Snapshot) {
         "Calls that failed, by role and kind of fault.",
     );
     for used in &uses {
-        for role in Role::ALL
-            .into_iter()
-            .filter(|role| used.module.roles.plays(*role))
-        {
+        for role in Role::ALL.into_iter().filter(|role| used.module.roles.plays(*role)) {
             for kind in FaultKind::ALL {
-                let labels = [
-                    ("plugin", &*used.spec.name),
-                    ("role", role.name()),
-                    ("kind", kind.name()),
-                ];
+                let labels = [("plugin", &*used.spec.name), ("role", role.name()), ("kind", kind.name())];
                 family.sample(&labels, used.stats.faults(role, kind));
             }
         }
@@ -151,16 +107,9 @@ fn write_reloads(text: &mut Exposition, outcomes: &Outcomes) {
         "1 if the configuration that rules is what the files say, 0 if what they say is refused.",
     )
     .sample(&[], u8::from(outcomes.error.is_none()));
-    if let Some(since) = outcomes
-        .applied_at
-        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
-    {
-        text.family(
-            "bascule_configuration_applied_seconds",
-            Kind::Gauge,
-            "When it took over, in Unix time.",
-        )
-        .sample(&[], since.as_secs_f64());
+    if let Some(since) = outcomes.applied_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
+        text.family("bascule_configuration_applied_seconds", Kind::Gauge, "When it took over, in Unix time.")
+            .sample(&[], since.as_secs_f64());
     }
     let mut family = text.family(
         "bascule_plugin_loads_total",

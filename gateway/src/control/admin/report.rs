@@ -119,36 +119,18 @@ pub(super) fn json(admin: &Admin) -> String {
         started: unix(admin.telemetry.started()),
         configuration: Configuration {
             applied: outcomes.applied_at.map(unix),
-            error: outcomes
-                .error
-                .as_ref()
-                .map(|(at, text)| Failure { at: unix(*at), text }),
+            error: outcomes.error.as_ref().map(|(at, text)| Failure { at: unix(*at), text }),
         },
         listeners: snapshot.listeners.iter().map(listener).collect(),
-        routes: snapshot
-            .routes
-            .iter()
-            .map(|(_, route)| route_row(&snapshot, route))
-            .collect(),
-        pools: snapshot
-            .pools
-            .iter()
-            .map(|pool| pool_row(&snapshot, pool, now))
-            .collect(),
-        plugins: snapshot
-            .uses
-            .iter()
-            .map(|used| plugin_row(used, &outcomes))
-            .collect(),
+        routes: snapshot.routes.iter().map(|(_, route)| route_row(&snapshot, route)).collect(),
+        pools: snapshot.pools.iter().map(|pool| pool_row(&snapshot, pool, now)).collect(),
+        plugins: snapshot.uses.iter().map(|used| plugin_row(used, &outcomes)).collect(),
     };
     serde_json::to_string_pretty(&report).expect("names are strings and numbers are finite")
 }
 
 fn listener(listener: &ListenerSpec) -> Listener<'_> {
-    Listener {
-        name: &listener.name,
-        address: listener.address.to_string(),
-    }
+    Listener { name: &listener.name, address: listener.address.to_string() }
 }
 
 fn route_row<'a>(snapshot: &'a Snapshot, route: &'a Route) -> RouteRow<'a> {
@@ -161,9 +143,7 @@ fn route_row<'a>(snapshot: &'a Snapshot, route: &'a Route) -> RouteRow<'a> {
 }
 
 fn names_of<'a>(snapshot: &'a Snapshot, uses: &[u32]) -> Vec<&'a str> {
-    uses.iter()
-        .map(|used| &*snapshot.uses[*used as usize].spec.name)
-        .collect()
+    uses.iter().map(|used| &*snapshot.uses[*used as usize].spec.name).collect()
 }
 
 fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, now: Instant) -> PoolRow<'a> {
@@ -182,12 +162,7 @@ fn node_row<'a>(pool: &Pool, node: &'a Arc<Node>, now: Instant) -> NodeRow<'a> {
         address: node.spec.address.to_string(),
         weight: node.spec.weight.get(),
         zone: node.spec.zone.as_deref(),
-        labels: node
-            .spec
-            .labels
-            .iter()
-            .map(|(name, value)| (&**name, &**value))
-            .collect(),
+        labels: node.spec.labels.iter().map(|(name, value)| (&**name, &**value)).collect(),
         candidate: place.is_some_and(|place| (place as usize) < pool.candidates.count()),
         in_flight: node.live.in_flight(),
         latency_us: node.live.latency(now),
@@ -199,35 +174,19 @@ fn node_row<'a>(pool: &Pool, node: &'a Arc<Node>, now: Instant) -> NodeRow<'a> {
 }
 
 fn plugin_row<'a>(used: &'a Use, outcomes: &'a Outcomes) -> PluginRow<'a> {
-    let config = outcomes
-        .config
-        .as_ref()
-        .and_then(|config| config.uses.get(&*used.spec.name));
+    let config = outcomes.config.as_ref().and_then(|config| config.uses.get(&*used.spec.name));
     let file = config.map(|config| config.file.as_str());
     let roles = used.module.roles;
-    let of_kind = |kind| {
-        Role::ALL
-            .into_iter()
-            .map(|role| used.stats.faults(role, kind))
-            .sum()
-    };
+    let of_kind = |kind| Role::ALL.into_iter().map(|role| used.stats.faults(role, kind)).sum();
     PluginRow {
         r#use: &used.spec.name,
         file,
         version: used.module.version.to_string(),
         roles: roles.iter().map(Role::name).collect(),
         generation: used.generation,
-        calls: roles
-            .iter()
-            .map(|role| (role.name(), used.stats.calls(role)))
-            .collect(),
-        faults: FaultKind::ALL
-            .into_iter()
-            .map(|kind| (kind.name(), of_kind(kind)))
-            .collect(),
-        last: file
-            .and_then(|file| outcomes.files.get(file))
-            .and_then(last_outcome),
+        calls: roles.iter().map(|role| (role.name(), used.stats.calls(role))).collect(),
+        faults: FaultKind::ALL.into_iter().map(|kind| (kind.name(), of_kind(kind))).collect(),
+        last: file.and_then(|file| outcomes.files.get(file)).and_then(last_outcome),
     }
 }
 
@@ -239,10 +198,5 @@ fn last_outcome(file: &FileOutcomes) -> Option<LastOutcome<'_>> {
         FileOutcome::Deleted => (None, None),
     };
     let version = version.map(ToString::to_string);
-    Some(LastOutcome {
-        outcome: outcome.as_str(),
-        at: unix(*at),
-        version,
-        why,
-    })
+    Some(LastOutcome { outcome: outcome.as_str(), at: unix(*at), version, why })
 }

@@ -6,10 +6,7 @@ use super::text::{Refused, Text};
 
 /// The value of a word, or the words that there are.
 fn choose<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refused> {
-    let chosen = words
-        .iter()
-        .find(|(word, _)| *word == text)
-        .map(|(_, value)| *value);
+    let chosen = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
     chosen.ok_or_else(|| {
         let all: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
         let all = all.join(", ");
@@ -17,10 +14,7 @@ fn choose<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refused> {
             Some(near) if words.len() > 1 => format!("did you mean \"{near}\"? There are: {all}"),
             _ => format!("write one of: {all}"),
         };
-        Refused {
-            what: format!("there is no {text:?} here"),
-            write,
-        }
+        Refused { what: format!("there is no {text:?} here"), write }
     })
 }
 
@@ -46,9 +40,7 @@ choices! {
 impl Text for Grant {
     const WHAT: &'static str = "a grant such as \"shared\"";
     fn parse(text: &str) -> Result<Self, Refused> {
-        choose(text, &Self::ALL.map(|grant| (grant.as_str(), grant))).map_err(|refused| Refused {
-            what: format!("there is no grant {text:?}"),
-            ..refused
-        })
+        choose(text, &Self::ALL.map(|grant| (grant.as_str(), grant)))
+            .map_err(|refused| Refused { what: format!("there is no grant {text:?}"), ..refused })
     }
 }

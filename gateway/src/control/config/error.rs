@@ -28,20 +28,12 @@ pub struct Place {
 impl Place {
     /// The start of a new source: all places of one source are made from this one.
     pub(super) fn start_of(name: String, text: String) -> Self {
-        Self {
-            source: Arc::new(Source { name, text }),
-            start: 0,
-            end: 0,
-        }
+        Self { source: Arc::new(Source { name, text }), start: 0, end: 0 }
     }
 
     /// Another place in the same source, in bytes.
     pub(super) fn with_span(&self, span: Range<usize>) -> Self {
-        Self {
-            source: self.source.clone(),
-            start: span.start,
-            end: span.end,
-        }
+        Self { source: self.source.clone(), start: span.start, end: span.end }
     }
 
     /// The file, as it was named by the command line or by an `include`.
@@ -78,12 +70,7 @@ impl Place {
 
     /// Where the same table or key stands on an earlier line: what TOML's "duplicate key" does not tell.
     pub(super) fn earlier_twin(&self) -> Option<Self> {
-        let bare = |line: &'_ str| {
-            line.split_once('#')
-                .map_or(line, |(line, _)| line)
-                .trim()
-                .to_owned()
-        };
+        let bare = |line: &'_ str| line.split_once('#').map_or(line, |(line, _)| line).trim().to_owned();
         let key = |line: &'_ str| line.split_once('=').map(|(key, _)| key.trim().to_owned());
         let text = &self.source.text[..self.source.text.floor_char_boundary(self.start)];
         let start = text.rfind('\n').map_or(0, |newline| newline + 1);
@@ -132,19 +119,10 @@ impl Place {
         let rest: String = after.chars().take(room).map(visible).collect();
         let cut = if after.chars().count() > room { "…" } else { "" };
         // A tab stays a tab, so that the mark stands below what it marks.
-        let blank: String = dots
-            .chars()
-            .chain(start.chars())
-            .map(|c| if c == '\t' { '\t' } else { ' ' })
-            .collect();
-        let marks = self
-            .text()
-            .lines()
-            .next()
-            .unwrap_or("")
-            .chars()
-            .count()
-            .clamp(1, rest.chars().count().max(1));
+        let blank: String =
+            dots.chars().chain(start.chars()).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let marks =
+            self.text().lines().next().unwrap_or("").chars().count().clamp(1, rest.chars().count().max(1));
         let gutter = " ".repeat(number.to_string().len());
         writeln!(
             f,
@@ -156,11 +134,7 @@ impl Place {
 
 /// A character that cannot move the cursor.
 fn visible(c: char) -> char {
-    if c.is_control() && c != '\t' {
-        '\u{fffd}'
-    } else {
-        c
-    }
+    if c.is_control() && c != '\t' { '\u{fffd}' } else { c }
 }
 
 impl fmt::Display for Place {
@@ -224,11 +198,7 @@ pub struct Error {
 impl Error {
     /// Something is wrong at this place; `what` is a sentence without its full stop.
     pub fn new(place: &Place, what: impl Into<String>) -> Self {
-        Self {
-            place: place.clone(),
-            what: what.into(),
-            notes: Vec::new(),
-        }
+        Self { place: place.clone(), what: what.into(), notes: Vec::new() }
     }
 
     /// Adds a line below: what to write, or where the other half of the trouble is.
@@ -249,9 +219,7 @@ impl fmt::Display for Error {
         writeln!(f, "{}: {}", self.place, self.what)?;
         self.place.excerpt(f)?;
         let gutter = " ".repeat(self.place.line_and_column().0.to_string().len());
-        self.notes
-            .iter()
-            .try_for_each(|note| writeln!(f, "{gutter} = {note}"))
+        self.notes.iter().try_for_each(|note| writeln!(f, "{gutter} = {note}"))
     }
 }
 

@@ -36,7 +36,7 @@ table! { "the gateway" Gateway {
 
 table! { "the gateway's limits" Limits {
     max_head: Size,
-    max_headers: Number<1, 10_000>,
+    max_headers: Number<1, 128>,
     head_timeout: Duration,
     idle_timeout: Duration,
 } }

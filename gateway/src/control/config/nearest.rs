@@ -5,9 +5,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     // A third of the letters may differ: "pol" is "pool", "foo" is nothing.
     let most = (word.chars().count() / 3).clamp(1, 3);
     let word = plain(word);
-    let near = known
-        .into_iter()
-        .map(|candidate| (distance(&word, &plain(candidate)), candidate));
+    let near = known.into_iter().map(|candidate| (distance(&word, &plain(candidate)), candidate));
     near.filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -16,10 +14,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 /// Case and the kind of dash are no difference.
 fn plain(word: &str) -> Vec<char> {
     // A longer text is no slip of a known word, and comparing it would cost its square.
-    word.chars()
-        .take(100)
-        .map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() })
-        .collect()
+    word.chars().take(100).map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
 }
 
 /// How many letters have to be put in, left out or changed (Levenshtein).

@@ -50,17 +50,10 @@ impl Parse {
         let admin = self.admin(admin);
         let known = route::Known::of(&listeners, &pools);
         let listeners = self.listeners(listeners, &admin);
-        let routes = self.routes(
-            routes,
-            &defaults.route.unless(file::RouteDefaults::default()),
-            &known,
-        );
+        let routes = self.routes(routes, &defaults.route.unless(file::RouteDefaults::default()), &known);
         let pools = self.pools(pools, &defaults.pool.unless(file::PoolDefaults::default()));
         let uses = self.uses(uses, &routes, &pools);
-        let folder = Path::new(self.start.file())
-            .parent()
-            .unwrap_or(Path::new(""))
-            .join("plugins");
+        let folder = Path::new(self.start.file()).parent().unwrap_or(Path::new("")).join("plugins");
         let directory = match plugins.directory.get() {
             Some(at) => At::new(at.value.0, at.place),
             None => At::new(folder, self.start.clone()),
@@ -88,18 +81,12 @@ impl Parse {
     /// The one table of a kind that stands once in all files.
     fn only<T: Default>(&mut self, name: &str, files: &mut [File], table: fn(&mut File) -> &mut Key<T>) -> T {
         let mut found: Option<At<T>> = None;
-        for at in files
-            .iter_mut()
-            .filter_map(|file| std::mem::take(table(file)).get())
-        {
+        for at in files.iter_mut().filter_map(|file| std::mem::take(table(file)).get()) {
             match &found {
                 None => found = Some(at),
-                Some(first) => self.twice(
-                    &at.place,
-                    format!("{name} is written twice"),
-                    &first.place,
-                    "join the two",
-                ),
+                Some(first) => {
+                    self.twice(&at.place, format!("{name} is written twice"), &first.place, "join the two")
+                }
             }
         }
         found.map_or_else(T::default, |at| at.value)
@@ -114,10 +101,8 @@ impl Parse {
     ) -> Tables<T> {
         let mut all: Tables<T> = Vec::new();
         let mut first: HashMap<Name, Place> = HashMap::new();
-        for entry in files
-            .iter_mut()
-            .filter_map(|file| std::mem::take(table(file)).get())
-            .flat_map(|at| at.value.0)
+        for entry in
+            files.iter_mut().filter_map(|file| std::mem::take(table(file)).get()).flat_map(|at| at.value.0)
         {
             let name = &entry.name;
             if let Some(first) = first.get(&name.value) {
@@ -133,11 +118,7 @@ impl Parse {
 
     /// Notes that something stands in two places.
     fn twice(&mut self, place: &Place, what: String, first: &Place, write: &str) {
-        self.errors.push(
-            Error::new(place, what)
-                .note(format!("the first is at {first}"))
-                .note(write),
-        );
+        self.errors.push(Error::new(place, what).note(format!("the first is at {first}")).note(write));
     }
 
     fn wrong(&mut self, place: &Place, what: impl Into<String>, write: impl Into<String>) {
@@ -154,19 +135,12 @@ impl Parse {
             None => {
                 // Ten fit on a line.
                 let some: Vec<_> = known.iter().take(10).map(Name::as_str).collect();
-                let others = if some.is_empty() {
-                    String::new()
-                } else {
-                    format!("; there are: {}", some.join(", "))
-                };
+                let others =
+                    if some.is_empty() { String::new() } else { format!("; there are: {}", some.join(", ")) };
                 format!("add a table [{kind}.{}]{others}", name.value)
             }
         };
-        self.wrong(
-            &name.place,
-            format!("there is no {kind} \"{}\"", name.value),
-            write,
-        );
+        self.wrong(&name.place, format!("there is no {kind} \"{}\"", name.value), write);
     }
 
     /// Names in a list, each once.
@@ -212,10 +186,7 @@ impl Parse {
                 head_timeout: limits.head_timeout.unless(Duration::from_secs(10)),
                 idle_timeout: limits.idle_timeout.unless(Duration::from_secs(60)),
             },
-            log: Log {
-                format: log.format.unless(LogFormat::Human),
-                level: log.level.unless(LogLevel::Info),
-            },
+            log: Log { format: log.format.unless(LogFormat::Human), level: log.level.unless(LogLevel::Info) },
         }
     }
 
@@ -228,10 +199,7 @@ impl Parse {
             let write = "add `token = { env = \"NAME\" }`, or keep it at home: \"127.0.0.1:9901\"";
             self.wrong(&address.place, what, write);
         }
-        Admin {
-            address,
-            token: admin.token.get().map(|at| at.value),
-        }
+        Admin { address, token: admin.token.get().map(|at| at.value) }
     }
 
     fn listeners(&mut self, tables: Tables<file::Listener>, admin: &Admin) -> BTreeMap<Name, Listener> {
@@ -270,11 +238,7 @@ impl Parse {
     /// The value of a key that has no default.
     fn required<T>(&mut self, key: Key<T>, name: &At<Name>, what: &str, example: &str) -> Option<At<T>> {
         if key.is_absent() {
-            self.wrong(
-                &name.place,
-                format!("`{what}` is missing"),
-                format!("add `{what} = {example}`"),
-            );
+            self.wrong(&name.place, format!("`{what}` is missing"), format!("add `{what} = {example}`"));
         }
         key.get()
     }
@@ -294,21 +258,14 @@ impl Parse {
         let mentioned = routes.iter().flat_map(|route| &route.filters);
         for name in mentioned.chain(pools.values().flat_map(|pool| &pool.policy)) {
             let entry = uses.entry(name.value.clone());
-            entry
-                .or_insert_with(|| self.one_use(name.clone(), file::Use::default()))
-                .mentioned = true;
+            entry.or_insert_with(|| self.one_use(name.clone(), file::Use::default())).mentioned = true;
         }
         uses
     }
 
     fn one_use(&mut self, name: At<Name>, table: file::Use) -> Use {
         let file = table.file.get().map(|at| At::new(at.value.0, at.place));
-        let default = || {
-            At::new(
-                format!("{}.wasm", name.as_str().replace('-', "_")),
-                name.place.clone(),
-            )
-        };
+        let default = || At::new(format!("{}.wasm", name.as_str().replace('-', "_")), name.place.clone());
         let limits = table.limits.unless(file::UseLimits::default());
         let granted: Vec<Grant> = items(table.grants.get().map(|at| at.value.items));
         Use {

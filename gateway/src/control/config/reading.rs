@@ -70,9 +70,7 @@ impl Reading<'_> {
 
     /// Reads a string as this type.
     pub(super) fn text<T: Text, V>(&mut self, item: &toml::Spanned<V>, text: &str) -> Option<T> {
-        T::parse(text)
-            .or_else(|refused| self.wrong(item, refused.what, &refused.write).ok_or(()))
-            .ok()
+        T::parse(text).or_else(|refused| self.wrong(item, refused.what, &refused.write).ok_or(())).ok()
     }
 }
 
@@ -96,11 +94,7 @@ pub(super) enum Key<T> {
 impl<T> Key<T> {
     /// The value, if there is a good one.
     pub(super) fn get(self) -> Option<At<T>> {
-        if let Self::Is(value) = self {
-            Some(value)
-        } else {
-            None
-        }
+        if let Self::Is(value) = self { Some(value) } else { None }
     }
 
     /// The value, or what stands for it if there is none.
@@ -135,20 +129,13 @@ impl<'t, 'i> Fields<'t, 'i> {
             return reading.wrong_type(item, &format!("a table with the keys of {whose}"));
         };
         let unknown = |key: &str| !keys.contains(&key);
-        for (key, _) in in_order(table)
-            .into_iter()
-            .filter(|(key, _)| unknown(key.get_ref()))
-        {
-            let mut error = Error::new(
-                &reading.place(key),
-                format!("{whose} has no key `{}`", key.get_ref()),
-            );
+        for (key, _) in in_order(table).into_iter().filter(|(key, _)| unknown(key.get_ref())) {
+            let mut error =
+                Error::new(&reading.place(key), format!("{whose} has no key `{}`", key.get_ref()));
             if let Some(near) = nearest(key.get_ref(), keys.iter().copied()) {
                 error = error.note(format!("did you mean `{near}`?"));
             }
-            reading
-                .errors
-                .push(error.note(format!("its keys are: {}", keys.join(", "))));
+            reading.errors.push(error.note(format!("its keys are: {}", keys.join(", "))));
         }
         Some(Self(table))
     }
@@ -214,11 +201,7 @@ impl<T: Value> Value for Named<T> {
             let errors = reading.errors.len();
             let table = T::read(item, reading);
             let sound = reading.errors.len() == errors;
-            named.extend(name.map(|name| Entry {
-                name: At::new(name, reading.place(key)),
-                table,
-                sound,
-            }));
+            named.extend(name.map(|name| Entry { name: At::new(name, reading.place(key)), table, sound }));
         }
         Some(Self(named))
     }
@@ -234,14 +217,10 @@ pub(super) struct List<T> {
 
 impl<T: Value> List<T> {
     fn of<'t, 'i: 't>(items: impl IntoIterator<Item = &'t Item<'i>>, reading: &mut Reading<'_>) -> Self {
-        let mut list = Self {
-            items: Vec::new(),
-            empty: true,
-        };
+        let mut list = Self { items: Vec::new(), empty: true };
         for item in items {
             list.empty = false;
-            list.items
-                .extend(T::read(item, reading).map(|value| At::new(value, reading.place(item))));
+            list.items.extend(T::read(item, reading).map(|value| At::new(value, reading.place(item))));
         }
         list
     }
@@ -312,11 +291,7 @@ impl<const MIN: u32, const MAX: u32> Value for Number<MIN, MAX> {
         let number = u32::from_str_radix(integer.as_str(), integer.radix());
         match number.ok().filter(|number| (MIN..=MAX).contains(number)) {
             Some(number) => Some(Self(number)),
-            None => reading.wrong(
-                item,
-                format!("{integer} is out of range"),
-                &format!("write {wanted}"),
-            ),
+            None => reading.wrong(item, format!("{integer} is out of range"), &format!("write {wanted}")),
         }
     }
 }

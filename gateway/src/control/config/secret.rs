@@ -56,10 +56,6 @@ impl Default for PluginConfig {
 
 impl fmt::Debug for PluginConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.secret {
-            f.write_str("PluginConfig(…)")
-        } else {
-            write!(f, "PluginConfig({})", self.json)
-        }
+        if self.secret { f.write_str("PluginConfig(…)") } else { write!(f, "PluginConfig({})", self.json) }
     }
 }

@@ -25,11 +25,7 @@ impl Outside for System {
     fn list(&self, folder: &Path) -> std::io::Result<Vec<String>> {
         // A name that is not UTF-8 cannot match a pattern, which is.
         std::fs::read_dir(folder)?
-            .filter_map(|entry| {
-                entry
-                    .map(|entry| entry.file_name().into_string().ok())
-                    .transpose()
-            })
+            .filter_map(|entry| entry.map(|entry| entry.file_name().into_string().ok()).transpose())
             .collect()
     }
 
@@ -49,11 +45,7 @@ pub(super) struct Sources {
 
 /// Reads the file and all that it includes; a file that is included twice is read once.
 pub(super) fn read_all(path: &Path, outside: &dyn Outside) -> Sources {
-    let mut sources = Sources {
-        files: Vec::new(),
-        errors: Vec::new(),
-        complete: true,
-    };
+    let mut sources = Sources { files: Vec::new(), errors: Vec::new(), complete: true };
     let mut seen = BTreeSet::new();
     // A stack, so that a file's includes stand before its sibling's.
     let mut open = vec![(path.to_owned(), None, 0)];
@@ -66,33 +58,21 @@ pub(super) fn read_all(path: &Path, outside: &dyn Outside) -> Sources {
         };
         let start = Place::start_of(path.display().to_string(), text);
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        let mut reading = Reading {
-            outside,
-            start: start.clone(),
-            folder,
-            errors: Vec::new(),
-        };
+        let mut reading = Reading { outside, start: start.clone(), folder, errors: Vec::new() };
         let file = sources.tables(&mut reading);
         let mut included = Vec::new();
         if let Key::Is(patterns) = &file.include {
             for pattern in &patterns.items {
                 if depth == MAX_DEPTH {
-                    let error = Error::new(
-                        &pattern.place,
-                        format!("more than {MAX_DEPTH} files include each other"),
-                    );
-                    reading
-                        .errors
-                        .push(error.note("leave this out: it seems to be a circle"));
+                    let error =
+                        Error::new(&pattern.place, format!("more than {MAX_DEPTH} files include each other"));
+                    reading.errors.push(error.note("leave this out: it seems to be a circle"));
                     continue;
                 }
                 let found = matching(pattern, &mut reading);
                 sources.complete &= found.is_some();
                 included.extend(
-                    found
-                        .into_iter()
-                        .flatten()
-                        .map(|path| (path, Some(pattern.place.clone()), depth + 1)),
+                    found.into_iter().flatten().map(|path| (path, Some(pattern.place.clone()), depth + 1)),
                 );
             }
         }
@@ -113,21 +93,12 @@ impl Sources {
                 let at = error.utf8_error().valid_up_to();
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
                 let place = Place::start_of(name, text).with_span(at..at + 1);
-                (
-                    place,
-                    "this is not UTF-8 text".to_owned(),
-                    "save the file as UTF-8",
-                )
+                (place, "this is not UTF-8 text".to_owned(), "save the file as UTF-8")
             }
             Err(error) => {
-                let place = included_at
-                    .cloned()
-                    .unwrap_or_else(|| Place::start_of(name.clone(), String::new()));
-                (
-                    place,
-                    format!("{name} cannot be read: {error}"),
-                    "create it, or name another file",
-                )
+                let place =
+                    included_at.cloned().unwrap_or_else(|| Place::start_of(name.clone(), String::new()));
+                (place, format!("{name} cannot be read: {error}"), "create it, or name another file")
             }
         };
         self.complete = false;
@@ -148,10 +119,8 @@ impl Sources {
         for error in syntax {
             let place = start.with_span(error.span().unwrap_or(0..0));
             if error.message() != "duplicate key" {
-                let what = format!(
-                    "this is not TOML: {}",
-                    error.message().trim_end_matches(", expected nothing")
-                );
+                let what =
+                    format!("this is not TOML: {}", error.message().trim_end_matches(", expected nothing"));
                 reading
                     .errors
                     .push(Error::new(&place, what).note("names, addresses and durations stand in quotes; https://toml.io says how the rest is written"));
@@ -164,9 +133,7 @@ impl Sources {
                 if let Some(first) = first {
                     error = error.note(format!("the first is at {first}"));
                 }
-                reading
-                    .errors
-                    .push(error.note("leave one of them out, or give it another name"));
+                reading.errors.push(error.note("leave one of them out, or give it another name"));
             }
             header_twice |= place.is_in_header();
         }
@@ -176,11 +143,9 @@ impl Sources {
 
 /// The files that an `include` means, sorted; notes an error if it can mean none.
 fn matching(pattern: &At<String>, reading: &mut Reading<'_>) -> Option<Vec<PathBuf>> {
-    let (folder, name) = pattern
-        .rsplit_once('/')
-        .map_or(("", pattern.as_str()), |(folder, name)| {
-            (if folder.is_empty() { "/" } else { folder }, name)
-        });
+    let (folder, name) = pattern.rsplit_once('/').map_or(("", pattern.as_str()), |(folder, name)| {
+        (if folder.is_empty() { "/" } else { folder }, name)
+    });
     let mut wrong = |what: String, write: &str| {
         reading.errors.push(Error::new(&pattern.place, what).note(write));
         None
@@ -195,11 +160,7 @@ fn matching(pattern: &At<String>, reading: &mut Reading<'_>) -> Option<Vec<PathB
     if !name.contains('*') {
         return Some(vec![folder.join(name)]);
     }
-    let listed = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        &folder
-    };
+    let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
     match reading.outside.list(listed) {
         Ok(mut names) => {
             names.retain(|found| matches(name, found));
@@ -271,11 +232,9 @@ mod tests {
 
     #[test]
     fn a_path_is_known_again() {
-        for (path, expected) in [
-            ("./a/../b.toml", "b.toml"),
-            ("../a.toml", "../a.toml"),
-            ("/x/./y/../../z", "/z"),
-        ] {
+        for (path, expected) in
+            [("./a/../b.toml", "b.toml"), ("../a.toml", "../a.toml"), ("/x/./y/../../z", "/z")]
+        {
             assert_eq!(plain(Path::new(path)), Path::new(expected));
         }
     }

@@ -33,17 +33,12 @@ impl Invented {
 
 impl Outside for Invented {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.files
-            .get(path)
-            .cloned()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         let inside = self.files.keys().filter(|path| path.parent() == Some(folder));
-        Ok(inside
-            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
-            .collect())
+        Ok(inside.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect())
     }
 
     fn environment(&self, name: &str) -> Result<String, VarError> {

@@ -21,10 +21,7 @@ pub(super) struct Refused {
 }
 
 fn refuse<T>(what: impl Into<String>, write: impl Into<String>) -> Result<T, Refused> {
-    Err(Refused {
-        what: what.into(),
-        write: write.into(),
-    })
+    Err(Refused { what: what.into(), write: write.into() })
 }
 
 /// A type that is written as a string.

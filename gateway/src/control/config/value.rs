@@ -17,21 +17,8 @@ use super::text::{PluginFile, RoutePath, Sha256, Word};
 use crate::cidr::Cidr;
 use crate::name::Name;
 
-texts!(
-    String,
-    Name,
-    Cidr,
-    SocketAddr,
-    Duration,
-    Size,
-    NodeAddress,
-    HostPattern,
-    HostHeader,
-    Method
-);
-texts!(
-    PluginFile, RoutePath, Sha256, Word, Grant, OnFault, LogFormat, LogLevel, Store
-);
+texts!(String, Name, Cidr, SocketAddr, Duration, Size, NodeAddress, HostPattern, HostHeader, Method);
+texts!(PluginFile, RoutePath, Sha256, Word, Grant, OnFault, LogFormat, LogLevel, Store);
 
 impl Value for Workers {
     fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
@@ -74,10 +61,7 @@ impl Value for NodeEntry {
             DeValue::String(_) => {
                 let address = NodeAddress::read(item, reading)?;
                 let address = super::reading::Key::Is(super::error::At::new(address, reading.place(item)));
-                Some(Self(file::Node {
-                    address,
-                    ..file::Node::default()
-                }))
+                Some(Self(file::Node { address, ..file::Node::default() }))
             }
             DeValue::Table(_) => file::Node::read(item, reading).map(Self),
             _ => reading.wrong_type(
@@ -134,11 +118,7 @@ fn fetch(source: &SecretSource, item: &Item<'_>, reading: &mut Reading<'_>) -> O
             Ok(text) => Some(text),
             Err(std::env::VarError::NotPresent) => {
                 let write = format!("set it before the gateway starts: `export {name}=…`");
-                reading.wrong(
-                    item,
-                    format!("the environment variable {name:?} is not set"),
-                    &write,
-                )
+                reading.wrong(item, format!("the environment variable {name:?} is not set"), &write)
             }
             Err(std::env::VarError::NotUnicode(_)) => {
                 let what = format!("the environment variable {name:?} is not UTF-8 text");
@@ -187,19 +167,15 @@ fn json(item: &Item<'_>, secret: &mut bool, reading: &mut Reading<'_>) -> Option
         DeValue::Boolean(value) => Some(Json::Bool(*value)),
         DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
             Ok(number) => Some(number.into()),
-            Err(_) => reading.wrong(
-                item,
-                format!("{integer} needs more than 64 bits"),
-                "write it as a string",
-            ),
+            Err(_) => {
+                reading.wrong(item, format!("{integer} needs more than 64 bits"), "write it as a string")
+            }
         },
         DeValue::Float(float) => match float.as_str().parse().ok().and_then(serde_json::Number::from_f64) {
             Some(number) => Some(Json::Number(number)),
-            None => reading.wrong(
-                item,
-                format!("{float} is no number that JSON has"),
-                "write a finite number",
-            ),
+            None => {
+                reading.wrong(item, format!("{float} is no number that JSON has"), "write a finite number")
+            }
         },
         DeValue::Datetime(date) => reading.wrong(
             item,
@@ -211,9 +187,8 @@ fn json(item: &Item<'_>, secret: &mut bool, reading: &mut Reading<'_>) -> Option
             all.into_iter().collect::<Option<Vec<_>>>().map(Json::Array)
         }
         DeValue::Table(table) => {
-            let all = table
-                .iter()
-                .map(|(key, item)| (key.get_ref().to_string(), json(item, secret, reading)));
+            let all =
+                table.iter().map(|(key, item)| (key.get_ref().to_string(), json(item, secret, reading)));
             let all: Vec<_> = all.collect();
             let all: Option<Map<_, _>> = all.into_iter().map(|(key, value)| Some((key, value?))).collect();
             all.map(Json::Object)

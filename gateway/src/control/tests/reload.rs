@@ -19,13 +19,7 @@ fn site() -> Site {
 }
 
 fn last(status: &Status, file: &str) -> Option<FileOutcome> {
-    status
-        .read()
-        .files
-        .get(file)?
-        .last
-        .as_ref()
-        .map(|(_, outcome)| outcome.clone())
+    status.read().files.get(file)?.last.as_ref().map(|(_, outcome)| outcome.clone())
 }
 
 #[test]
@@ -60,10 +54,7 @@ fn a_bad_content_changes_nothing_and_is_noted_once() {
     site.put("picker.wasm", b"this is no wasm");
     let after = builder.look().0.unwrap();
     assert!(!after.differs_from(&before));
-    assert!(matches!(
-        last(&status, "picker.wasm"),
-        Some(FileOutcome::Refused(..))
-    ));
+    assert!(matches!(last(&status, "picker.wasm"), Some(FileOutcome::Refused(..))));
     builder.look();
     assert_eq!(status.read().files["picker.wasm"].refused, 1);
 
@@ -83,10 +74,7 @@ fn a_file_that_is_cut_off_is_waited_for() {
     assert!(next.soon);
     assert_eq!(last(&status, "picker.wasm"), None);
     site.put("picker.wasm", &whole);
-    assert_eq!(
-        version(&builder.look().0.unwrap()),
-        Version::of(&whole).to_string()
-    );
+    assert_eq!(version(&builder.look().0.unwrap()), Version::of(&whole).to_string());
 }
 
 #[test]
@@ -132,10 +120,7 @@ fn configuration_and_plugins_change_together() {
     site.ship(LEAST, "other.wasm");
     let after = builder.look().0.unwrap();
     assert!(after.as_written);
-    assert_eq!(
-        after.uses.iter().map(|used| &*used.spec.name).collect::<Vec<_>>(),
-        ["other", "picker"]
-    );
+    assert_eq!(after.uses.iter().map(|used| &*used.spec.name).collect::<Vec<_>>(), ["other", "picker"]);
 }
 
 #[test]
@@ -152,10 +137,7 @@ fn a_plugin_that_cannot_pick_is_no_policy() {
     let site = Site::new(API);
     site.ship("header_rewrite.wasm", "picker.wasm");
     let error = site.builder().err().unwrap().to_string();
-    assert!(
-        error.contains("bascule.toml:4:10: plugin \"picker\" cannot be a policy"),
-        "{error}"
-    );
+    assert!(error.contains("bascule.toml:4:10: plugin \"picker\" cannot be a policy"), "{error}");
 }
 
 #[test]
@@ -165,23 +147,15 @@ fn a_listener_cannot_change() {
     site.write(&format!("{API}[listener.other]\naddress = \"127.0.0.1:0\"\n"));
     assert!(!builder.look().0.unwrap().as_written);
     let error = status.read().error.as_ref().unwrap().1.clone();
-    assert!(
-        error.contains("the listener \"other\" cannot change while the gateway runs"),
-        "{error}"
-    );
+    assert!(error.contains("the listener \"other\" cannot change while the gateway runs"), "{error}");
 }
 
 #[test]
 fn a_name_that_is_not_known_is_an_error_at_the_node() {
-    let site = Site::new(
-        &API.replace("127.0.0.1:2", "nowhere.invalid:80")
-            .replace("policy = \"picker\"\n", ""),
-    );
+    let site =
+        Site::new(&API.replace("127.0.0.1:2", "nowhere.invalid:80").replace("policy = \"picker\"\n", ""));
     let error = site.builder().err().unwrap().to_string();
-    assert!(
-        error.contains("nowhere.invalid:80 cannot be looked up"),
-        "{error}"
-    );
+    assert!(error.contains("nowhere.invalid:80 cannot be looked up"), "{error}");
     assert!(error.contains("bascule.toml:4:25"), "{error}");
 }
 
@@ -204,10 +178,8 @@ fn nodes_keep_what_was_learned_of_them() {
 
 #[test]
 fn included_files_and_links_are_followed() {
-    let site = Site::new(&format!(
-        "include = [\"conf.d/*.toml\"]\n{}",
-        API.replace("policy = \"picker\"\n", "")
-    ));
+    let site =
+        Site::new(&format!("include = [\"conf.d/*.toml\"]\n{}", API.replace("policy = \"picker\"\n", "")));
     let conf = site.path().with_file_name("conf.d");
     fs::create_dir(&conf).unwrap();
     let (mut builder, _) = site.builder().unwrap();
@@ -230,15 +202,9 @@ fn included_files_and_links_are_followed() {
     };
     link(&versions[0], "..data");
     link(Path::new("..data/more.toml"), "more.toml");
-    assert_eq!(
-        builder.look().0.unwrap().config.routes[1].path.to_string(),
-        "/two"
-    );
+    assert_eq!(builder.look().0.unwrap().config.routes[1].path.to_string(), "/two");
     link(&versions[1], "..data");
-    assert_eq!(
-        builder.look().0.unwrap().config.routes[1].path.to_string(),
-        "/three"
-    );
+    assert_eq!(builder.look().0.unwrap().config.routes[1].path.to_string(), "/three");
 }
 
 #[test]
@@ -247,11 +213,6 @@ fn a_check_looks_at_uses_that_nothing_mentions() {
     site.write(&format!("{API}[plugin.idle]\nfile = \"idle.wasm\"\n"));
     assert!(site.builder().is_ok());
     let config = config::load(&site.path()).unwrap();
-    let error = check_plugins(&config, ENGINE.clone(), Arc::default())
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("idle.wasm") && error.contains("1 error"),
-        "{error}"
-    );
+    let error = check_plugins(&config, ENGINE.clone(), Arc::default()).unwrap_err().to_string();
+    assert!(error.contains("idle.wasm") && error.contains("1 error"), "{error}");
 }

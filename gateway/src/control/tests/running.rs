@@ -14,14 +14,7 @@ const NATIVE: &str = "[route.all]\npool = \"api\"\n[pool.api]\nnodes = [\"127.0.
 fn start(site: &Site) -> (Control, Published) {
     let config = config::load(&site.path()).unwrap();
     let telemetry = Arc::new(Telemetry::new());
-    Control::start(
-        Some(site.path()),
-        config,
-        ENGINE.clone(),
-        Arc::default(),
-        telemetry,
-    )
-    .unwrap()
+    Control::start(Some(site.path()), config, ENGINE.clone(), Arc::default(), telemetry).unwrap()
 }
 
 /// The whole response to a request without a body.
@@ -75,16 +68,11 @@ fn a_configuration_takes_over_while_it_runs_and_a_bad_one_shows() {
     assert_eq!(published.load().number, 2);
     site.write("[route.all]\npool = \"nowhere\"");
     let text = until(admin, "/snapshot", |text| text.contains("nowhere"));
-    assert!(
-        text.contains("127.0.0.1:7") && text.contains("\"number\": 2"),
-        "{text}"
-    );
+    assert!(text.contains("127.0.0.1:7") && text.contains("\"number\": 2"), "{text}");
     assert!(get(admin, "/metrics").contains("\nbascule_configuration_ok 0\n"));
     site.write(NATIVE);
     control.events().try_send(Event::Look).ok().unwrap();
-    until(admin, "/metrics", |text| {
-        text.contains("\nbascule_configuration_ok 1\n")
-    });
+    until(admin, "/metrics", |text| text.contains("\nbascule_configuration_ok 1\n"));
     control.stop();
 }
 
@@ -95,9 +83,7 @@ fn a_plugin_takes_over_while_it_runs() {
     let (control, published) = start(&site);
     let before = published.load().uses[0].module.version;
     site.put("picker.wasm", &newer(shipped("least_connections.wasm")));
-    let text = until(control.admin_address(), "/snapshot", |text| {
-        text.contains("\"generation\": 2")
-    });
+    let text = until(control.admin_address(), "/snapshot", |text| text.contains("\"generation\": 2"));
     assert_ne!(published.load().uses[0].module.version, before);
     assert!(text.contains("\"outcome\": \"loaded\""), "{text}");
     control.stop();
@@ -109,29 +95,20 @@ fn every_line_of_metrics_parses() {
     let (control, _) = start(&site);
     let response = get(control.admin_address(), "/metrics");
     let (head, body) = response.split_once("\r\n\r\n").unwrap();
-    assert!(
-        head.to_lowercase()
-            .contains("content-type: text/plain; version=0.0.4"),
-        "{head}"
-    );
+    assert!(head.to_lowercase().contains("content-type: text/plain; version=0.0.4"), "{head}");
     let mut families = std::collections::BTreeSet::new();
     for line in body.lines() {
         match line.strip_prefix("# ") {
             Some(comment) => {
                 let (kind, rest) = comment.split_once(' ').unwrap();
                 let name = rest.split(' ').next().unwrap();
-                assert!(
-                    kind != "TYPE" || families.insert(name),
-                    "{name} stands there twice"
-                );
+                assert!(kind != "TYPE" || families.insert(name), "{name} stands there twice");
             }
             None => {
                 let (series, value) = line.rsplit_once(' ').unwrap();
                 assert!(value.parse::<f64>().is_ok(), "{line}");
                 let name = series.split('{').next().unwrap();
-                let family = ["_bucket", "_sum", "_count"]
-                    .iter()
-                    .find_map(|end| name.strip_suffix(end));
+                let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
                 assert!(
                     families.contains(name) || family.is_some_and(|name| families.contains(name)),
                     "{line}"
@@ -156,18 +133,9 @@ fn what_the_admin_api_refuses() {
     assert_eq!(status("POST /healthz HTTP/1.1"), "405");
     assert_eq!(status("GET /healthz HTTP/1.1"), "200");
     assert_eq!(status("GET /metrics HTTP/1.1"), "401");
-    assert_eq!(
-        status("GET /snapshot HTTP/1.1\r\nAuthorization: Bearer s3cres"),
-        "401"
-    );
-    assert_eq!(
-        status("GET /snapshot HTTP/1.1\r\nAuthorization: bearer s3cret"),
-        "200"
-    );
+    assert_eq!(status("GET /snapshot HTTP/1.1\r\nAuthorization: Bearer s3cres"), "401");
+    assert_eq!(status("GET /snapshot HTTP/1.1\r\nAuthorization: bearer s3cret"), "200");
     let head = ask(admin, "HEAD /metrics HTTP/1.1\r\nAuthorization: Bearer s3cret");
-    assert!(
-        head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"),
-        "{head}"
-    );
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
     control.stop();
 }

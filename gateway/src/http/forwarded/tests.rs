@@ -15,12 +15,8 @@ fn head(lines: &[(&str, &str)]) -> RequestHead {
 
 fn written(peer: &str, peer_trusted: bool, host: &str, lines: &[(&str, &str)]) -> String {
     let mut out = Vec::new();
-    let forwarded = Forwarded {
-        peer: peer.parse().unwrap(),
-        peer_trusted,
-        proto: "http",
-        host: host.as_bytes(),
-    };
+    let forwarded =
+        Forwarded { peer: peer.parse().unwrap(), peer_trusted, proto: "http", host: host.as_bytes() };
     forwarded.write(&head(lines).fields, &mut out);
     String::from_utf8(out).unwrap()
 }
@@ -66,48 +62,17 @@ fn ipv6_is_bracketed_and_quoted_in_forwarded_only_and_no_host_is_no_field() {
 fn the_client_is_the_right_most_untrusted_address() {
     let trusted = |address: IpAddr| address.to_string().starts_with("10.");
     for (peer, lines, expected) in [
-        (
-            "203.0.113.9",
-            &[("x-forwarded-for", "1.1.1.1")][..],
-            "203.0.113.9",
-        ),
+        ("203.0.113.9", &[("x-forwarded-for", "1.1.1.1")][..], "203.0.113.9"),
         ("10.0.0.1", &[], "10.0.0.1"),
         ("10.0.0.1", &[("x-forwarded-for", "6.6.6.6, 1.1.1.1")], "1.1.1.1"),
-        (
-            "10.0.0.1",
-            &[("x-forwarded-for", "6.6.6.6, 1.1.1.1, 10.0.0.2")],
-            "1.1.1.1",
-        ),
-        (
-            "10.0.0.1",
-            &[
-                ("x-forwarded-for", "6.6.6.6,1.1.1.1"),
-                ("x-forwarded-for", "10.0.0.2"),
-            ],
-            "1.1.1.1",
-        ),
-        (
-            "10.0.0.1",
-            &[("x-forwarded-for", "10.0.0.3, 10.0.0.2")],
-            "10.0.0.3",
-        ),
-        (
-            "10.0.0.1",
-            &[("x-forwarded-for", "1.1.1.1, unknown, 10.0.0.2")],
-            "10.0.0.2",
-        ),
+        ("10.0.0.1", &[("x-forwarded-for", "6.6.6.6, 1.1.1.1, 10.0.0.2")], "1.1.1.1"),
+        ("10.0.0.1", &[("x-forwarded-for", "6.6.6.6,1.1.1.1"), ("x-forwarded-for", "10.0.0.2")], "1.1.1.1"),
+        ("10.0.0.1", &[("x-forwarded-for", "10.0.0.3, 10.0.0.2")], "10.0.0.3"),
+        ("10.0.0.1", &[("x-forwarded-for", "1.1.1.1, unknown, 10.0.0.2")], "10.0.0.2"),
         ("10.0.0.1", &[("x-forwarded-for", "1.1.1.1:4711")], "1.1.1.1"),
-        (
-            "10.0.0.1",
-            &[("x-forwarded-for", "[2001:db8::1]:80")],
-            "2001:db8::1",
-        ),
+        ("10.0.0.1", &[("x-forwarded-for", "[2001:db8::1]:80")], "2001:db8::1"),
         ("10.0.0.1", &[("x-forwarded-for", "[2001:db8::1]")], "2001:db8::1"),
-        (
-            "::ffff:10.0.0.1",
-            &[("x-forwarded-for", "::ffff:1.1.1.1")],
-            "1.1.1.1",
-        ),
+        ("::ffff:10.0.0.1", &[("x-forwarded-for", "::ffff:1.1.1.1")], "1.1.1.1"),
     ] {
         let client = client_address(&head(lines), peer.parse().unwrap(), trusted);
         assert_eq!(client, expected.parse::<IpAddr>().unwrap(), "{peer} {lines:?}");

@@ -81,12 +81,7 @@ impl BodyDecoder {
             BodyLength::Unknown if chunked => State::Size { digits: 0, size: 0 },
             BodyLength::Unknown => State::UntilClose,
         };
-        BodyDecoder {
-            state,
-            extension_bytes: 0,
-            collector: None,
-            trailers: None,
-        }
+        BodyDecoder { state, extension_bytes: 0, collector: None, trailers: None }
     }
 
     /// Looks at unread input. Call it again with what is left until it says `More` or `End`, or
@@ -100,21 +95,13 @@ impl BodyDecoder {
                 State::UntilClose => return Ok(data(at..input.len())),
                 State::Known(left) => {
                     let taken = left.min((input.len() - at) as u64);
-                    self.state = if taken == left {
-                        State::Done
-                    } else {
-                        State::Known(left - taken)
-                    };
+                    self.state = if taken == left { State::Done } else { State::Known(left - taken) };
                     return Ok(data(at..at + taken as usize));
                 }
                 State::Chunk { left } => {
                     let taken = left.min((input.len() - at) as u64);
                     let left = left - taken;
-                    self.state = if left == 0 {
-                        State::ChunkCr
-                    } else {
-                        State::Chunk { left }
-                    };
+                    self.state = if left == 0 { State::ChunkCr } else { State::Chunk { left } };
                     return Ok(data(at..at + taken as usize));
                 }
                 State::Extension { size } => at += self.extension(&input[at..], size)?,
@@ -159,10 +146,7 @@ impl BodyDecoder {
                 if digits == MAX_SIZE_DIGITS {
                     return Err(Malformed::ChunkSize);
                 }
-                State::Size {
-                    digits: digits + 1,
-                    size: size << 4 | u64::from(digit),
-                }
+                State::Size { digits: digits + 1, size: size << 4 | u64::from(digit) }
             }
             (State::SizeLf { size: 0 }, b'\n') => State::Trailers,
             (State::SizeLf { size }, b'\n') => State::Chunk { left: size },
@@ -177,9 +161,7 @@ impl BodyDecoder {
     /// Skips extension bytes; returns how many, the CR included.
     fn extension(&mut self, input: &[u8], size: u64) -> Result<usize, Malformed> {
         let end = memchr::memchr2(b'\r', b'\n', input).unwrap_or(input.len());
-        self.extension_bytes = self
-            .extension_bytes
-            .saturating_add(end.min(u32::MAX as usize) as u32);
+        self.extension_bytes = self.extension_bytes.saturating_add(end.min(u32::MAX as usize) as u32);
         if self.extension_bytes > MAX_EXTENSION_BYTES || !valid_value(&input[..end]) {
             return Err(Malformed::ChunkExtension);
         }
@@ -217,9 +199,5 @@ fn data(range: Range<usize>) -> Piece {
 }
 
 fn size_error(byte: u8) -> Malformed {
-    if byte == b'\n' {
-        Malformed::BareLineFeed
-    } else {
-        Malformed::ChunkSize
-    }
+    if byte == b'\n' { Malformed::BareLineFeed } else { Malformed::ChunkSize }
 }

@@ -40,11 +40,7 @@ impl ChunkFrame {
         self.suffix
     }
 
-    const NONE: ChunkFrame = ChunkFrame {
-        bytes: [0; 18],
-        start: 18,
-        suffix: b"",
-    };
+    const NONE: ChunkFrame = ChunkFrame { bytes: [0; 18], start: 18, suffix: b"" };
 
     /// The size in hexadecimal and CRLF, written from the end of the array.
     fn chunk(length: usize) -> ChunkFrame {
@@ -57,11 +53,7 @@ impl ChunkFrame {
             bytes[start] = b"0123456789abcdef"[rest & 15];
             rest >>= 4;
         }
-        ChunkFrame {
-            bytes,
-            start: start as u8,
-            suffix: b"\r\n",
-        }
+        ChunkFrame { bytes, start: start as u8, suffix: b"\r\n" }
     }
 }
 

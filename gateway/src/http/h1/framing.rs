@@ -107,11 +107,7 @@ impl Seen {
 
     /// HTTP/1.1 must name its host, even when the target does.
     pub(super) fn check_host(&self, version: Version) -> Result<(), Malformed> {
-        if self.host || version == Version::Http10 {
-            Ok(())
-        } else {
-            Err(Malformed::HostMissing)
-        }
+        if self.host || version == Version::Http10 { Ok(()) } else { Err(Malformed::HostMissing) }
     }
 
     /// Whether Connection names fields that must not be passed on.

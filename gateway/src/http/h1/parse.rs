@@ -166,11 +166,7 @@ fn take_bytes(buffer: &mut Vec<u8>, end: usize, fields: &mut Fields) {
 /// `http://host` means "/", `http://host?query` "/?query", and OPTIONS of the former "*" (RFC 9112, 3.2.4).
 fn add_missing_path(head: &mut RequestHead) {
     if head.path.is_empty() {
-        let path: &[u8] = if head.method == Method::Options {
-            b"*"
-        } else {
-            b"/"
-        };
+        let path: &[u8] = if head.method == Method::Options { b"*" } else { b"/" };
         head.set_path(path);
     } else {
         let path = [b"/", head.path()].concat();
@@ -179,11 +175,7 @@ fn add_missing_path(head: &mut RequestHead) {
 }
 
 fn version(minor: Option<u8>) -> Version {
-    if minor == Some(0) {
-        Version::Http10
-    } else {
-        Version::Http11
-    }
+    if minor == Some(0) { Version::Http10 } else { Version::Http11 }
 }
 
 /// httparse reports a second space as a bad version; only a version of the right form is worth a 505.

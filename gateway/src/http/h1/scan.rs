@@ -36,11 +36,7 @@ pub(super) fn request_start(buffer: &[u8]) -> Result<Option<usize>, Malformed> {
 pub(super) fn response_start(buffer: &[u8]) -> Result<(), Malformed> {
     let expected = b"HTTP/";
     let length = buffer.len().min(expected.len());
-    if buffer[..length] == expected[..length] {
-        Ok(())
-    } else {
-        Err(Malformed::StatusLine)
-    }
+    if buffer[..length] == expected[..length] { Ok(()) } else { Err(Malformed::StatusLine) }
 }
 
 /// Where the head ends, behind its empty line; its first line starts at `start` and is not empty.

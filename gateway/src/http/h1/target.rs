@@ -27,11 +27,7 @@ pub(super) fn parse_target(whole: &[u8], target: &[u8], method: Method) -> Resul
         return Err(Malformed::Target);
     }
     if target.first() == Some(&b'/') || (target == b"*" && method == Method::Options) {
-        return Ok(Target {
-            authority: None,
-            path: Span::of(whole, target),
-            path_missing: false,
-        });
+        return Ok(Target { authority: None, path: Span::of(whole, target), path_missing: false });
     }
     let rest = strip_scheme(target).ok_or(Malformed::Target)?;
     let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
@@ -77,10 +73,7 @@ pub fn valid_authority(authority: &[u8]) -> bool {
         None => {
             let end = memchr::memchr(b':', authority).unwrap_or(authority.len());
             let (host, port) = authority.split_at(end);
-            (
-                !host.is_empty() && host.iter().all(|&byte| is_host_byte(byte)),
-                port,
-            )
+            (!host.is_empty() && host.iter().all(|&byte| is_host_byte(byte)), port)
         }
     };
     host_is_valid && (port.is_empty() || port.strip_prefix(b":").is_some_and(valid_port))
@@ -93,8 +86,5 @@ fn is_host_byte(byte: u8) -> bool {
 fn valid_port(port: &[u8]) -> bool {
     (1..=5).contains(&port.len())
         && port.iter().all(u8::is_ascii_digit)
-        && port
-            .iter()
-            .fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
-            <= u32::from(u16::MAX)
+        && port.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')) <= u32::from(u16::MAX)
 }

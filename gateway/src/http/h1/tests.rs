@@ -16,10 +16,7 @@ use super::*;
 use crate::http::head::{Method, RequestHead, ResponseHead, Version};
 
 /// Small enough that a row can go over them.
-const LIMITS: HeadLimits = HeadLimits {
-    max_bytes: 400,
-    max_fields: 8,
-};
+const LIMITS: HeadLimits = HeadLimits { max_bytes: 400, max_fields: 8 };
 
 /// Whose messages a [`Reader`] reads.
 #[derive(Clone, Copy, Debug)]
@@ -40,12 +37,7 @@ struct Reader {
 impl Reader {
     /// What a connection reads that brings `bytes`, cut at these places, and is then closed.
     fn read(side: Side, bytes: &[u8], cuts: &[usize]) -> Result<String, Malformed> {
-        let mut reader = Reader {
-            side,
-            buffer: Vec::new(),
-            body: None,
-            told: String::new(),
-        };
+        let mut reader = Reader { side, buffer: Vec::new(), body: None, told: String::new() };
         let mut start = 0;
         for &cut in cuts.iter().chain([&bytes.len()]) {
             reader.push(&bytes[start..cut])?;
@@ -74,16 +66,11 @@ impl Reader {
                 Piece::Data { range, consumed } => {
                     assert!(!range.is_empty(), "data is never empty");
                     // Byte by byte, since a cut may go through a character.
-                    self.told
-                        .extend(self.buffer[range].iter().map(|&byte| char::from(byte)));
+                    self.told.extend(self.buffer[range].iter().map(|&byte| char::from(byte)));
                     self.buffer.drain(..consumed);
                 }
                 Piece::More { consumed } => {
-                    assert_eq!(
-                        consumed,
-                        self.buffer.len(),
-                        "nothing is left that would have to be kept"
-                    );
+                    assert_eq!(consumed, self.buffer.len(), "nothing is left that would have to be kept");
                     self.buffer.clear();
                     return Ok(());
                 }
@@ -107,11 +94,9 @@ impl Reader {
                 let mut head = RequestHead::default();
                 match parse_request(&mut self.buffer, &mut head, &LIMITS)? {
                     None => return Ok(false),
-                    Some(framing) => (
-                        request_line(&head, &framing),
-                        framing.body,
-                        framing.body == BodyLength::Unknown,
-                    ),
+                    Some(framing) => {
+                        (request_line(&head, &framing), framing.body, framing.body == BodyLength::Unknown)
+                    }
                 }
             }
             Side::Responses(method) => {
@@ -154,15 +139,8 @@ fn request_line(head: &RequestHead, framing: &RequestFraming) -> String {
 fn response_line(head: &ResponseHead, framing: &ResponseFraming) -> String {
     let reason = String::from_utf8_lossy(head.fields.bytes(head.reason)).into_owned();
     let close = if framing.keep_alive { "" } else { " close" };
-    assert_eq!(
-        framing.chunked,
-        framing.delimited && framing.body == BodyLength::Unknown
-    );
-    format!(
-        "{} {reason}{close}{}",
-        head.status,
-        length(framing.body, framing.delimited)
-    )
+    assert_eq!(framing.chunked, framing.delimited && framing.body == BodyLength::Unknown);
+    format!("{} {reason}{close}{}", head.status, length(framing.body, framing.delimited))
 }
 
 fn length(body: BodyLength, delimited: bool) -> String {
@@ -177,17 +155,9 @@ fn length(body: BodyLength, delimited: bool) -> String {
 fn list(fields: &crate::http::fields::Fields) -> String {
     let line = |name, value| {
         let (name, value) = (fields.bytes(name), fields.bytes(value));
-        format!(
-            "{}={}",
-            String::from_utf8_lossy(name),
-            String::from_utf8_lossy(value)
-        )
+        format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value))
     };
-    fields
-        .iter()
-        .map(|field| line(field.name, field.value))
-        .collect::<Vec<_>>()
-        .join(",")
+    fields.iter().map(|field| line(field.name, field.value)).collect::<Vec<_>>().join(",")
 }
 
 /// A row: what it is, its bytes, and what is read.
@@ -200,11 +170,7 @@ fn check(side: Side, rows: &[Row]) {
         let expected = expected.map(str::to_owned);
         assert_eq!(Reader::read(side, bytes, &[]), expected, "{says}");
         for cut in 0..bytes.len() {
-            assert_eq!(
-                Reader::read(side, bytes, &[cut]),
-                expected,
-                "{says}, cut at {cut}"
-            );
+            assert_eq!(Reader::read(side, bytes, &[cut]), expected, "{says}, cut at {cut}");
         }
         let all: Vec<usize> = (1..bytes.len()).collect();
         assert_eq!(Reader::read(side, bytes, &all), expected, "{says}, byte by byte");

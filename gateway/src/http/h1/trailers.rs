@@ -98,7 +98,5 @@ const REFUSED: [&str; 30] = [
 /// routes, authenticates or speaks of one connection.
 pub(super) fn is_allowed(name: &[u8]) -> bool {
     Known::from_name(name) == Known::Other
-        && !REFUSED
-            .iter()
-            .any(|refused| name.eq_ignore_ascii_case(refused.as_bytes()))
+        && !REFUSED.iter().any(|refused| name.eq_ignore_ascii_case(refused.as_bytes()))
 }

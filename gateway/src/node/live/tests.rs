@@ -25,21 +25,11 @@ fn latency_jumps_up_at_once_and_comes_down_with_time() {
         attempt(&node, start + SECOND + milli * MILLI, MILLI, AttemptResult::Ok);
     }
     let later = node.live.latency(start + 11 * SECOND);
-    assert!(
-        (36_000..39_000).contains(&later),
-        "1,000 + 99,000 / e is 37,420, not {later}"
-    );
+    assert!((36_000..39_000).contains(&later), "1,000 + 99,000 / e is 37,420, not {later}");
 
     let idle = node.live.latency(start + 21 * SECOND);
-    assert!(
-        (13_000..14_500).contains(&idle),
-        "without samples it fades as well: {idle}"
-    );
-    assert_eq!(
-        node.live.latency(start + 10_000 * SECOND),
-        1,
-        "known, and long forgotten"
-    );
+    assert!((13_000..14_500).contains(&idle), "without samples it fades as well: {idle}");
+    assert_eq!(node.live.latency(start + 10_000 * SECOND), 1, "known, and long forgotten");
 }
 
 #[test]
@@ -50,42 +40,22 @@ fn failing_fast_does_not_look_fast() {
     attempt(&node, start, 50 * MILLI, AttemptResult::Ok);
     for milli in 1..=10_000 {
         let failed = milli % 2 == 0;
-        let result = if failed {
-            AttemptResult::Failed
-        } else {
-            AttemptResult::ServerError
-        };
+        let result = if failed { AttemptResult::Failed } else { AttemptResult::ServerError };
         attempt(&node, start + milli * MILLI, MILLI, result);
     }
-    assert_eq!(
-        node.live.latency(start + 10 * SECOND),
-        50_000,
-        "not a microsecond less"
-    );
+    assert_eq!(node.live.latency(start + 10 * SECOND), 50_000, "not a microsecond less");
     attempt(&node, start + 10 * SECOND, 500 * MILLI, AttemptResult::Failed);
-    assert_eq!(
-        node.live.latency(start + 10 * SECOND),
-        500_000,
-        "one that failed late is a peak"
-    );
+    assert_eq!(node.live.latency(start + 10 * SECOND), 500_000, "one that failed late is a peak");
 }
 
 #[test]
 fn error_rate_follows_the_last_ten_seconds() {
     let (node, start) = (node("a"), Instant::now() + SECOND);
     attempt(&node, start, MILLI, AttemptResult::Failed);
-    assert_eq!(
-        node.live.error_rate(start),
-        500,
-        "one failure alone is half a verdict"
-    );
+    assert_eq!(node.live.error_rate(start), 500, "one failure alone is half a verdict");
     for milli in 0..5000 {
         let failed = milli % 4 == 0;
-        let result = if failed {
-            AttemptResult::ServerError
-        } else {
-            AttemptResult::Ok
-        };
+        let result = if failed { AttemptResult::ServerError } else { AttemptResult::Ok };
         attempt(&node, start + milli * MILLI, MILLI, result);
     }
     let rate = node.live.error_rate(start + 5 * SECOND);
@@ -96,10 +66,7 @@ fn error_rate_follows_the_last_ten_seconds() {
         attempt(&node, start + milli * MILLI, MILLI, AttemptResult::Ok);
     }
     let rate = node.live.error_rate(start + 15 * SECOND);
-    assert!(
-        (35..60).contains(&rate),
-        "1/e of the weight of a third of the time: {rate}"
-    );
+    assert!((35..60).contains(&rate), "1/e of the weight of a third of the time: {rate}");
     assert_eq!(node.live.error_rate(start + 200 * SECOND), 0, "forgiven");
 }
 
@@ -123,16 +90,10 @@ fn an_attempt_is_observed_once_and_a_lagging_clock_does_no_harm() {
     let mut request = node.begin(start);
     request.observe(start + 8 * MILLI, AttemptResult::Ok);
     request.observe(start + 80 * MILLI, AttemptResult::Failed);
-    assert_eq!(
-        (node.live.latency(start + 8 * MILLI), node.live.failures()),
-        (8000, 0)
-    );
+    assert_eq!((node.live.latency(start + 8 * MILLI), node.live.failures()), (8000, 0));
     assert_eq!((request.started(), &*request.node().spec.id), (start, "a"));
     // Another worker's coarse clock may stand behind.
-    assert_eq!(
-        (node.live.latency(start), node.live.oldest(start - MILLI)),
-        (8000, 0)
-    );
+    assert_eq!((node.live.latency(start), node.live.oldest(start - MILLI)), (8000, 0));
 }
 
 #[test]
@@ -154,12 +115,6 @@ fn no_count_is_lost_between_threads() {
             scope.spawn(|| (0..10_000).for_each(|_| attempt(&node, start, MILLI, AttemptResult::Failed)));
         }
     });
-    assert_eq!(
-        (node.live.in_flight(), node.live.attempts(), node.live.failures()),
-        (0, 40_000, 40_000)
-    );
-    assert_eq!(
-        (node.live.oldest(start + SECOND), node.live.error_rate(start)),
-        (0, 999)
-    );
+    assert_eq!((node.live.in_flight(), node.live.attempts(), node.live.failures()), (0, 40_000, 40_000));
+    assert_eq!((node.live.oldest(start + SECOND), node.live.error_rate(start)), (0, 999));
 }

@@ -7,18 +7,14 @@ const KEYS: u32 = 100_000;
 
 fn named(names: impl IntoIterator<Item = u32>) -> Vec<Candidate> {
     let names = names.into_iter();
-    names
-        .map(|name| candidate(&format!("node-{name}"), 1000))
-        .collect()
+    names.map(|name| candidate(&format!("node-{name}"), 1000)).collect()
 }
 
 /// The ids of the owners of many keys.
 fn owners(candidates: &[Candidate]) -> Vec<&str> {
     let ring = Ring::new(candidates);
     let owner = |key: u32| ring.walk(&key.to_le_bytes()).next().unwrap();
-    (0..KEYS)
-        .map(|key| &*candidates[owner(key) as usize].node.spec.id)
-        .collect()
+    (0..KEYS).map(|key| &*candidates[owner(key) as usize].node.spec.id).collect()
 }
 
 #[test]
@@ -26,11 +22,7 @@ fn one_node_of_n_that_goes_moves_about_one_nth_of_the_keys() {
     for count in [3, 10, 100] {
         let (all, fewer) = (named(0..count), named(1..count));
         let (before, after) = (owners(&all), owners(&fewer));
-        let moved: Vec<_> = before
-            .iter()
-            .zip(&after)
-            .filter(|(before, after)| before != after)
-            .collect();
+        let moved: Vec<_> = before.iter().zip(&after).filter(|(before, after)| before != after).collect();
         let (share, ideal) = (moved.len() as f64 / f64::from(KEYS), 1.0 / f64::from(count));
         println!(
             "of {count} nodes one goes: {:.2} % of the keys move, ideal {:.2} %",
@@ -38,10 +30,7 @@ fn one_node_of_n_that_goes_moves_about_one_nth_of_the_keys() {
             ideal * 100.0
         );
         assert!((0.7 * ideal..1.3 * ideal).contains(&share), "{share} of {ideal}");
-        assert!(
-            moved.iter().all(|(before, _)| **before == "node-0"),
-            "no other key moves"
-        );
+        assert!(moved.iter().all(|(before, _)| **before == "node-0"), "no other key moves");
     }
 }
 
@@ -74,9 +63,7 @@ fn shares_follow_weights() {
 #[test]
 fn a_large_ring_is_bounded_and_a_walk_meets_every_node() {
     let mut nodes = named(0..50);
-    nodes
-        .iter_mut()
-        .for_each(|candidate| candidate.weight = 1_000_000);
+    nodes.iter_mut().for_each(|candidate| candidate.weight = 1_000_000);
     nodes[0].weight = 1;
     let ring = Ring::new(&nodes);
     let points = ring.hashes.len() as u64;

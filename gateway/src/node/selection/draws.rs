@@ -69,25 +69,14 @@ impl Selection {
     /// so that one draw is enough.
     fn draw_by_weight(&self, except: Option<u32>) -> Option<u32> {
         let all = self.kept.is_empty();
-        let (sums, tried) = if all {
-            (self.list()?.sums(), &*self.tried)
-        } else {
-            (&*self.kept_sums, &[][..])
-        };
-        let except = if all {
-            except.and_then(|index| self.raw(index))
-        } else {
-            except
-        };
+        let (sums, tried) =
+            if all { (self.list()?.sums(), &*self.tried) } else { (&*self.kept_sums, &[][..]) };
+        let except = if all { except.and_then(|index| self.raw(index)) } else { except };
         let begin = |place: u32| place.checked_sub(1).map_or(0, |before| sums[before as usize]);
         let weight = |place: u32| sums[place as usize] - begin(place);
 
         let (smaller, larger) = tried.split_at(tried.partition_point(|&place| Some(place) < except));
-        let left_out = smaller
-            .iter()
-            .copied()
-            .chain(except)
-            .chain(larger.iter().copied());
+        let left_out = smaller.iter().copied().chain(except).chain(larger.iter().copied());
         let sum = sums.last()? - left_out.clone().map(weight).sum::<u64>();
         let mut drawn = fastrand::u64(..sum.max(1));
         for place in left_out {

@@ -38,14 +38,8 @@ fn without_candidates_nothing_is_chosen() {
     for selection in [Selection::default(), select(pool(&[]))] {
         assert_eq!((selection.count(), selection.load(0, now)), (0, None));
         assert!(selection.two_random(now).is_none() && selection.candidate(0).is_none());
-        assert_eq!(
-            (selection.by_hash(b"key"), selection.by_hash_bounded(b"key", 125)),
-            (None, None)
-        );
-        assert_eq!(
-            (selection.round_robin(&Cell::new(7)), selection.find("n0")),
-            (None, None)
-        );
+        assert_eq!((selection.by_hash(b"key"), selection.by_hash_bounded(b"key", 125)), (None, None));
+        assert_eq!((selection.round_robin(&Cell::new(7)), selection.find("n0")), (None, None));
         let mut out = Vec::new();
         selection.sample(4, now, &mut out);
         assert!(out.is_empty());
@@ -56,11 +50,7 @@ fn without_candidates_nothing_is_chosen() {
 fn a_keep_counts_for_the_next_policy_and_ends_with_the_attempt() {
     let mut selection = select(pool(&[1000; 5]));
     selection.keep(&[3, 1, 3, 99]);
-    assert_eq!(
-        ids(&selection),
-        ["n0", "n1", "n2", "n3", "n4"],
-        "the policy that keeps still sees all"
-    );
+    assert_eq!(ids(&selection), ["n0", "n1", "n2", "n3", "n4"], "the policy that keeps still sees all");
     selection.settle();
     assert_eq!(ids(&selection), ["n1", "n3"]);
     assert_eq!((selection.find("n3"), selection.find("n0")), (Some(1), None));
@@ -83,10 +73,7 @@ fn a_keep_counts_for_the_next_policy_and_ends_with_the_attempt() {
 #[test]
 fn draining_nodes_are_found_and_never_drawn() {
     let draining = vec![candidate("old", 1000), candidate("older", 1000)];
-    let mut selection = select(Candidates::new(
-        vec![candidate("a", 1000), candidate("b", 1000)],
-        draining,
-    ));
+    let mut selection = select(Candidates::new(vec![candidate("a", 1000), candidate("b", 1000)], draining));
     let old = selection.find("old").unwrap();
     assert!(old >= selection.count());
     assert_eq!(&*selection.candidate(old).unwrap().node.spec.id, "old");
@@ -97,11 +84,7 @@ fn draining_nodes_are_found_and_never_drawn() {
     assert_eq!(&*selection.candidate(older).unwrap().node.spec.id, "older");
     selection.next_attempt(older);
     assert_eq!(selection.find("older"), None, "it was tried");
-    assert_eq!(
-        ids(&selection),
-        ["b"],
-        "and a draining one takes no candidate away"
-    );
+    assert_eq!(ids(&selection), ["b"], "and a draining one takes no candidate away");
     assert!(selection.find("old").is_some());
 }
 
@@ -123,19 +106,13 @@ fn round_robin_passes_over_what_was_tried_or_not_kept() {
     selection.next_attempt(0);
     let turn = Cell::new(0);
     let tally_of = tally(&selection, 100, || selection.round_robin(&turn).unwrap());
-    assert_eq!(
-        tally_of,
-        BTreeMap::from([("n1".to_owned(), 50), ("n2".to_owned(), 50)])
-    );
+    assert_eq!(tally_of, BTreeMap::from([("n1".to_owned(), 50), ("n2".to_owned(), 50)]));
 
     let mut selection = select(pool(&vec![1000; 1000]));
     selection.keep(&[500, 501]);
     selection.settle();
     let tally_of = tally(&selection, 1000, || selection.round_robin(&turn).unwrap());
-    assert!(
-        tally_of.len() == 2 && tally_of.values().all(|&times| times > 400),
-        "{tally_of:?}"
-    );
+    assert!(tally_of.len() == 2 && tally_of.values().all(|&times| times > 400), "{tally_of:?}");
 }
 
 #[test]
@@ -144,10 +121,7 @@ fn rounded_turns_keep_their_proportions() {
     let selection = select(pool(&[999_983, 500_009, 1]));
     let turn = Cell::new(0);
     let tally = tally(&selection, 4096, || selection.round_robin(&turn).unwrap());
-    assert!(
-        (2700..2760).contains(&tally["n0"]) && (1340..1390).contains(&tally["n1"]),
-        "{tally:?}"
-    );
+    assert!((2700..2760).contains(&tally["n0"]) && (1340..1390).contains(&tally["n1"]), "{tally:?}");
     assert!(tally["n2"] <= 2, "{tally:?}");
 }
 
@@ -162,10 +136,7 @@ fn two_random_are_two_in_proportion_to_their_weights() {
         assert_ne!(one.node, other.node);
     }
     let tally = tally(&selection, 10_000, || selection.two_random(now).unwrap().0.node);
-    assert!(
-        (4800..5200).contains(&tally["n2"]) && (2300..2700).contains(&tally["n0"]),
-        "{tally:?}"
-    );
+    assert!((4800..5200).contains(&tally["n2"]) && (2300..2700).contains(&tally["n0"]), "{tally:?}");
 
     selection.next_attempt(0);
     selection.next_attempt(0);
@@ -183,13 +154,9 @@ fn samples_are_different_and_even() {
     for _ in 0..3000 {
         selection.sample(3, now, &mut out);
         assert_eq!(out.iter().map(|load| load.node).collect::<BTreeSet<_>>().len(), 3);
-        out.iter()
-            .for_each(|load| *tally.entry(load.node).or_default() += 1);
+        out.iter().for_each(|load| *tally.entry(load.node).or_default() += 1);
     }
-    assert!(
-        tally.len() == 9 && tally.values().all(|times| (880..1120).contains(times)),
-        "{tally:?}"
-    );
+    assert!(tally.len() == 9 && tally.values().all(|times| (880..1120).contains(times)), "{tally:?}");
     selection.sample(100, now, &mut out);
     assert_eq!(out.len(), 9, "a small pool is told whole");
 }
@@ -203,20 +170,13 @@ fn bounded_hashing_spills_over_only_when_its_node_has_more_than_its_share() {
     let mut in_flight = vec![begin(owner), begin(owner)];
     let spill = selection.by_hash_bounded(b"hot", 125).unwrap();
     assert_ne!(spill, owner, "a third would be more than 1.25 of 3/4");
-    in_flight.extend(
-        (0..4)
-            .filter(|&index| index != owner)
-            .flat_map(|index| [begin(index), begin(index)]),
-    );
+    in_flight.extend((0..4).filter(|&index| index != owner).flat_map(|index| [begin(index), begin(index)]));
     assert_eq!(
         selection.by_hash_bounded(b"hot", 125),
         Some(owner),
         "now all have two: 3 is within 1.25 x 9/4"
     );
-    assert!(
-        selection.by_hash_bounded(b"hot", 0).is_some(),
-        "an impossible bound still finds a node"
-    );
+    assert!(selection.by_hash_bounded(b"hot", 0).is_some(), "an impossible bound still finds a node");
 
     // The rule of the paper: however skewed the keys are, no node has more than the bound.
     let mut in_flight: Vec<_> = Vec::new();
@@ -226,13 +186,7 @@ fn bounded_hashing_spills_over_only_when_its_node_has_more_than_its_share() {
         in_flight.push(selection.candidate(index).unwrap().node.begin(now));
     }
     let of = |index: u32| selection.candidate(index).unwrap().node.live.in_flight();
-    assert!(
-        of(0) <= 126 && of(1) <= 126 && of(2) <= 251,
-        "{} {} {}",
-        of(0),
-        of(1),
-        of(2)
-    );
+    assert!(of(0) <= 126 && of(1) <= 126 && of(2) <= 251, "{} {} {}", of(0), of(1), of(2));
 }
 
 #[test]
@@ -247,10 +201,7 @@ fn hashing_goes_on_to_the_next_node_for_what_was_tried() {
     for (key, owner) in before.iter().enumerate() {
         let now = owner_of(&selection, key as u32);
         assert_ne!(&*now, "n7");
-        assert!(
-            &now == owner || &**owner == "n7",
-            "only the keys of the one that is gone move"
-        );
+        assert!(&now == owner || &**owner == "n7", "only the keys of the one that is gone move");
     }
 }
 

@@ -22,19 +22,16 @@ enum Level {
 }
 
 pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
-    instance.func_wrap(
-        "write",
-        |mut call: Call<'_>, (level, message): (Level, WasmStr)| {
-            let message = message.to_str(&call)?.into_owned();
-            let level = match level {
-                Level::Trace => tracing::Level::TRACE,
-                Level::Debug => tracing::Level::DEBUG,
-                Level::Info => tracing::Level::INFO,
-                Level::Warn => tracing::Level::WARN,
-                Level::Error => tracing::Level::ERROR,
-            };
-            call.data_mut().log(level, &message);
-            Ok(())
-        },
-    )
+    instance.func_wrap("write", |mut call: Call<'_>, (level, message): (Level, WasmStr)| {
+        let message = message.to_str(&call)?.into_owned();
+        let level = match level {
+            Level::Trace => tracing::Level::TRACE,
+            Level::Debug => tracing::Level::DEBUG,
+            Level::Info => tracing::Level::INFO,
+            Level::Warn => tracing::Level::WARN,
+            Level::Error => tracing::Level::ERROR,
+        };
+        call.data_mut().log(level, &message);
+        Ok(())
+    })
 }

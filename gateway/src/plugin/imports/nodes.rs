@@ -44,16 +44,10 @@ pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
 }
 
 fn link_loads(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
-    instance.func_wrap("count", |call: Call<'_>, (): ()| {
-        Ok((call.data().context.selection.count(),))
-    })?;
+    instance.func_wrap("count", |call: Call<'_>, (): ()| Ok((call.data().context.selection.count(),)))?;
     instance.func_wrap("load-of", |call: Call<'_>, (node,): (u32,)| {
         let context = &call.data().context;
-        Ok((context
-            .selection
-            .load(node, context.now)
-            .as_ref()
-            .map(LoadRecord::from),))
+        Ok((context.selection.load(node, context.now).as_ref().map(LoadRecord::from),))
     })?;
     instance.func_wrap("loads", |mut call: Call<'_>, (): ()| {
         let Host { context, loads, .. } = call.data_mut();
@@ -104,13 +98,10 @@ fn link_hashing(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     instance.func_wrap("by-hash", |call: Call<'_>, (key,): (WasmList<u8>,)| {
         Ok((call.data().context.selection.by_hash(key.as_le_slice(&call)),))
     })?;
-    instance.func_wrap(
-        "by-hash-bounded",
-        |call: Call<'_>, (key, percent): (WasmList<u8>, u32)| {
-            let key = key.as_le_slice(&call);
-            Ok((call.data().context.selection.by_hash_bounded(key, percent),))
-        },
-    )
+    instance.func_wrap("by-hash-bounded", |call: Call<'_>, (key, percent): (WasmList<u8>, u32)| {
+        let key = key.as_le_slice(&call);
+        Ok((call.data().context.selection.by_hash_bounded(key, percent),))
+    })
 }
 
 fn link_signals(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
@@ -121,18 +112,12 @@ fn link_signals(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         Ok((candidate.and_then(|candidate| candidate.node.live.signal(&name, context.now)),))
     })?;
     type Signal = (u32, WasmStr, f64, u64);
-    instance.func_wrap(
-        "set-signal",
-        |call: Call<'_>, (node, name, value, ttl_ms): Signal| {
-            let name = name.to_str(&call)?;
-            let context = &call.data().context;
-            if let Some(candidate) = context.selection.candidate(node) {
-                candidate
-                    .node
-                    .live
-                    .set_signal(&name, value, Duration::from_millis(ttl_ms), context.now);
-            }
-            Ok(())
-        },
-    )
+    instance.func_wrap("set-signal", |call: Call<'_>, (node, name, value, ttl_ms): Signal| {
+        let name = name.to_str(&call)?;
+        let context = &call.data().context;
+        if let Some(candidate) = context.selection.candidate(node) {
+            candidate.node.live.set_signal(&name, value, Duration::from_millis(ttl_ms), context.now);
+        }
+        Ok(())
+    })
 }

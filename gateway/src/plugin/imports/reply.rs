@@ -7,15 +7,12 @@ use super::{Call, Edited, Instance, edit_field};
 const LARGEST_BODY: usize = 1024 * 1024;
 
 pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
-    instance.func_wrap(
-        "add-header",
-        |call: Call<'_>, (name, value): (WasmStr, WasmList<u8>)| {
-            edit_field(call, name, Some(value), |host, name, value| {
-                host.reply.fields.push((name.into(), value.into()));
-                Ok(())
-            })
-        },
-    )?;
+    instance.func_wrap("add-header", |call: Call<'_>, (name, value): (WasmStr, WasmList<u8>)| {
+        edit_field(call, name, Some(value), |host, name, value| {
+            host.reply.fields.push((name.into(), value.into()));
+            Ok(())
+        })
+    })?;
     instance.func_wrap("set-body", |mut call: Call<'_>, (body,): (WasmList<u8>,)| {
         if body.len() > LARGEST_BODY {
             return Ok((Err("an answer's body is at most 1 MiB"),));

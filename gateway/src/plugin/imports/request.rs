@@ -22,45 +22,22 @@ fn link_facts(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         Ok((call.data().context.request.method_name().to_owned(),))
     })?;
     instance.func_wrap("scheme", |call: Call<'_>, (): ()| {
-        Ok((if call.data().context.secure {
-            "https"
-        } else {
-            "http"
-        },))
+        Ok((if call.data().context.secure { "https" } else { "http" },))
     })?;
     instance.func_wrap("authority", |call: Call<'_>, (): ()| {
         Ok((call.data().context.request.authority().to_vec(),))
     })?;
-    instance.func_wrap("path", |call: Call<'_>, (): ()| {
-        Ok((call.data().context.request.path().to_vec(),))
-    })?;
+    instance
+        .func_wrap("path", |call: Call<'_>, (): ()| Ok((call.data().context.request.path().to_vec(),)))?;
     instance.func_wrap("client-address", |call: Call<'_>, (): ()| {
-        Ok((call
-            .data()
-            .context
-            .client
-            .map(|client| client.to_string())
-            .unwrap_or_default(),))
+        Ok((call.data().context.client.map(|client| client.to_string()).unwrap_or_default(),))
     })?;
-    instance.func_wrap("id", |call: Call<'_>, (): ()| {
-        Ok((call.data().context.id.as_str().to_owned(),))
-    })?;
-    instance.func_wrap("route", |call: Call<'_>, (): ()| {
-        Ok((call.data().context.route.to_string(),))
-    })?;
-    instance.func_wrap("pool", |call: Call<'_>, (): ()| {
-        Ok((call.data().context.pool.to_string(),))
-    })?;
-    instance.func_wrap("attempt", |call: Call<'_>, (): ()| {
-        Ok((call.data().context.attempt,))
-    })?;
+    instance.func_wrap("id", |call: Call<'_>, (): ()| Ok((call.data().context.id.as_str().to_owned(),)))?;
+    instance.func_wrap("route", |call: Call<'_>, (): ()| Ok((call.data().context.route.to_string(),)))?;
+    instance.func_wrap("pool", |call: Call<'_>, (): ()| Ok((call.data().context.pool.to_string(),)))?;
+    instance.func_wrap("attempt", |call: Call<'_>, (): ()| Ok((call.data().context.attempt,)))?;
     instance.func_wrap("node", |call: Call<'_>, (): ()| {
-        Ok((call
-            .data()
-            .context
-            .node
-            .as_ref()
-            .map(|node| Arc::clone(&node.spec.id)),))
+        Ok((call.data().context.node.as_ref().map(|node| Arc::clone(&node.spec.id)),))
     })
 }
 
@@ -99,9 +76,7 @@ fn link_edits(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         }
         let path = path.as_le_slice(&call).to_vec();
         let host = call.data_mut();
-        let result = may_edit(host)
-            .and_then(|()| count_edit(host))
-            .and_then(|()| check_path(&path));
+        let result = may_edit(host).and_then(|()| count_edit(host)).and_then(|()| check_path(&path));
         if result.is_ok() {
             host.context.request.set_path(&path);
         }
@@ -149,9 +124,7 @@ fn link_notes(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         call.data_mut().note_mut().0 = value;
         Ok(())
     })?;
-    instance.func_wrap("note-text", |call: Call<'_>, (): ()| {
-        Ok((call.data().note().1.to_owned(),))
-    })?;
+    instance.func_wrap("note-text", |call: Call<'_>, (): ()| Ok((call.data().note().1.to_owned(),)))?;
     instance.func_wrap("set-note-text", |mut call: Call<'_>, (text,): (WasmStr,)| {
         let text = text.to_str(&call)?;
         if text.len() > LONGEST_NOTE {
@@ -172,17 +145,7 @@ mod tests {
         for path in ["/", "/a/b?c=d&e", "/%20", "/*"] {
             assert_eq!(check_path(path.as_bytes()), Ok(()), "{path}");
         }
-        for path in [
-            "",
-            "a",
-            "*",
-            "/a b",
-            "/a\r\nb",
-            "/a\0",
-            "/\u{e9}",
-            "/a#b",
-            "http://x/",
-        ] {
+        for path in ["", "a", "*", "/a b", "/a\r\nb", "/a\0", "/\u{e9}", "/a#b", "http://x/"] {
             assert!(check_path(path.as_bytes()).is_err(), "{path}");
         }
     }

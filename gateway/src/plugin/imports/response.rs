@@ -6,9 +6,7 @@ use super::{Call, Edited, Instance, count_edit, edit_field};
 use crate::plugin::host::{Host, Stage};
 
 pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
-    instance.func_wrap("status", |call: Call<'_>, (): ()| {
-        Ok((call.data().context.response.status,))
-    })?;
+    instance.func_wrap("status", |call: Call<'_>, (): ()| Ok((call.data().context.response.status,)))?;
     instance.func_wrap("header", |call: Call<'_>, (name,): (WasmStr,)| {
         let name = name.to_str(&call)?;
         let value = call.data().context.response.fields.get(&name);

@@ -15,10 +15,7 @@ use crate::plugin::sessions;
 pub(super) enum StoreError {
     /// Only stores that are elsewhere can be.
     #[component(name = "unavailable")]
-    #[expect(
-        dead_code,
-        reason = "the contract has it; both stores of this lane are in memory"
-    )]
+    #[expect(dead_code, reason = "the contract has it; both stores of this lane are in memory")]
     Unavailable,
     #[component(name = "refused")]
     Refused,
@@ -33,10 +30,7 @@ struct Binding {
 
 impl From<sessions::Binding> for Binding {
     fn from(binding: sessions::Binding) -> Binding {
-        Binding {
-            token: binding.token,
-            node: binding.node,
-        }
+        Binding { token: binding.token, node: binding.node }
     }
 }
 
@@ -55,9 +49,7 @@ pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         let life = Duration::from_millis(ttl_ms);
         let sessions = &owner.services.sessions;
         let bound = sessions.bind(owner.key, old.as_deref(), &node, life, replaces.as_deref());
-        Ok((bound
-            .map(Binding::from)
-            .map_err(|sessions::Refused| StoreError::Refused),))
+        Ok((bound.map(Binding::from).map_err(|sessions::Refused| StoreError::Refused),))
     })?;
     instance.func_wrap("forget", |call: Call<'_>, (token,): (WasmStr,)| {
         let token = token.to_str(&call)?;

@@ -23,10 +23,7 @@ fn setters(grants: &[&str], interface: &str, name: &str, value: &str) -> (Instan
         );
         granted(grants, &["filter"], &body)
     };
-    (
-        make("on-request", "on-response"),
-        make("on-response", "on-request"),
-    )
+    (make("on-request", "on-response"), make("on-response", "on-request"))
 }
 
 fn refused_in_request(grants: &[&str], name: &str, value: &str) -> bool {
@@ -34,12 +31,7 @@ fn refused_in_request(grants: &[&str], name: &str, value: &str) -> bool {
     let mut context = context();
     instances.on_request(&mut context).unwrap();
     let refused = note(&context) == 1;
-    let is_set = context
-        .unwrap()
-        .request
-        .fields
-        .get_all(name)
-        .any(|set| set == value.as_bytes());
+    let is_set = context.unwrap().request.fields.get_all(name).any(|set| set == value.as_bytes());
     assert_ne!(refused, is_set, "{name}: {value}");
     refused
 }
@@ -47,10 +39,7 @@ fn refused_in_request(grants: &[&str], name: &str, value: &str) -> bool {
 #[test]
 fn fields_that_frame_messages_or_split_them_are_refused() {
     assert!(!refused_in_request(&[], "x-edge", "value"));
-    assert!(
-        !refused_in_request(&[], "Authorization", "Bearer x"),
-        "writing is not reading"
-    );
+    assert!(!refused_in_request(&[], "Authorization", "Bearer x"), "writing is not reading");
     for name in [
         "content-length",
         "Transfer-Encoding",
@@ -108,12 +97,7 @@ fn a_call_makes_at_most_64_edits_with_values_of_at_most_16_kib() {
     let mut context = context();
     instances.on_request(&mut context).unwrap();
     let context = context.unwrap();
-    let lengths: Vec<usize> = context
-        .request
-        .fields
-        .get_all("x-many")
-        .map(<[u8]>::len)
-        .collect();
+    let lengths: Vec<usize> = context.request.fields.get_all("x-many").map(<[u8]>::len).collect();
     assert_eq!(lengths, [16384; 64]);
 }
 
@@ -155,11 +139,7 @@ fn fields_and_cookies_are_read_in_any_case() {
 fn credentials_are_read_with_the_grant_only() {
     assert_eq!(reader(&[], "header", "authorization"), 999);
     assert_eq!(reader(&["credentials"], "header", "authorization"), 13);
-    assert_eq!(
-        reader(&[], "header-values", "Authorization"),
-        999,
-        "no values at all"
-    );
+    assert_eq!(reader(&[], "header-values", "Authorization"), 999, "no values at all");
 }
 
 #[test]
@@ -190,12 +170,7 @@ fn a_note_lives_as_long_as_the_request_and_is_the_uses_own() {
     first.on_request(&mut context).unwrap();
     other.on_request(&mut context).unwrap();
     first.on_response(&mut context).unwrap();
-    let notes: Vec<(u32, u64)> = context
-        .as_ref()
-        .unwrap()
-        .notes
-        .iter()
-        .map(|note| (note.key, note.number))
-        .collect();
+    let notes: Vec<(u32, u64)> =
+        context.as_ref().unwrap().notes.iter().map(|note| (note.key, note.number)).collect();
     assert_eq!(notes, [(1, 20), (2, 1)]);
 }

@@ -158,10 +158,7 @@ fn the_edits_of_a_call_that_returns_count() {
     assert_eq!(context.request.fields.get("host-name"), Some(&b"edited"[..]));
     assert_eq!(context.response.fields.get("host-name"), Some(&b"edited"[..]));
     assert_eq!(context.response.status, 418);
-    assert!(
-        context.reply.body.is_empty(),
-        "a reply counts with an answer only"
-    );
+    assert!(context.reply.body.is_empty(), "a reply counts with an answer only");
 }
 
 #[test]
@@ -184,10 +181,7 @@ fn an_instance_that_does_not_start_is_not_started_at_every_call() {
     assert_eq!(fault.kind, FaultKind::Start);
     assert!(fault.message.contains("unreachable"), "{fault}");
     let fault = instances.pick(&mut context).unwrap_err();
-    assert_eq!(
-        (fault.kind, &*fault.message),
-        (FaultKind::Start, "it failed to start a moment ago")
-    );
+    assert_eq!((fault.kind, &*fault.message), (FaultKind::Start, "it failed to start a moment ago"));
 }
 
 #[test]

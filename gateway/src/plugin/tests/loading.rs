@@ -39,19 +39,10 @@ fn a_component_is_refused_by_what_it_imports() {
             r#"(import "wasi:sockets/tcp@0.2.0" (instance))"#,
             "imports wasi:sockets/tcp@0.2.0, which plugins are not given",
         ),
-        (
-            r#"(import "wasi:cli/exit@0.3.0" (instance))"#,
-            "imports wasi:cli/exit@0.3.0",
-        ),
+        (r#"(import "wasi:cli/exit@0.3.0" (instance))"#, "imports wasi:cli/exit@0.3.0"),
         (r#"(import "some-function" (func))"#, "imports some-function"),
-        (
-            r#"(import "bascule:plugin/http@0.1.5" (instance))"#,
-            "which this gateway does not have",
-        ),
-        (
-            r#"(import "bascule:plugin/nodes@0.2.0" (instance))"#,
-            "speaks version 0.1 of the contract",
-        ),
+        (r#"(import "bascule:plugin/http@0.1.5" (instance))"#, "which this gateway does not have"),
+        (r#"(import "bascule:plugin/nodes@0.2.0" (instance))"#, "speaks version 0.1 of the contract"),
         (
             r#"(instance $none) (export "bascule:plugin/balancer@0.1.0" (instance $none))"#,
             "without its function pick",
@@ -78,10 +69,7 @@ fn a_function_that_this_gateway_does_not_have_is_named() {
             (export "bascule:plugin/observer@0.1.0" (instance $observer)))"#,
     );
     let sentence = ENGINE.compile(&file.unwrap()).unwrap_err().to_string();
-    assert!(
-        sentence.contains("another version") && sentence.contains("teleport"),
-        "{sentence}"
-    );
+    assert!(sentence.contains("another version") && sentence.contains("teleport"), "{sentence}");
 }
 
 #[test]
@@ -96,10 +84,7 @@ fn a_wrong_type_fails_the_trial_in_words() {
     );
     let owner = use_of(spec(&[]), &file.unwrap()).unwrap();
     let sentence = owner.trial().unwrap_err().to_string();
-    assert!(
-        sentence.starts_with("plugin \"test\": it could not be started"),
-        "{sentence}"
-    );
+    assert!(sentence.starts_with("plugin \"test\": it could not be started"), "{sentence}");
 }
 
 #[test]
@@ -157,29 +142,11 @@ fn a_trial_finds_what_fails_on_a_request() {
 #[test]
 fn component_model_async_is_off() {
     let tree = Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--offline",
-            "--manifest-path",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
-        ])
-        .args([
-            "--edges",
-            "normal,build,features",
-            "--invert",
-            "wasmtime",
-            "--prefix",
-            "none",
-        ])
+        .args(["tree", "--offline", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
+        .args(["--edges", "normal,build,features", "--invert", "wasmtime", "--prefix", "none"])
         .output()
         .unwrap();
     let features = String::from_utf8(tree.stdout).unwrap();
-    assert!(
-        features.contains("wasmtime feature \"component-model\""),
-        "{features}"
-    );
-    assert!(
-        !features.contains("wasmtime feature \"component-model-async\""),
-        "{features}"
-    );
+    assert!(features.contains("wasmtime feature \"component-model\""), "{features}");
+    assert!(!features.contains("wasmtime feature \"component-model-async\""), "{features}");
 }

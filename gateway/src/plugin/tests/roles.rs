@@ -79,10 +79,8 @@ fn router(case: u8, payload: &str) -> Instances {
 fn a_router_goes_on_names_a_pool_answers_or_redirects() {
     let mut context = context();
     assert_eq!(router(0, "").route(&mut context), Ok(Decision::GoOn));
-    let pool = router(
-        1,
-        "(i32.store (i32.const 1028) (i32.const 17)) (i32.store (i32.const 1032) (i32.const 3))",
-    );
+    let pool =
+        router(1, "(i32.store (i32.const 1028) (i32.const 17)) (i32.store (i32.const 1032) (i32.const 3))");
     assert_eq!(pool.route(&mut context), Ok(Decision::Pool("new".to_owned())));
     assert_eq!(
         router(2, "(i32.store (i32.const 1028) (i32.const 404))").route(&mut context),
@@ -95,15 +93,9 @@ fn a_router_goes_on_names_a_pool_answers_or_redirects() {
         );
         router(3, &payload)
     };
-    let found = Decision::Redirect {
-        status: 308,
-        location: "/new".to_owned(),
-    };
+    let found = Decision::Redirect { status: 308, location: "/new".to_owned() };
     assert_eq!(redirect(308).route(&mut context), Ok(found));
-    assert_eq!(
-        redirect(200).route(&mut context).unwrap_err().kind,
-        FaultKind::Garbage
-    );
+    assert_eq!(redirect(200).route(&mut context).unwrap_err().kind, FaultKind::Garbage);
 }
 
 #[test]

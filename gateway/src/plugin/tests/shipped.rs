@@ -6,10 +6,8 @@ use super::*;
 
 /// Built by `cargo xtask plugins`; the test fails with that advice if they were not.
 fn shipped(name: &str) -> Vec<u8> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || concat!(env!("CARGO_MANIFEST_DIR"), "/../target").into(),
-        PathBuf::from,
-    );
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target").into(), PathBuf::from);
     let path = target.join("plugins").join(format!("{name}.wasm"));
     std::fs::read(path).expect("run `cargo xtask plugins --guests` first")
 }
@@ -21,10 +19,7 @@ fn shipped_plugins_pass_their_trial() {
         ("least_connections", "{}"),
         ("power_of_two", "{}"),
         ("sticky_session", "{}"),
-        (
-            "header_rewrite",
-            r#"{ "request": { "set": { "x-edge": "bascule" } } }"#,
-        ),
+        ("header_rewrite", r#"{ "request": { "set": { "x-edge": "bascule" } } }"#),
     ] {
         let mut spec = spec(&[]);
         spec.configuration = configuration.to_owned();
@@ -37,13 +32,6 @@ fn shipped_plugins_pass_their_trial() {
 fn a_misspelt_key_is_refused_in_words() {
     let mut spec = spec(&[]);
     spec.configuration = r#"{ "cokie": "x" }"#.to_owned();
-    let error = use_of(spec, &shipped("sticky_session"))
-        .unwrap()
-        .trial()
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.starts_with("plugin \"test\": ") && error.contains("cokie"),
-        "{error}"
-    );
+    let error = use_of(spec, &shipped("sticky_session")).unwrap().trial().unwrap_err().to_string();
+    assert!(error.starts_with("plugin \"test\": ") && error.contains("cokie"), "{error}");
 }

@@ -58,11 +58,6 @@ fn what_a_trial_writes_is_not_kept() {
     let mut text = String::new();
     metrics.render(&mut text);
     assert_eq!(text, "");
-    assert_eq!(
-        shared
-            .space(&"test".into())
-            .get("seen", std::time::Instant::now()),
-        None
-    );
+    assert_eq!(shared.space(&"test".into()).get("seen", std::time::Instant::now()), None);
     assert_eq!(owner.stats.calls(crate::plugin::Role::Balancer), 0);
 }

@@ -21,10 +21,7 @@ fn logged(act: impl FnOnce()) -> String {
     }
     let lines = Lines::default();
     let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     tracing::subscriber::with_default(subscriber, act);
     String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
 }
@@ -54,10 +51,7 @@ fn what_a_plugin_prints_is_logged_by_lines() {
     let log = logged(|| assert_eq!(instances.pick(&mut context()), Ok(Choice::Abstain)));
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines.len(), 3, "{log}");
-    for (line, (level, words)) in lines
-        .iter()
-        .zip([("WARN", "one"), ("WARN", "two"), ("INFO", "thr")])
-    {
+    for (line, (level, words)) in lines.iter().zip([("WARN", "one"), ("WARN", "two"), ("INFO", "thr")]) {
         assert!(line.contains(level) && line.contains(words), "{line}");
         assert!(
             line.contains("plugin=\"test\"") && line.contains("request_id=\"0000000000000000\""),

@@ -32,15 +32,12 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     resource(&mut open(linker, "io/poll")?, "pollable")?;
     link_input(linker)?;
     link_output(linker)?;
-    open(linker, "cli/stdin")?.func_wrap("get-stdin", |_: Call<'_>, (): ()| {
-        Ok((Resource::<Input>::new_own(0),))
-    })?;
-    open(linker, "cli/stdout")?.func_wrap("get-stdout", |_: Call<'_>, (): ()| {
-        Ok((Resource::<Output>::new_own(STDOUT),))
-    })?;
-    open(linker, "cli/stderr")?.func_wrap("get-stderr", |_: Call<'_>, (): ()| {
-        Ok((Resource::<Output>::new_own(STDERR),))
-    })
+    open(linker, "cli/stdin")?
+        .func_wrap("get-stdin", |_: Call<'_>, (): ()| Ok((Resource::<Input>::new_own(0),)))?;
+    open(linker, "cli/stdout")?
+        .func_wrap("get-stdout", |_: Call<'_>, (): ()| Ok((Resource::<Output>::new_own(STDOUT),)))?;
+    open(linker, "cli/stderr")?
+        .func_wrap("get-stderr", |_: Call<'_>, (): ()| Ok((Resource::<Output>::new_own(STDERR),)))
 }
 
 fn link_input(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
@@ -54,10 +51,9 @@ fn link_input(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 fn link_output(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut streams = open(linker, "io/streams")?;
     streams.resource("output-stream", ResourceType::host::<Output>(), |_, _| Ok(()))?;
-    streams.func_wrap(
-        "[method]output-stream.check-write",
-        |_: Call<'_>, (_,): (Resource<Output>,)| Ok((Ok::<_, StreamError>(MOST_BYTES),)),
-    )?;
+    streams.func_wrap("[method]output-stream.check-write", |_: Call<'_>, (_,): (Resource<Output>,)| {
+        Ok((Ok::<_, StreamError>(MOST_BYTES),))
+    })?;
     for name in ["write", "blocking-write-and-flush"] {
         streams.func_wrap(&format!("[method]output-stream.{name}"), write)?;
     }
@@ -71,16 +67,10 @@ fn write(
     (stream, bytes): (Resource<Output>, WasmList<u8>),
 ) -> wasmtime::Result<(Written,)> {
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(wasmtime::Error::msg(
-            "it wrote more than the stream takes at once",
-        ));
+        return Err(wasmtime::Error::msg("it wrote more than the stream takes at once"));
     }
     let bytes = bytes.as_le_slice(&call).to_vec();
-    let level = if stream.rep() == STDERR {
-        tracing::Level::WARN
-    } else {
-        tracing::Level::INFO
-    };
+    let level = if stream.rep() == STDERR { tracing::Level::WARN } else { tracing::Level::INFO };
     call.data_mut().print(level, &bytes);
     Ok((Ok(()),))
 }

@@ -73,11 +73,7 @@ mod tests {
             (":80", ""),
         ] {
             let mut buffer = [0; LONGEST_HOST];
-            assert_eq!(
-                host(authority.as_bytes(), &mut buffer),
-                expected.as_bytes(),
-                "{authority}"
-            );
+            assert_eq!(host(authority.as_bytes(), &mut buffer), expected.as_bytes(), "{authority}");
         }
         let mut buffer = [0; LONGEST_HOST];
         assert_eq!(host(&[b'a'; LONGEST_HOST], &mut buffer).len(), LONGEST_HOST);

@@ -30,11 +30,7 @@ impl Paths {
             PathPattern::Prefix(path) => (&mut self.prefixes, path),
         };
         table.longest = table.longest.max(path.len());
-        table
-            .routes
-            .entry(path.as_bytes().into())
-            .or_default()
-            .push(route);
+        table.routes.entry(path.as_bytes().into()).or_default().push(route);
     }
 
     /// The first route that holds, of the exact path, then of the longest prefix, and so on.
@@ -59,14 +55,8 @@ impl Table {
 /// than `longest`, and the last is empty.
 fn prefixes(path: &[u8], longest: usize) -> impl Iterator<Item = &[u8]> {
     let cut = |path: &[u8]| memrchr(b'/', path).unwrap_or(0);
-    let first = if path.len() <= longest {
-        path
-    } else {
-        &path[..cut(&path[..=longest])]
-    };
-    successors(Some(first), move |path| {
-        (!path.is_empty()).then(|| &path[..cut(path)])
-    })
+    let first = if path.len() <= longest { path } else { &path[..cut(&path[..=longest])] };
+    successors(Some(first), move |path| (!path.is_empty()).then(|| &path[..cut(path)]))
 }
 
 #[cfg(test)]

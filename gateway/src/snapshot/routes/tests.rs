@@ -20,10 +20,7 @@ fn on(host: &str, path: &str) -> RouteMatch {
         Some(suffix) => HostPattern::Suffix(suffix.into()),
         None => HostPattern::Exact(host.into()),
     };
-    RouteMatch {
-        host,
-        ..everywhere(path)
-    }
+    RouteMatch { host, ..everywhere(path) }
 }
 
 fn table<const N: usize>(routes: [RouteMatch; N]) -> RouteTable<usize> {
@@ -42,10 +39,7 @@ fn a_prefix_is_cut_by_whole_segments() {
     let table = table([
         everywhere("/api"),
         everywhere("/api/v2/"),
-        RouteMatch {
-            path: PathPattern::Exact("/api".into()),
-            ..everywhere("")
-        },
+        RouteMatch { path: PathPattern::Exact("/api".into()), ..everywhere("") },
     ]);
     for (path, expected) in [
         ("/api", Some(2)),
@@ -84,43 +78,19 @@ fn the_narrowest_host_wins_and_wider_ones_follow() {
         ("[::1]:80", "/x", 0),
         ("", "/x", 0),
     ] {
-        assert_eq!(
-            table.find(0, &get(host, path)).copied(),
-            Some(expected),
-            "{host} {path}"
-        );
+        assert_eq!(table.find(0, &get(host, path)).copied(), Some(expected), "{host} {path}");
     }
     let long = format!("{}.b.example.com", "a.".repeat(200));
-    assert_eq!(
-        table.find(0, &get(&long, "/x")),
-        Some(&0),
-        "no host has such a name"
-    );
-    assert_eq!(
-        table.find(0, &RequestHead::default()),
-        Some(&0),
-        "an HTTP/1.0 request may name no host"
-    );
+    assert_eq!(table.find(0, &get(&long, "/x")), Some(&0), "no host has such a name");
+    assert_eq!(table.find(0, &RequestHead::default()), Some(&0), "an HTTP/1.0 request may name no host");
 }
 
 #[test]
 fn conditions_choose_among_routes_of_one_path_and_else_give_way() {
-    let post = RouteMatch {
-        methods: vec!["POST".into(), "PURGE".into()],
-        ..everywhere("/api")
-    };
-    let beta = RouteMatch {
-        headers: vec![("X-Beta".into(), "1".into())],
-        ..everywhere("/api")
-    };
-    let both = RouteMatch {
-        methods: vec!["POST".into()],
-        ..beta.clone()
-    };
-    let inside = RouteMatch {
-        listeners: Some(vec![7]),
-        ..everywhere("/")
-    };
+    let post = RouteMatch { methods: vec!["POST".into(), "PURGE".into()], ..everywhere("/api") };
+    let beta = RouteMatch { headers: vec![("X-Beta".into(), "1".into())], ..everywhere("/api") };
+    let both = RouteMatch { methods: vec!["POST".into()], ..beta.clone() };
+    let inside = RouteMatch { listeners: Some(vec![7]), ..everywhere("/") };
     let table = table([everywhere("/"), post, beta, both, inside]);
     let find = |listener, method: &[u8], beta: &[u8]| {
         let mut head = get("x", "/api/x");
@@ -132,19 +102,11 @@ fn conditions_choose_among_routes_of_one_path_and_else_give_way() {
     };
     assert_eq!(find(0, b"POST", b"1"), 3);
     assert_eq!(find(0, b"POST", b"2"), 1);
-    assert_eq!(
-        find(0, b"PURGE", b"1"),
-        1,
-        "of equals the first that is configured"
-    );
+    assert_eq!(find(0, b"PURGE", b"1"), 1, "of equals the first that is configured");
     assert_eq!(find(0, b"GET", b"1"), 2);
     assert_eq!(find(0, b"GET", b"2"), 0, "no condition holds: a shorter prefix");
     assert_eq!(find(0, b"post", b"2"), 0, "methods are case-sensitive");
-    assert_eq!(
-        find(7, b"GET", b"2"),
-        4,
-        "a route of this listener before one of all"
-    );
+    assert_eq!(find(7, b"GET", b"2"), 4, "a route of this listener before one of all");
 }
 
 #[test]
@@ -156,36 +118,18 @@ fn two_routes_that_say_the_same_are_refused() {
     let expected = Some(Conflict { first: 1, second: 2 });
     assert_eq!(conflict(everywhere("/api"), everywhere("/api/")), expected);
     assert_eq!(conflict(on("A.example", "/"), on("a.example.", "")), expected);
-    let methods = |list: [&str; 2]| RouteMatch {
-        methods: list.map(Into::into).into(),
-        ..everywhere("/")
-    };
-    assert_eq!(
-        conflict(methods(["GET", "POST"]), methods(["POST", "GET"])),
-        expected
-    );
-    let header = |name: &str| RouteMatch {
-        headers: vec![(name.into(), "1".into())],
-        ..everywhere("/")
-    };
+    let methods = |list: [&str; 2]| RouteMatch { methods: list.map(Into::into).into(), ..everywhere("/") };
+    assert_eq!(conflict(methods(["GET", "POST"]), methods(["POST", "GET"])), expected);
+    let header = |name: &str| RouteMatch { headers: vec![(name.into(), "1".into())], ..everywhere("/") };
     assert_eq!(conflict(header("x-beta"), header("X-Beta")), expected);
     assert_eq!(
-        conflict(
-            everywhere("/api"),
-            RouteMatch {
-                listeners: Some(vec![1]),
-                ..everywhere("/api")
-            }
-        ),
+        conflict(everywhere("/api"), RouteMatch { listeners: Some(vec![1]), ..everywhere("/api") }),
         None
     );
     assert_eq!(
         conflict(
             everywhere("/api"),
-            RouteMatch {
-                path: PathPattern::Exact("/api".into()),
-                ..everywhere("/")
-            }
+            RouteMatch { path: PathPattern::Exact("/api".into()), ..everywhere("/") }
         ),
         None
     );
@@ -212,22 +156,14 @@ fn naive(routes: &[RouteMatch], listener: u16, request: &RequestHead) -> Option<
             }
         };
         let has = |(name, value): &(Box<str>, Box<str>)| request.fields.get(name) == Some(value.as_bytes());
-        let holds = route
-            .listeners
-            .as_ref()
-            .is_none_or(|listeners| listeners.contains(&listener))
+        let holds = route.listeners.as_ref().is_none_or(|listeners| listeners.contains(&listener))
             && (route.methods.is_empty() || route.methods.contains(&request.method_name().into()))
             && route.headers.iter().all(has);
         let conditions = usize::from(!route.methods.is_empty()) + route.headers.len();
         let limited = route.listeners.is_some();
         holds.then_some((by_host, by_path, conditions, limited, std::cmp::Reverse(index)))
     };
-    routes
-        .iter()
-        .enumerate()
-        .filter_map(|(index, route)| rank((index, route)))
-        .max()
-        .map(|rank| rank.4.0)
+    routes.iter().enumerate().filter_map(|(index, route)| rank((index, route))).max().map(|rank| rank.4.0)
 }
 
 fn a_route() -> impl Strategy<Value = RouteMatch> {
@@ -249,10 +185,7 @@ fn a_route() -> impl Strategy<Value = RouteMatch> {
             host,
             path,
             methods: methods.into_iter().map(Into::into).collect(),
-            headers: headers
-                .into_iter()
-                .map(|name| (name.into(), "1".into()))
-                .collect(),
+            headers: headers.into_iter().map(|name| (name.into(), "1".into())).collect(),
         }
     })
 }

@@ -138,10 +138,7 @@ impl Lifecycle for Hostile {
             Some(Configure::Break(mischief)) => break_down(mischief),
             None => {}
         }
-        Ok(Self {
-            config,
-            calls: [0; 5],
-        })
+        Ok(Self { config, calls: [0; 5] })
     }
 }
 
@@ -152,19 +149,12 @@ impl Router for Hostile {
         };
         match route {
             Route::NoSuchPool => Decision::Pool("no-such-pool".into()),
-            Route::Answer403 => Answer::new(403)
-                .header("x-hostile", "route")
-                .body("route says no")
-                .into(),
+            Route::Answer403 => Answer::new(403).header("x-hostile", "route").body("route says no").into(),
             Route::Answer99 => Answer::new(99).into(),
-            Route::Redirect => Decision::Redirect {
-                status: 302,
-                location: "/elsewhere".into(),
-            },
-            Route::RedirectCrlf => Decision::Redirect {
-                status: 302,
-                location: "/a\r\nset-cookie: stolen=1".into(),
-            },
+            Route::Redirect => Decision::Redirect { status: 302, location: "/elsewhere".into() },
+            Route::RedirectCrlf => {
+                Decision::Redirect { status: 302, location: "/a\r\nset-cookie: stolen=1".into() }
+            }
             Route::Break(mischief) => {
                 break_down(mischief);
                 Decision::GoOn
@@ -233,15 +223,8 @@ fn edit(what: Filtering, mut add: impl FnMut(&str, &[u8]) -> Result<(), Refused>
     let filled = [b'x'; 1000];
     match what {
         Filtering::Crlf => {
-            let values = [
-                "a\r\nx-injected: 1",
-                "a\nx-injected: 1",
-                "a\rx-injected: 1",
-                "a\0b",
-            ];
-            report(values.map(|value| add("x-value", value.as_bytes())), |value| {
-                add("x-refused", value)
-            })
+            let values = ["a\r\nx-injected: 1", "a\nx-injected: 1", "a\rx-injected: 1", "a\0b"];
+            report(values.map(|value| add("x-value", value.as_bytes())), |value| add("x-refused", value))
         }
         Filtering::Framing => {
             let names = [
@@ -263,18 +246,15 @@ fn edit(what: Filtering, mut add: impl FnMut(&str, &[u8]) -> Result<(), Refused>
             let refused = (0..1000).filter(|_| add("x-many", b"1").is_err()).count();
             tell(refused, 1000, |value| add("x-refused", value))
         }
-        Filtering::HugeHeader => report([add("x-huge", &filled.repeat(2000))], |value| {
-            add("x-refused", value)
-        }),
+        Filtering::HugeHeader => {
+            report([add("x-huge", &filled.repeat(2000))], |value| add("x-refused", value))
+        }
         Filtering::EditThenTrap => {
             let _ = add("x-half", b"1");
             break_down(Mischief::Trap);
             Verdict::GoOn
         }
-        Filtering::Answer403 => Answer::new(403)
-            .header("x-hostile", "filter")
-            .body("filter says no")
-            .into(),
+        Filtering::Answer403 => Answer::new(403).header("x-hostile", "filter").body("filter says no").into(),
         Filtering::AnswerHuge => Answer::new(200).body(filled.repeat(8000)).into(),
         Filtering::Break(mischief) => {
             break_down(mischief);
@@ -308,9 +288,7 @@ mod tests {
     use super::Hostile;
 
     fn hostile(config: impl ToString) -> PluginTest<Hostile> {
-        PluginTest::configured(config)
-            .expect("the configuration is right")
-            .nodes(["a", "b"])
+        PluginTest::configured(config).expect("the configuration is right").nodes(["a", "b"])
     }
 
     #[test]
@@ -325,17 +303,7 @@ mod tests {
         let mut test = hostile(json!({ "pick": "out-of-range", "every": 3 }));
         let picks: Vec<_> = (0..6).map(|_| test.pick(&request("GET", "/"))).collect();
         let bad = Picked::OutOfRange(u32::MAX);
-        assert_eq!(
-            picks,
-            [
-                Picked::Abstain,
-                Picked::Abstain,
-                bad,
-                Picked::Abstain,
-                Picked::Abstain,
-                bad
-            ]
-        );
+        assert_eq!(picks, [Picked::Abstain, Picked::Abstain, bad, Picked::Abstain, Picked::Abstain, bad]);
     }
 
     #[test]
@@ -351,10 +319,7 @@ mod tests {
     fn refused_edits_are_counted() {
         let config = json!({ "on_request": "crlf", "on_response": "framing" });
         let mut test = hostile(config);
-        assert_eq!(
-            test.on_request(&request("GET", "/")).request.get("x-refused"),
-            Some("4 of 4")
-        );
+        assert_eq!(test.on_request(&request("GET", "/")).request.get("x-refused"), Some("4 of 4"));
         let seen = test.on_response(&request("GET", "/"), response(200));
         assert_eq!(seen.response.get("x-refused"), Some("7 of 7"));
     }

@@ -27,10 +27,7 @@ impl Parse {
 
     fn pool(&mut self, name: At<Name>, table: file::Pool, defaults: &file::PoolDefaults) -> Pool {
         let policy = match table.policy.or(&defaults.policy) {
-            Key::Is(At {
-                value: OneOrMany(list),
-                ..
-            }) => self.names(list.items),
+            Key::Is(At { value: OneOrMany(list), .. }) => self.names(list.items),
             _ => Vec::new(),
         };
         let nodes = match self.required(table.nodes, &name, "nodes", "[\"127.0.0.1:9001\"]") {
@@ -48,10 +45,7 @@ impl Parse {
                 .or(&defaults.connect_timeout)
                 .unless(Duration::from_secs(1)),
             idle_connections: idle_connections.map_or(64, |at| at.value.0),
-            idle_timeout: table
-                .idle_timeout
-                .or(&defaults.idle_timeout)
-                .unless(Duration::from_secs(60)),
+            idle_timeout: table.idle_timeout.or(&defaults.idle_timeout).unless(Duration::from_secs(60)),
             attempts: number(attempts.map(|at| at.value.0), 3),
             name,
         }
@@ -60,11 +54,7 @@ impl Parse {
     fn nodes(&mut self, list: At<List<NodeEntry>>, pool: &At<Name>) -> Vec<Node> {
         if list.empty {
             let what = format!("the pool \"{}\" has no node", pool.value);
-            self.wrong(
-                &list.place,
-                what,
-                "write where its nodes listen: [\"127.0.0.1:9001\"]",
-            );
+            self.wrong(&list.place, what, "write where its nodes listen: [\"127.0.0.1:9001\"]");
         }
         let mut nodes: Vec<Node> = Vec::new();
         let mut addresses: HashMap<String, Place> = HashMap::new();
@@ -74,10 +64,7 @@ impl Parse {
                 continue;
             };
             if let Some(first) = addresses.get(node.address.as_str()) {
-                let what = format!(
-                    "the pool \"{}\" has the node {} already",
-                    pool.value, node.address.value
-                );
+                let what = format!("the pool \"{}\" has the node {} already", pool.value, node.address.value);
                 self.twice(
                     &node.address.place,
                     what,
@@ -85,10 +72,8 @@ impl Parse {
                     "leave one out; give it a weight if it shall get more",
                 );
             } else if let Some(first) = ids.get(&node.id) {
-                let what = format!(
-                    "the pool \"{}\" has a node with the id \"{}\" already",
-                    pool.value, node.id
-                );
+                let what =
+                    format!("the pool \"{}\" has a node with the id \"{}\" already", pool.value, node.id);
                 self.twice(&entry.place, what, &first.clone(), "give one of them another id");
             }
             addresses.insert(node.address.as_str().to_owned(), node.address.place.clone());
@@ -100,11 +85,7 @@ impl Parse {
 
     fn node(&mut self, place: &Place, node: file::Node) -> Option<Node> {
         if node.address.is_absent() {
-            self.wrong(
-                place,
-                "`address` is missing",
-                "add `address = \"127.0.0.1:9001\"`",
-            );
+            self.wrong(place, "`address` is missing", "add `address = \"127.0.0.1:9001\"`");
         }
         let address = node.address.get()?;
         let labels = node.labels.unless(Texts(BTreeMap::new())).0;
@@ -112,10 +93,7 @@ impl Parse {
             id: node.id.get().map_or_else(|| address.to_string(), |at| at.value.0),
             weight: number(node.weight.get().map(|at| at.value.0), 1),
             zone: node.zone.get().map(|at| at.value.0),
-            labels: labels
-                .into_iter()
-                .map(|(name, value)| (name.0, value.0))
-                .collect(),
+            labels: labels.into_iter().map(|(name, value)| (name.0, value.0)).collect(),
             address,
         })
     }

@@ -44,24 +44,13 @@ impl Parse {
         }
         let mut routes = Vec::new();
         let mut sound = Vec::new();
-        for Entry {
-            name,
-            table,
-            sound: is_sound,
-        } in tables
-        {
+        for Entry { name, table, sound: is_sound } in tables {
             if let Some(route) = table.and_then(|table| self.route(name, table, defaults, known)) {
                 routes.push(route);
                 sound.push(is_sound);
             }
         }
-        self.no_twins(
-            routes
-                .iter()
-                .zip(sound)
-                .filter_map(|(route, sound)| sound.then_some(route)),
-            known,
-        );
+        self.no_twins(routes.iter().zip(sound).filter_map(|(route, sound)| sound.then_some(route)), known);
         routes
     }
 
@@ -82,10 +71,7 @@ impl Parse {
         }
         let path = self.path(table.path, table.path_exact);
         let filters = match table.filters.or(&defaults.filters) {
-            Key::Is(At {
-                value: OneOrMany(list),
-                ..
-            }) => self.names(list.items),
+            Key::Is(At { value: OneOrMany(list), .. }) => self.names(list.items),
             _ => Vec::new(),
         };
         let pool = self.required(table.pool.or(&defaults.pool), &name, "pool", "\"NAME\"");
@@ -104,17 +90,10 @@ impl Parse {
             host: table.host.or(&defaults.host).unless(HostPattern::Any),
             path: path?,
             methods: methods(table.methods.or(&defaults.methods)),
-            headers: table
-                .headers
-                .or(&defaults.headers)
-                .unless(Texts(BTreeMap::new()))
-                .0,
+            headers: table.headers.or(&defaults.headers).unless(Texts(BTreeMap::new())).0,
             filters,
             pool: pool?,
-            timeout: table
-                .timeout
-                .or(&defaults.timeout)
-                .unless(Duration::from_secs(15)),
+            timeout: table.timeout.or(&defaults.timeout).unless(Duration::from_secs(15)),
             name,
         })
     }
@@ -129,11 +108,7 @@ impl Parse {
                 let bare = path.trim_end_matches('/');
                 if !bare.is_empty() && bare != path {
                     let write = format!("write \"{bare}\": a prefix ends where a segment does");
-                    self.wrong(
-                        &prefix.place,
-                        format!("the prefix \"{path}\" ends with a slash"),
-                        write,
-                    );
+                    self.wrong(&prefix.place, format!("the prefix \"{path}\" ends with a slash"), write);
                 }
                 Some(PathPattern::Prefix(path))
             }
@@ -154,10 +129,7 @@ impl Parse {
             let limited = route.listeners.len() < known.listeners.len();
             let key = (&route.host, &route.path, &route.methods, &route.headers, limited);
             let others = same.entry(key).or_default();
-            if let Some(first) = others
-                .iter()
-                .find(|other| !other.listeners.is_disjoint(&route.listeners))
-            {
+            if let Some(first) = others.iter().find(|other| !other.listeners.is_disjoint(&route.listeners)) {
                 let what = format!("this route matches just what \"{}\" matches", first.name.value);
                 let write = "change its host, path, methods or headers, or leave one out";
                 self.twice(&route.name.place, what, &first.name.place, write);
@@ -168,11 +140,7 @@ impl Parse {
 }
 
 fn listed(names: &Key<List<Name>>) -> impl Iterator<Item = &At<Name>> {
-    let list = if let Key::Is(list) = names {
-        Some(&list.items)
-    } else {
-        None
-    };
+    let list = if let Key::Is(list) = names { Some(&list.items) } else { None };
     list.into_iter().flatten()
 }
 

@@ -11,18 +11,14 @@ fn root() -> PathBuf {
 
 /// The texts between "```toml" and "```".
 fn examples(text: &str) -> impl Iterator<Item = &str> {
-    text.split("```toml\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().unwrap())
+    text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap())
 }
 
 #[test]
 fn every_key_stands_in_the_reference() {
     let reference = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
     let mirror = include_str!("../file.rs");
-    let keys = mirror
-        .lines()
-        .filter_map(|line| line.strip_prefix("    ")?.trim_start().split_once(": "));
+    let keys = mirror.lines().filter_map(|line| line.strip_prefix("    ")?.trim_start().split_once(": "));
     let mut found = 0;
     for (key, _) in keys.filter(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')) {
         found += 1;
@@ -33,10 +29,7 @@ fn every_key_stands_in_the_reference() {
             format!("[{key}."),
             format!(".{key}]"),
         ];
-        assert!(
-            written.iter().any(|written| reference.contains(written)),
-            "`{key}` is not described"
-        );
+        assert!(written.iter().any(|written| reference.contains(written)), "`{key}` is not described");
     }
     assert!(found > 40, "only {found} keys were found in file.rs");
 }
@@ -45,11 +38,7 @@ fn every_key_stands_in_the_reference() {
 fn every_example_is_read() {
     let mut files = vec![root().join("docs/configuration.md")];
     let plugins = fs::read_dir(root().join("plugins")).unwrap();
-    files.extend(
-        plugins
-            .map(|entry| entry.unwrap().path().join("README.md"))
-            .filter(|path| path.exists()),
-    );
+    files.extend(plugins.map(|entry| entry.unwrap().path().join("README.md")).filter(|path| path.exists()));
     let mut read = 0;
     for file in files {
         for example in examples(&fs::read_to_string(&file).unwrap()) {
@@ -63,13 +52,8 @@ fn every_example_is_read() {
             }
             // An example need not show the pools that it mentions.
             let errors = outside.load().err();
-            let errors = errors
-                .iter()
-                .flat_map(|errors| errors.iter())
-                .map(ToString::to_string);
-            let errors: Vec<_> = errors
-                .filter(|error| !error.contains(": there is no pool "))
-                .collect();
+            let errors = errors.iter().flat_map(|errors| errors.iter()).map(ToString::to_string);
+            let errors: Vec<_> = errors.filter(|error| !error.contains(": there is no pool ")).collect();
             assert!(errors.is_empty(), "{}:\n{}", file.display(), errors.concat());
             read += 1;
         }

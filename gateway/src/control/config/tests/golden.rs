@@ -18,9 +18,7 @@ impl Outside for Golden {
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        super::super::System
-            .list(&self.0.join(folder))
-            .map_err(|_| io::Error::other("no such folder"))
+        super::super::System.list(&self.0.join(folder)).map_err(|_| io::Error::other("no such folder"))
     }
 
     fn environment(&self, _name: &str) -> Result<String, VarError> {
@@ -31,18 +29,10 @@ impl Outside for Golden {
 #[test]
 fn golden_errors() {
     let golden = Golden(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden"));
-    let plugins: BTreeSet<String> = [
-        "header_rewrite.wasm",
-        "least_connections.wasm",
-        "sticky_session.wasm",
-    ]
-    .map(str::to_owned)
-    .into();
+    let plugins: BTreeSet<String> =
+        ["header_rewrite.wasm", "least_connections.wasm", "sticky_session.wasm"].map(str::to_owned).into();
     let names = super::super::System.list(&golden.0).unwrap();
-    let mut cases: Vec<&str> = names
-        .iter()
-        .filter_map(|name| name.strip_suffix(".toml"))
-        .collect();
+    let mut cases: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".toml")).collect();
     cases.sort_unstable();
     assert!(cases.len() >= 30, "golden files are missing: {cases:?}");
     let mut differ = Vec::new();

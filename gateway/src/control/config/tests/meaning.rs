@@ -31,32 +31,16 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.plugins.directory.value, Path::new("plugins"));
     assert_eq!(config.sessions.capacity.get(), 1_000_000);
     let route = &config.routes[0];
-    assert_eq!(
-        (&route.host, &route.path),
-        (&HostPattern::Any, &PathPattern::Prefix("/".to_owned()))
-    );
-    assert_eq!(
-        route
-            .listeners
-            .iter()
-            .map(|name| name.as_str())
-            .collect::<Vec<_>>(),
-        ["public"]
-    );
+    assert_eq!((&route.host, &route.path), (&HostPattern::Any, &PathPattern::Prefix("/".to_owned())));
+    assert_eq!(route.listeners.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["public"]);
     assert_eq!(route.timeout, Duration::from_secs(15));
     let pool = &config.pools["api"];
     assert!(pool.policy.is_empty());
     assert_eq!(pool.host, HostHeader::Keep);
-    assert_eq!(
-        (pool.connect_timeout, pool.idle_timeout),
-        (Duration::from_secs(1), Duration::from_secs(60))
-    );
+    assert_eq!((pool.connect_timeout, pool.idle_timeout), (Duration::from_secs(1), Duration::from_secs(60)));
     assert_eq!((pool.idle_connections, pool.attempts.get()), (64, 3));
     let node = &pool.nodes[0];
-    assert_eq!(
-        (node.id.as_str(), node.weight.get(), &node.zone),
-        ("127.0.0.1:9001", 1, &None)
-    );
+    assert_eq!((node.id.as_str(), node.weight.get(), &node.zone), ("127.0.0.1:9001", 1, &None));
 }
 
 #[test]
@@ -73,13 +57,8 @@ fn defaults_of_routes_and_pools_fill_what_is_left_out() {
     };
     assert_eq!(route(0), (1, 5, "api"));
     assert_eq!(route(1), (0, 1, "web"));
-    let policy = |pool: &str| {
-        config.pools[pool]
-            .policy
-            .iter()
-            .map(|name| name.to_string())
-            .collect::<Vec<_>>()
-    };
+    let policy =
+        |pool: &str| config.pools[pool].policy.iter().map(|name| name.to_string()).collect::<Vec<_>>();
     assert_eq!(policy("api"), ["spread"]);
     assert_eq!(policy("web"), ["one", "two"]);
 }
@@ -103,10 +82,7 @@ fn a_name_without_a_table_is_a_use_of_the_file_of_that_name() {
         (OnFault::Skip, &BTreeSet::from([Grant::Sessions, Grant::Shared]))
     );
     // A plugin that nobody mentions need not be there.
-    let files = BTreeSet::from([
-        "edge_headers.wasm".to_owned(),
-        "least_connections.wasm".to_owned(),
-    ]);
+    let files = BTreeSet::from(["edge_headers.wasm".to_owned(), "least_connections.wasm".to_owned()]);
     config.check_plugin_files(&files).unwrap();
 }
 
@@ -139,15 +115,10 @@ fn secrets_come_from_elsewhere_and_are_not_shown() {
             "[plugin.signer]\nconfig = { keys = [{ file = \"key\" }] }\n[listener.a]\naddress = \"127.0.0.1:0\"",
         )
         .file("conf.d/key", "hunter2-key\n");
-    outside
-        .environment
-        .insert("TOKEN".to_owned(), "hunter2-token".to_owned());
+    outside.environment.insert("TOKEN".to_owned(), "hunter2-token".to_owned());
     let config = outside.load().unwrap();
     assert_eq!(config.admin.token.as_ref().unwrap().reveal(), "hunter2-token");
-    assert_eq!(
-        config.uses["signer"].config.json(),
-        &serde_json::json!({ "keys": ["hunter2-key"] })
-    );
+    assert_eq!(config.uses["signer"].config.json(), &serde_json::json!({ "keys": ["hunter2-key"] }));
     assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
 }
 
@@ -158,19 +129,10 @@ fn included_files_stand_behind_in_their_order_and_know_their_own_folder() {
     let config = Invented::default()
         .file(
             "bascule.toml",
-            format!(
-                "include = [\"conf.d/*.toml\", \"last.toml\"]\n{listener}{}",
-                route("own")
-            ),
+            format!("include = [\"conf.d/*.toml\", \"last.toml\"]\n{listener}{}", route("own")),
         )
-        .file(
-            "conf.d/b.toml",
-            format!("{}[plugins]\ndirectory = \"files\"", route("b")),
-        )
-        .file(
-            "conf.d/a.toml",
-            format!("include = [\"../deep.toml\", \"a.toml\"]\n{}", route("a")),
-        )
+        .file("conf.d/b.toml", format!("{}[plugins]\ndirectory = \"files\"", route("b")))
+        .file("conf.d/a.toml", format!("include = [\"../deep.toml\", \"a.toml\"]\n{}", route("a")))
         .file("conf.d/no.txt", "not read")
         .file("conf.d/../deep.toml", route("deep"))
         .file("last.toml", "[pool.p]\nnodes = [\"127.0.0.1:1\"]")
@@ -219,35 +181,16 @@ fn hosts_paths_and_addresses_are_in_their_plain_form() {
     assert_eq!(route.path, PathPattern::Exact("/a/".to_owned()));
     assert_eq!(route.headers.keys().next().unwrap().as_str(), "x-beta");
     let nodes = &config.pools["p"].nodes;
-    assert_eq!(
-        nodes[0].address.host(),
-        &NodeHost::Ip("2001:db8::1".parse().unwrap())
-    );
+    assert_eq!(nodes[0].address.host(), &NodeHost::Ip("2001:db8::1".parse().unwrap()));
     assert_eq!(nodes[1].address.host(), &NodeHost::Dns("node.example".to_owned()));
-    assert_eq!(
-        (nodes[1].id.as_str(), nodes[2].address.port()),
-        ("node.example:81", 82)
-    );
+    assert_eq!((nodes[1].id.as_str(), nodes[2].address.port()), ("node.example:81", 82));
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_one_error_at_its_start() {
     let errors = Invented::default().load().unwrap_err();
     assert_eq!(errors.count(), 1);
-    assert!(
-        errors
-            .to_string()
-            .starts_with("bascule.toml:1:1: bascule.toml cannot be read: "),
-        "{errors}"
-    );
-    let errors = Invented::default()
-        .file("bascule.toml", b"# \n# caf\xe9\n")
-        .load()
-        .unwrap_err();
-    assert!(
-        errors
-            .to_string()
-            .starts_with("bascule.toml:2:6: this is not UTF-8 text\n"),
-        "{errors}"
-    );
+    assert!(errors.to_string().starts_with("bascule.toml:1:1: bascule.toml cannot be read: "), "{errors}");
+    let errors = Invented::default().file("bascule.toml", b"# \n# caf\xe9\n").load().unwrap_err();
+    assert!(errors.to_string().starts_with("bascule.toml:2:6: this is not UTF-8 text\n"), "{errors}");
 }

@@ -13,10 +13,9 @@ impl Text for Cidr {
     fn parse(text: &str) -> Result<Self, Refused> {
         text.parse().or_else(|error: InvalidCidr| match &error {
             InvalidCidr::HostBits { block, .. } => refuse(error.to_string(), format!("write \"{block}\"")),
-            InvalidCidr::Syntax(_) => refuse(
-                error.to_string(),
-                "write an address and how many of its bits count: \"10.0.0.0/8\"",
-            ),
+            InvalidCidr::Syntax(_) => {
+                refuse(error.to_string(), "write an address and how many of its bits count: \"10.0.0.0/8\"")
+            }
         })
     }
 }
@@ -80,9 +79,7 @@ impl Text for NodeAddress {
             return refuse(format!("{text:?} is a URL, not a node's address"), write);
         }
         let text = text.to_ascii_lowercase();
-        let parts = text
-            .rsplit_once(':')
-            .and_then(|(host, port)| Some((host, port_number(port)?)));
+        let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port_number(port)?)));
         let Some((host, port)) = parts else {
             return refuse(format!("{text:?} has no port"), write);
         };
@@ -92,10 +89,7 @@ impl Text for NodeAddress {
             (None, Ok(v4)) => NodeHost::Ip(IpAddr::V4(v4)),
             (None, Err(_)) if is_dns_name(host) => NodeHost::Dns(host.to_owned()),
             _ => {
-                return refuse(
-                    format!("{host:?} is neither an IP address nor a host name"),
-                    write,
-                );
+                return refuse(format!("{host:?} is neither an IP address nor a host name"), write);
             }
         };
         Ok(Self { host, port, text })
@@ -104,18 +98,14 @@ impl Text for NodeAddress {
 
 /// A port that one can connect to, in digits.
 fn port_number(text: &str) -> Option<NonZeroU16> {
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())?
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 /// Labels of letters, digits, dashes and underscores (RFC 1123, 2.1, and what name servers in fact hold). A last label
 /// of digits alone is a slip in an IPv4 address.
 fn is_dns_name(text: &str) -> bool {
     let label = |label: &str| {
-        let inner = label
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         inner && !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-')
     };
     let last = text.rsplit('.').next().unwrap_or("");

@@ -37,17 +37,9 @@ impl Text for RoutePath {
         }
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
             let write = "write it as it stands in a request, percent-encoded: \"/caf%C3%A9\"";
-            return refuse(
-                format!("the path {text:?} has a character that no request's path has"),
-                write,
-            );
+            return refuse(format!("the path {text:?} has a character that no request's path has"), write);
         }
-        if text
-            .split('/')
-            .skip(1)
-            .any(|segment| segment == "." || segment == "..")
-            || text.contains("//")
-        {
+        if text.split('/').skip(1).any(|segment| segment == "." || segment == "..") || text.contains("//") {
             let write = "write it without empty, \".\" and \"..\" segments";
             return refuse(format!("the path {text:?} is not in its plain form"), write);
         }
@@ -68,19 +60,14 @@ impl Method {
 
 /// RFC 9110, 5.6.2.
 fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 impl Text for Method {
     const WHAT: &'static str = "a method such as \"GET\"";
     fn parse(text: &str) -> Result<Self, Refused> {
         let upper = text.to_ascii_uppercase();
-        let usual = [
-            "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT",
-        ];
+        let usual = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
         if usual.contains(&upper.as_str()) && text != upper {
             let write = format!("write \"{upper}\": methods are case-sensitive");
             return refuse(format!("{text:?} would match no usual request"), write);
@@ -113,10 +100,7 @@ impl Text for HeaderName {
         if is_token(text) {
             Ok(Self(text.to_ascii_lowercase()))
         } else {
-            refuse(
-                format!("{text:?} is not the name of a header field"),
-                "write a name such as \"x-beta\"",
-            )
+            refuse(format!("{text:?} is not the name of a header field"), "write a name such as \"x-beta\"")
         }
     }
 }
@@ -137,10 +121,7 @@ impl Text for HeaderValue {
     fn parse(text: &str) -> Result<Self, Refused> {
         if text.chars().any(|c| c.is_control() && c != '\t') || text.trim_matches([' ', '\t']) != text {
             let write = "write it without line ends, and without blanks around it";
-            return refuse(
-                format!("{text:?} is no value that a header field can have"),
-                write,
-            );
+            return refuse(format!("{text:?} is no value that a header field can have"), write);
         }
         Ok(Self(text.to_owned()))
     }

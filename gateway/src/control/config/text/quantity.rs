@@ -21,15 +21,11 @@ impl Text for Duration {
             _ => return refuse(format!("{text:?} is not a duration"), write),
         };
         match number.checked_mul(micros).map(Duration::from_micros) {
-            Some(Duration::ZERO) => refuse(
-                format!("{text:?} is no time at all"),
-                "write more than zero: \"1ms\"",
-            ),
+            Some(Duration::ZERO) => {
+                refuse(format!("{text:?} is no time at all"), "write more than zero: \"1ms\"")
+            }
             Some(duration) if duration <= Duration::from_secs(366 * 86_400) => Ok(duration),
-            _ => refuse(
-                format!("{text:?} is too long"),
-                "write a year (\"8784h\") at most",
-            ),
+            _ => refuse(format!("{text:?} is too long"), "write a year (\"8784h\") at most"),
         }
     }
 }
@@ -89,13 +85,9 @@ mod tests {
     #[test]
     fn durations_have_a_unit() {
         let year = 8784 * 3_600_000_000;
-        for (text, micros) in [
-            ("1us", 1),
-            ("250ms", 250_000),
-            ("30s", 30_000_000),
-            ("1m", 60_000_000),
-            ("8784h", year),
-        ] {
+        for (text, micros) in
+            [("1us", 1), ("250ms", 250_000), ("30s", 30_000_000), ("1m", 60_000_000), ("8784h", year)]
+        {
             assert_eq!(Duration::parse(text), Ok(Duration::from_micros(micros)));
         }
         for bad in [
@@ -118,25 +110,12 @@ mod tests {
 
     #[test]
     fn sizes_have_a_unit() {
-        for (text, bytes) in [
-            ("1B", 1),
-            ("1KB", 1000),
-            ("64KiB", 65_536),
-            ("16MiB", 16 << 20),
-            ("2GB", 2_000_000_000),
-        ] {
+        for (text, bytes) in
+            [("1B", 1), ("1KB", 1000), ("64KiB", 65_536), ("16MiB", 16 << 20), ("2GB", 2_000_000_000)]
+        {
             assert_eq!(Size::parse(text).map(Size::get), Ok(bytes));
         }
-        for bad in [
-            "",
-            "1",
-            "KiB",
-            "1kb",
-            "1.5MiB",
-            "0B",
-            "-1B",
-            "18446744073709551615KiB",
-        ] {
+        for bad in ["", "1", "KiB", "1kb", "1.5MiB", "0B", "-1B", "18446744073709551615KiB"] {
             assert!(Size::parse(bad).is_err(), "{bad}");
         }
     }

@@ -94,10 +94,7 @@ fn decode_all(mut input: &[u8]) -> Result<BodyDecoder, Malformed> {
 fn extensions_are_bounded_over_the_whole_body() {
     let chunk = format!("1;{}\r\nx\r\n", "e".repeat(1000));
     assert!(decode_all(chunk.repeat(16).as_bytes()).is_ok());
-    assert_eq!(
-        decode_all(chunk.repeat(17).as_bytes()).unwrap_err(),
-        M::ChunkExtension
-    );
+    assert_eq!(decode_all(chunk.repeat(17).as_bytes()).unwrap_err(), M::ChunkExtension);
     let one = format!("1;{}", "e".repeat(17_000));
     assert_eq!(decode_all(one.as_bytes()).unwrap_err(), M::ChunkExtension);
 }
@@ -105,14 +102,7 @@ fn extensions_are_bounded_over_the_whole_body() {
 #[test]
 fn trailers_are_bounded() {
     let section = |count| format!("0\r\n{}\r\n", "x: 1\r\n".repeat(count));
-    assert_eq!(
-        decode_all(section(32).as_bytes())
-            .unwrap()
-            .trailers()
-            .unwrap()
-            .len(),
-        32
-    );
+    assert_eq!(decode_all(section(32).as_bytes()).unwrap().trailers().unwrap().len(), 32);
     assert_eq!(decode_all(section(33).as_bytes()).unwrap_err(), M::Trailers);
     let long = format!("0\r\nx: {}", "y".repeat(9000));
     assert_eq!(decode_all(long.as_bytes()).unwrap_err(), M::Trailers);
@@ -121,13 +111,7 @@ fn trailers_are_bounded() {
 #[test]
 fn a_body_is_done_as_soon_as_its_last_byte_was_shown() {
     let mut body = BodyDecoder::new(BodyLength::Known(3), false);
-    assert_eq!(
-        body.decode(b"abcGET").unwrap(),
-        Piece::Data {
-            range: 0..3,
-            consumed: 3
-        }
-    );
+    assert_eq!(body.decode(b"abcGET").unwrap(), Piece::Data { range: 0..3, consumed: 3 });
     assert!(body.is_done());
     assert_eq!(body.decode(b"GET").unwrap(), Piece::End { consumed: 0 });
     assert!(BodyDecoder::new(BodyLength::Empty, false).is_done());

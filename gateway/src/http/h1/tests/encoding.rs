@@ -6,42 +6,28 @@ use crate::http::forwarded::Forwarded;
 const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 
 fn forwarded() -> Forwarded<'static> {
-    Forwarded {
-        peer: [192, 0, 2, 1].into(),
-        peer_trusted: false,
-        proto: "http",
-        host: b"a",
-    }
+    Forwarded { peer: [192, 0, 2, 1].into(), peer_trusted: false, proto: "http", host: b"a" }
 }
 
 fn parse_as_request(text: &str) -> RequestHead {
     let mut head = RequestHead::default();
     let mut buffer = text.as_bytes().to_vec();
-    parse_request(&mut buffer, &mut head, &HeadLimits::default())
-        .unwrap()
-        .unwrap();
+    parse_request(&mut buffer, &mut head, &HeadLimits::default()).unwrap().unwrap();
     head
 }
 
 fn parse_as_response(text: &str) -> ResponseHead {
     let mut head = ResponseHead::default();
     let mut buffer = text.as_bytes().to_vec();
-    parse_response(&mut buffer, &mut head, Method::Get, &HeadLimits::default())
-        .unwrap()
-        .unwrap();
+    parse_response(&mut buffer, &mut head, Method::Get, &HeadLimits::default()).unwrap().unwrap();
     head
 }
 
 /// The lines that a node gets, without those that every request has.
 fn to_node(head: &RequestHead, body: BodyLength, upgrade: bool) -> String {
     let mut out = Vec::new();
-    let options = RequestEncoding {
-        body,
-        host: b"node",
-        forwarded: &forwarded(),
-        request_id: "id-1",
-        upgrade,
-    };
+    let options =
+        RequestEncoding { body, host: b"node", forwarded: &forwarded(), request_id: "id-1", upgrade };
     encode_request(head, &options, &mut out);
     let text = String::from_utf8(out).unwrap();
     for line in [
@@ -93,11 +79,7 @@ fn the_framing_of_requests() {
         ("PUT", BodyLength::Empty, "content-length: 0\r\n"),
         ("PATCH", BodyLength::Empty, "content-length: 0\r\n"),
         ("GET", BodyLength::Known(7), "content-length: 7\r\n"),
-        (
-            "POST",
-            BodyLength::Known(u64::MAX),
-            "content-length: 18446744073709551615\r\n",
-        ),
+        ("POST", BodyLength::Known(u64::MAX), "content-length: 18446744073709551615\r\n"),
         ("POST", BodyLength::Unknown, "transfer-encoding: chunked\r\n"),
     ] {
         let expected = format!("{method} / HTTP/1.1\r\n{line}\r\n");
@@ -121,10 +103,7 @@ fn an_expectation_of_http_1_0_stays_behind() {
         let text =
             format!("POST / HTTP/{version}\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n");
         let written = to_node(&parse_as_request(&text), BodyLength::Known(1), false);
-        assert_eq!(
-            written,
-            format!("POST / HTTP/1.1\r\n{expected}content-length: 1\r\n\r\n")
-        );
+        assert_eq!(written, format!("POST / HTTP/1.1\r\n{expected}content-length: 1\r\n\r\n"));
     }
 }
 
@@ -142,9 +121,7 @@ const OPTIONS: ResponseEncoding<'static> = ResponseEncoding {
 fn to_client(response: &str, options: ResponseEncoding) -> String {
     let mut out = Vec::new();
     encode_response(&parse_as_response(response), &options, &mut out);
-    String::from_utf8(out)
-        .unwrap()
-        .replace("date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "")
+    String::from_utf8(out).unwrap().replace("date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "")
 }
 
 #[test]
@@ -154,47 +131,25 @@ fn the_framing_of_responses() {
     let old = Version::Http10;
     let rows = [
         ("none", ResponseEncoding { ..OPTIONS }, "content-length: 0\r\n"),
-        (
-            "known",
-            ResponseEncoding {
-                body: BodyLength::Known(9),
-                ..OPTIONS
-            },
-            "content-length: 9\r\n",
-        ),
+        ("known", ResponseEncoding { body: BodyLength::Known(9), ..OPTIONS }, "content-length: 9\r\n"),
         (
             "unknown",
-            ResponseEncoding {
-                body: BodyLength::Unknown,
-                ..OPTIONS
-            },
+            ResponseEncoding { body: BodyLength::Unknown, ..OPTIONS },
             "transfer-encoding: chunked\r\n",
         ),
         (
             "unknown to HTTP/1.0: until close",
-            ResponseEncoding {
-                body: BodyLength::Unknown,
-                client_version: old,
-                ..OPTIONS
-            },
+            ResponseEncoding { body: BodyLength::Unknown, client_version: old, ..OPTIONS },
             "connection: close\r\n",
         ),
         (
             "known to HTTP/1.0",
-            ResponseEncoding {
-                body: BodyLength::Known(9),
-                client_version: old,
-                ..OPTIONS
-            },
+            ResponseEncoding { body: BodyLength::Known(9), client_version: old, ..OPTIONS },
             "content-length: 9\r\nconnection: keep-alive\r\n",
         ),
         (
             "the last on its connection",
-            ResponseEncoding {
-                body: BodyLength::Known(9),
-                keep_alive: false,
-                ..OPTIONS
-            },
+            ResponseEncoding { body: BodyLength::Known(9), keep_alive: false, ..OPTIONS },
             "content-length: 9\r\nconnection: close\r\n",
         ),
     ];
@@ -205,72 +160,35 @@ fn the_framing_of_responses() {
 
 #[test]
 fn responses_without_a_body() {
-    let head = ResponseEncoding {
-        head_request: true,
-        ..OPTIONS
-    };
+    let head = ResponseEncoding { head_request: true, ..OPTIONS };
     let rows = [
-        (
-            "HEAD keeps the length",
-            "200 OK\r\nContent-Length: 9\r\n",
-            head,
-            "200 OK\r\nContent-Length: 9\r\n",
-        ),
-        (
-            "HEAD without a length",
-            "200 OK\r\nA: 1\r\n",
-            head,
-            "200 OK\r\nA: 1\r\n",
-        ),
+        ("HEAD keeps the length", "200 OK\r\nContent-Length: 9\r\n", head, "200 OK\r\nContent-Length: 9\r\n"),
+        ("HEAD without a length", "200 OK\r\nA: 1\r\n", head, "200 OK\r\nA: 1\r\n"),
         (
             "HEAD of our own answer",
             "404 Not Found\r\n",
-            ResponseEncoding {
-                body: BodyLength::Known(3),
-                ..head
-            },
+            ResponseEncoding { body: BodyLength::Known(3), ..head },
             "404 Not Found\r\ncontent-length: 3\r\n",
         ),
-        (
-            "HEAD of chunks",
-            "200 OK\r\nTransfer-Encoding: chunked\r\n",
-            head,
-            "200 OK\r\n",
-        ),
+        ("HEAD of chunks", "200 OK\r\nTransfer-Encoding: chunked\r\n", head, "200 OK\r\n"),
         (
             "304 keeps the length",
             "304 Not Modified\r\nContent-Length: 9\r\n",
             OPTIONS,
             "304 Not Modified\r\nContent-Length: 9\r\n",
         ),
-        (
-            "204 has none",
-            "204 No Content\r\nContent-Length: 9\r\n",
-            OPTIONS,
-            "204 No Content\r\n",
-        ),
-        (
-            "204 to HEAD has none",
-            "204 No Content\r\nContent-Length: 9\r\n",
-            head,
-            "204 No Content\r\n",
-        ),
+        ("204 has none", "204 No Content\r\nContent-Length: 9\r\n", OPTIONS, "204 No Content\r\n"),
+        ("204 to HEAD has none", "204 No Content\r\nContent-Length: 9\r\n", head, "204 No Content\r\n"),
         (
             "103 has neither length, date nor close",
             "103 Early Hints\r\nLink: x\r\nContent-Length: 9\r\n",
-            ResponseEncoding {
-                keep_alive: false,
-                ..OPTIONS
-            },
+            ResponseEncoding { keep_alive: false, ..OPTIONS },
             "103 Early Hints\r\nLink: x\r\n",
         ),
         (
             "101 names its protocol",
             "101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n",
-            ResponseEncoding {
-                upgrade: true,
-                ..OPTIONS
-            },
+            ResponseEncoding { upgrade: true, ..OPTIONS },
             "101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n",
         ),
         (
@@ -279,12 +197,7 @@ fn responses_without_a_body() {
             OPTIONS,
             "503 Service Unavailable\r\ncontent-length: 0\r\n",
         ),
-        (
-            "a status that nobody knows",
-            "299 \r\n",
-            OPTIONS,
-            "299 \r\ncontent-length: 0\r\n",
-        ),
+        ("a status that nobody knows", "299 \r\n", OPTIONS, "299 \r\ncontent-length: 0\r\n"),
     ];
     for (says, response, options, expected) in rows {
         let written = to_client(&format!("HTTP/1.1 {response}\r\n"), options);
@@ -298,11 +211,7 @@ fn responses_without_a_body() {
 fn date_is_added_unless_it_is_there() {
     let encode = |response: &str, extra: &[(&str, &[u8])]| {
         let mut out = Vec::new();
-        encode_response(
-            &parse_as_response(response),
-            &ResponseEncoding { extra, ..OPTIONS },
-            &mut out,
-        );
+        encode_response(&parse_as_response(response), &ResponseEncoding { extra, ..OPTIONS }, &mut out);
         String::from_utf8(out).unwrap().to_ascii_lowercase()
     };
     let plain = "HTTP/1.1 200 OK\r\n\r\n";
@@ -310,18 +219,12 @@ fn date_is_added_unless_it_is_there() {
     let dated = encode("HTTP/1.1 200 OK\r\nDate: then\r\n\r\n", &[("x", b"1")]);
     assert_eq!(dated.matches("\r\ndate: ").count(), 1);
     assert!(dated.contains("date: then") && dated.contains("\r\nx: 1\r\n"));
-    assert_eq!(
-        encode(plain, &[("Date", b"then")]).matches("\r\ndate: ").count(),
-        1
-    );
+    assert_eq!(encode(plain, &[("Date", b"then")]).matches("\r\ndate: ").count(), 1);
 }
 
 #[test]
 fn what_the_node_says_of_its_own_connection_stays_behind() {
     let response =
         "HTTP/1.1 200 OK\r\nConnection: close, x-hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nServer: n\r\n\r\n";
-    assert_eq!(
-        to_client(response, OPTIONS),
-        "HTTP/1.1 200 OK\r\nServer: n\r\ncontent-length: 0\r\n\r\n"
-    );
+    assert_eq!(to_client(response, OPTIONS), "HTTP/1.1 200 OK\r\nServer: n\r\ncontent-length: 0\r\n\r\n");
 }

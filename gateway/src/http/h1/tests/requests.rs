@@ -147,11 +147,7 @@ proptest! {
 fn a_head_may_reach_its_limit_and_not_pass_it() {
     let head = |length: usize, long_target: bool| {
         let filler = "x".repeat(length - "GET / HTTP/1.1\r\nHost: a\r\nx: \r\n\r\n".len());
-        let (path, value) = if long_target {
-            (filler.as_str(), "")
-        } else {
-            ("", filler.as_str())
-        };
+        let (path, value) = if long_target { (filler.as_str(), "") } else { ("", filler.as_str()) };
         format!("GET /{path} HTTP/1.1\r\nHost: a\r\nx: {value}\r\n\r\n")
     };
     let exact = head(LIMITS.max_bytes, false);
@@ -234,10 +230,7 @@ fn the_buffers_are_swapped_and_the_rest_stays() {
 fn after_an_error_the_head_is_empty_and_safe_to_ask() {
     let mut head = parsed("GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut buffer = b"GET /b HTTP/1.1\r\nAccept: x\r\nHost: b\r\nHost: b\r\n\r\n".to_vec();
-    assert_eq!(
-        parse_request(&mut buffer, &mut head, &LIMITS),
-        Err(M::HostRepeated)
-    );
+    assert_eq!(parse_request(&mut buffer, &mut head, &LIMITS), Err(M::HostRepeated));
     assert_eq!(head.fields.known(Known::Accept), None);
     assert_eq!((head.path(), head.authority()), (&b""[..], &b""[..]));
 }
