@@ -115,6 +115,7 @@ fn run(path: PathBuf, demo: bool) -> Result<(), Failure> {
 }
 
 /// Blocks until SIGTERM or SIGINT; a second one ends the process at once.
+#[expect(clippy::disallowed_methods, reason = "the second signal asks for exactly that: no drain, at once")]
 fn wait_for_stop() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut terminate, mut interrupt) = runtime.block_on(async {
