@@ -32,8 +32,11 @@ fn threads(process: &Path) -> Vec<PathBuf> {
 pub(crate) fn cpu_nanoseconds(root: u32) -> Result<u64> {
     let mut sum = 0;
     for thread in tree(root).iter().flat_map(|process| threads(process)) {
-        let text =
-            std::fs::read_to_string(thread.join("schedstat")).context("the kernel gives no schedstat")?;
+        let text = match std::fs::read_to_string(thread.join("schedstat")) {
+            // It ended since it was listed.
+            Err(_) if !thread.exists() => continue,
+            read => read.context("the kernel gives no schedstat")?,
+        };
         sum += text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok()).unwrap_or_default();
     }
     Ok(sum)
