@@ -1,6 +1,6 @@
 //! The request path: accept, read, route, filter, pick, forward, filter, answer.
 //!
-//! Start with [`exchange`]: its first function is the life of a request. Nothing here decides what the tables say or
+//! Start with `exchange`: its first function is the life of a request. Nothing here decides what the tables say or
 //! which node is healthy; that is control's, and the two meet in `snapshot` and `node` alone.
 
 mod connection;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Bytes that a use may keep: keys, values, and [`OVERHEAD`] for each.
+/// Bytes that a use may keep: keys, values, and `OVERHEAD` for each.
 pub const QUOTA: usize = 1024 * 1024;
 /// What an entry costs beside its bytes, about: without it, empty values would be free.
 const OVERHEAD: usize = 64;

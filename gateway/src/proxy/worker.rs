@@ -1,7 +1,7 @@
 //! One worker: a thread with its own runtime, sockets, idle connections, buffers and plugin instances.
 //!
 //! Workers share nothing that a request writes to but the nodes' live state. This module starts and stops; what
-//! happens to a request is told in [`super::exchange`].
+//! happens to a request is told in `exchange`.
 
 use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
