@@ -77,7 +77,7 @@ pub struct Note {
     pub text: String,
 }
 
-/// The id of a request: 16 hexadecimal digits, or what a trusted proxy sent as `x-request-id`.
+/// The id of a request: 16 hexadecimal digits of the gateway's own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestId {
     text: [u8; 16],

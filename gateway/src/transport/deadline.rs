@@ -1,7 +1,7 @@
 //! Deadlines from one coarse clock a worker: setting one is a store, not a timer.
 //!
 //! Each connection owns one slot. A ticking task compares all slots with the clock, 16 bytes each, so
-//! 10,000 connections cost some microseconds a tick. A deadline is up to one [`TICK`] late, never early.
+//! 10,000 connections cost some microseconds a tick. A deadline is up to two [`TICK`]s late, never early.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
