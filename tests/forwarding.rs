@@ -185,3 +185,16 @@ fn debug_headers_come_only_if_configured() {
         assert_eq!(response.header("x-bascule-node").is_some(), allowed);
     }
 }
+
+#[test]
+fn debug_headers_are_left_out_where_there_is_nothing_to_tell() {
+    let node = TestNode::answering("fine");
+    let text = "[gateway]\nworkers = 1\ndebug_headers = true\n[route.app]\npath = \"/app\"\npool = \"main\"\n\
+                [pool.main]\nnodes = [{nodes}]";
+    let gateway = TestGateway::with(text, &[&node]);
+    let response = gateway.get("/elsewhere");
+    assert_eq!(response.status, 404);
+    for name in ["pool", "node", "policy", "attempt"] {
+        assert_eq!(response.header(&format!("x-bascule-{name}")), None, "{:?}", response.head);
+    }
+}

@@ -22,6 +22,7 @@ pub mod services;
 pub mod sessions;
 pub mod shared;
 pub mod stats;
+mod ticker;
 pub mod trial;
 pub mod use_;
 mod wasi;

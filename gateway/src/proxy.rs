@@ -10,6 +10,7 @@ mod filters;
 mod finish;
 mod forward;
 mod head;
+mod notices;
 mod pick;
 mod route;
 mod timers;

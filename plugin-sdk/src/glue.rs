@@ -61,6 +61,7 @@ fn verdict(verdict: Verdict) -> filter::Verdict {
     match verdict {
         Verdict::GoOn => filter::Verdict::GoOn,
         Verdict::Answer(answer) => filter::Verdict::Answer(answer.0),
+        Verdict::Done => filter::Verdict::Done,
     }
 }
 

@@ -42,6 +42,15 @@ impl Nodes {
         })
     }
 
+    /// The least loaded candidate: the one with the smallest [`Node::load`], [`Node::penalised`]; of equal ones, one at
+    /// random. Of up to 32 candidates all are compared, of more only `sample` different ones, drawn evenly at random.
+    ///
+    /// The gateway compares, which costs less than to ask for the loads and compare them here; a policy that weighs
+    /// anything else does that.
+    pub fn least_loaded(&self, sample: u32) -> Option<Node> {
+        host::least_loaded(sample).map(Node::at)
+    }
+
     /// The node with this stable id, if it can be picked; it also reaches one that drains.
     pub fn find(&self, id: &str) -> Option<Node> {
         host::find(id).map(Node::at)
@@ -189,6 +198,12 @@ enum Drawn {
 }
 
 impl Candidates {
+    /// These candidates; for the native double of the host.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn of(loads: Vec<Load>) -> Self {
+        Self(Drawn::Many(loads))
+    }
+
     /// The candidate with the smallest key; of equal ones, one at random, so that many gateways or workers do
     /// not all choose the same. None where there is no candidate.
     pub fn min_by<K: Ord>(&self, key: impl Fn(&Node) -> K) -> Option<Node> {

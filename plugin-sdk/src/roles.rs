@@ -97,6 +97,9 @@ pub enum Verdict {
     GoOn,
     /// This answer goes to the client instead.
     Answer(Answer),
+    /// The message goes on, with the edits, and this filter is spared the response of the same request. A filter that
+    /// has nothing to do there saves half of its cost. On a response it is the same as [`Verdict::GoOn`].
+    Done,
 }
 
 impl From<Answer> for Verdict {

@@ -45,6 +45,18 @@ fn fields_of_responses_are_removed_set_and_added() {
 }
 
 #[test]
+fn a_filter_that_is_done_with_the_request_is_spared_the_response() {
+    let node = TestNode::answering("fine");
+    let calls = |config| {
+        let gateway = gateway(config, &node);
+        (0..10).for_each(|_| assert_eq!(gateway.get("/").status, 200));
+        gateway.metric("bascule_plugin_calls_total", &[("plugin", "edge"), ("role", "filter")])
+    };
+    assert_eq!(calls("request = { set = { x-edge = \"1\" } }"), 10.0);
+    assert_eq!(calls("request = { set = { x-edge = \"1\" } }, response = { set = { x-edge = \"1\" } }"), 20.0);
+}
+
+#[test]
 fn values_have_variables() {
     let node = TestNode::answering("fine");
     let config = "request = { set = { x-all = \"{client} {route} {pool} {method} {scheme} {host} {path}\", x-id = \"{request_id}\" } }, \

@@ -30,6 +30,9 @@ pub enum Verdict {
     /// Answer now with this status; head and body stand in [`Context::reply`](super::context::Context::reply).
     #[component(name = "answer")]
     Answer(u16),
+    /// As `GoOn`; and the filter need not see the response of this request.
+    #[component(name = "done")]
+    Done,
 }
 
 /// Where a router sends a request.
@@ -145,7 +148,7 @@ impl Answer for Choice {
 impl Answer for Verdict {
     fn check(&self, _host: &Host) -> Result<(), String> {
         match *self {
-            Verdict::GoOn => Ok(()),
+            Verdict::GoOn | Verdict::Done => Ok(()),
             Verdict::Answer(status) => check_status(status),
         }
     }

@@ -107,6 +107,7 @@ impl Host {
 
     /// Starts the accounts of a call.
     pub(super) fn begin(&mut self, stage: Stage) {
+        self.owner.module.pulse.beat();
         self.stage = stage;
         self.edits = 0;
         self.lines = 0;

@@ -1,11 +1,13 @@
 //! A compiled plugin: its version, the roles that it plays and what it asks for.
 
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use super::host::Host;
+use super::ticker::Pulse;
 
 /// A plugin's version: the SHA-256 of its file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -137,6 +139,8 @@ pub struct Module {
     pub size: usize,
     pub(super) pre: InstancePre<Host>,
     pub(super) functions: Functions,
+    /// Its engine's, which every call tells that it begins.
+    pub(super) pulse: Arc<Pulse>,
 }
 
 /// Where each role's functions are found in an instance: looked up once for all instances.

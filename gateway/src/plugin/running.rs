@@ -51,6 +51,7 @@ impl Running {
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.set_max_component_handles(MOST_HANDLES);
         store.epoch_deadline_callback(|mut call| {
+            call.data().owner.module.pulse.beat();
             call.data_mut().meter.tick()?;
             Ok(UpdateDeadline::Continue(1))
         });

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use super::connection::{After, Connection};
 use super::error::Error;
+use super::filters::Places;
 use super::forward::NodeResponse;
 use super::transfer::Transfer;
 use super::view::View;
@@ -41,6 +42,9 @@ pub(super) struct Exchange<'a> {
     /// How many of the route's filters played on the request, and whether the pool's policies did.
     pub filtered: usize,
     pub policies_filtered: bool,
+    /// Those among each of the two that need not see the response.
+    pub filters_done: Places,
+    pub policies_done: Places,
     /// The name of the policy that picked.
     pub policy: &'a str,
     /// The attempt that runs; it counts on its node until the exchange ends.
@@ -60,22 +64,26 @@ pub(super) enum Answer {
 /// Serves one request of a connection.
 pub(super) async fn serve(worker: &Rc<Worker>, connection: &mut Connection) -> After {
     let view = worker.view();
+    let context = worker.take_context();
     let mut exchange = Exchange {
         worker,
         view: &view,
         connection,
-        started: Instant::now(),
+        // Until the head is there any time will do: the clock is read once more then.
+        started: context.now,
         framing: RequestFraming {
             body: BodyLength::Empty,
             keep_alive: false,
             expect_continue: false,
             upgrade: false,
         },
-        context: Some(worker.take_context()),
+        context: Some(context),
         route: None,
         pool: 0,
         filtered: 0,
         policies_filtered: false,
+        filters_done: Places::default(),
+        policies_done: Places::default(),
         policy: "",
         in_flight: None,
         upload: None,
@@ -121,6 +129,10 @@ impl<'a> Exchange<'a> {
             };
             match self.attempt(node).await {
                 Err(error) if error.may_try_another() && self.context().attempt < attempts => {
+                    let context = self.context();
+                    if let Some(node) = &context.node {
+                        self.worker.notices.another_is_tried(node, &context.pool, &error, context.now);
+                    }
                     self.context_mut().selection.next_attempt(node);
                     failed = Some(error);
                 }

@@ -24,12 +24,16 @@ impl<'a> Exchange<'a> {
         let candidates = view.pools[self.pool as usize].candidates.clone();
         self.context_mut().selection.begin(candidates);
         self.policies_filtered = true;
-        for &place in &view.pool(self.pool).policies {
+        for (index, &place) in view.pool(self.pool).policies.iter().enumerate() {
             let instances = &view.instances[place as usize];
-            if instances.use_().module.roles.contains(Roles::FILTER)
-                && let Ok(Verdict::Answer(status)) = instances.on_request(&mut self.context)
-            {
-                return Ok(Some(Answer::Plugin(status)));
+            if !instances.use_().module.roles.contains(Roles::FILTER) {
+                continue;
+            }
+            match instances.on_request(&mut self.context) {
+                Ok(Verdict::Answer(status)) => return Ok(Some(Answer::Plugin(status))),
+                Ok(Verdict::Done) => self.policies_done.note(index),
+                // A policy's fault never costs the request.
+                Ok(Verdict::GoOn) | Err(_) => {}
             }
         }
         Ok(None)
@@ -61,6 +65,7 @@ impl<'a> Exchange<'a> {
         if roles.contains(Roles::FILTER) {
             match instances.on_request(&mut self.context) {
                 Ok(Verdict::GoOn) => {}
+                Ok(Verdict::Done) => self.filters_done.note(self.filtered),
                 Ok(Verdict::Answer(status)) => return Ok(Some(Answer::Plugin(status))),
                 Err(_) => forgive(instances)?,
             }
@@ -72,9 +77,10 @@ impl<'a> Exchange<'a> {
     pub(super) fn filter_response(&mut self) -> Result<Option<u16>, Error> {
         let view = self.view;
         if self.policies_filtered {
-            for &place in view.pool(self.pool).policies.iter().rev() {
+            for (index, &place) in view.pool(self.pool).policies.iter().enumerate().rev() {
                 let instances = &view.instances[place as usize];
-                if instances.use_().module.roles.contains(Roles::FILTER)
+                if !self.policies_done.contains(index)
+                    && instances.use_().module.roles.contains(Roles::FILTER)
                     && let Ok(Verdict::Answer(status)) = instances.on_response(&mut self.context)
                 {
                     return Ok(Some(status));
@@ -82,13 +88,13 @@ impl<'a> Exchange<'a> {
             }
         }
         let filters = self.route.map_or(&[][..], |route| &route.filters);
-        for &place in filters[..self.filtered].iter().rev() {
+        for (index, &place) in filters[..self.filtered].iter().enumerate().rev() {
             let instances = &view.instances[place as usize];
-            if !instances.use_().module.roles.contains(Roles::FILTER) {
+            if !instances.use_().module.roles.contains(Roles::FILTER) || self.filters_done.contains(index) {
                 continue;
             }
             match instances.on_response(&mut self.context) {
-                Ok(Verdict::GoOn) => {}
+                Ok(Verdict::GoOn | Verdict::Done) => {}
                 Ok(Verdict::Answer(status)) => return Ok(Some(status)),
                 Err(_) => forgive(instances)?,
             }
@@ -116,5 +122,32 @@ fn forgive(instances: &Instances) -> Result<(), Error> {
     match spec.on_fault {
         OnFault::Skip => Ok(()),
         OnFault::Fail => Err(Error::PluginFault(spec.name.to_string())),
+    }
+}
+
+/// A set of places in a list of plugins. Only the first 64 places can be noted; for those behind nothing is spared.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Places(u64);
+
+impl Places {
+    fn note(&mut self, place: usize) {
+        self.0 |= 1_u64.checked_shl(place as u32).unwrap_or(0);
+    }
+
+    fn contains(self, place: usize) -> bool {
+        place < 64 && self.0 >> place & 1 == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_behind_the_last_bit_are_never_noted() {
+        let mut places = Places::default();
+        [0, 63, 64, 200].into_iter().for_each(|place| places.note(place));
+        let noted: Vec<usize> = (0..300).filter(|&place| places.contains(place)).collect();
+        assert_eq!(noted, [0, 63]);
     }
 }

@@ -102,14 +102,9 @@ impl Exchange<'_> {
         let context = self.context();
         let status = context.response.status;
         let is_debug = self.view.snapshot.settings.debug_headers;
-        let attempt = if is_debug { context.attempt.to_string() } else { String::new() };
-        let node = self.in_flight.as_ref().map_or("", |attempt| &*attempt.node().spec.id);
-        let debug = [
-            ("x-bascule-pool", context.pool.as_bytes()),
-            ("x-bascule-node", node.as_bytes()),
-            ("x-bascule-policy", self.policy.as_bytes()),
-            ("x-bascule-attempt", attempt.as_bytes()),
-        ];
+        let attempt =
+            if is_debug && context.attempt > 0 { context.attempt.to_string() } else { String::new() };
+        let debug = if is_debug { self.debug_fields(&attempt) } else { Vec::new() };
         let options = ResponseEncoding {
             body,
             client_version: context.request.version,
@@ -117,11 +112,24 @@ impl Exchange<'_> {
             head_request: context.request.method == Method::Head,
             upgrade: status == 101,
             date: &self.worker.date(),
-            extra: if is_debug { &debug } else { &[] },
+            extra: &debug,
         };
         h1::encode_response(&context.response, &options, out);
         let after = if options.keeps_alive(status) { After::KeepAlive } else { After::Close };
         (options.body_encoder(status), after)
+    }
+
+    /// Who had to do with the answer, as far as the request came.
+    fn debug_fields<'f>(&'f self, attempt: &'f str) -> Vec<(&'static str, &'f [u8])> {
+        let node = self.in_flight.as_ref().map_or("", |attempt| &*attempt.node().spec.id);
+        let fields = [
+            ("x-bascule-pool", &*self.context().pool),
+            ("x-bascule-node", node),
+            ("x-bascule-policy", self.policy),
+            ("x-bascule-attempt", attempt),
+        ];
+        let told = fields.into_iter().filter(|(_, value)| !value.is_empty());
+        told.map(|(name, value)| (name, value.as_bytes())).collect()
     }
 
     /// Sends an answer of the gateway or of a plugin.
@@ -152,7 +160,7 @@ impl Exchange<'_> {
         // Elsewhere the framing tells, and a reset could destroy what is on its way.
         let cut_off = if encoder == h1::BodyEncoder::UntilClose { After::Abort } else { After::Gone };
         let decoder = BodyDecoder::new(framing.body, framing.chunked);
-        let mut download = Transfer::new(out, decoder, encoder);
+        let mut download = Transfer::new(out, decoder, encoder).behind(response.connection.taken);
         let limit = self.stall_limit();
         self.connection.deadline.set(limit);
         let mut progress = 0;
@@ -239,7 +247,8 @@ impl Exchange<'_> {
         let mut out = self.worker.buffers.head();
         let _ = self.encode_head(BodyLength::Empty, true, &mut out);
         let raw = || BodyDecoder::new(BodyLength::Unknown, false);
-        let mut down = Transfer::new(out, raw(), h1::BodyEncoder::UntilClose);
+        let mut down =
+            Transfer::new(out, raw(), h1::BodyEncoder::UntilClose).behind(response.connection.taken);
         let mut up = Transfer::new(self.worker.buffers.head(), raw(), h1::BodyEncoder::UntilClose);
         let limit = self.stall_limit();
         self.connection.deadline.set(limit);

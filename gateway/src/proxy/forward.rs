@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context as Task, Poll};
+use std::task::{Context as Task, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::error::Error;
@@ -17,7 +17,7 @@ use crate::http::forwarded::Forwarded;
 use crate::http::h1::{
     self, BodyDecoder, BodyEncoder, HeadLimits, RequestEncoding, ResponseEncoding, ResponseFraming,
 };
-use crate::http::head::{ResponseHead, Version};
+use crate::http::head::Version;
 use crate::node::Node;
 use crate::node::live::AttemptResult;
 use crate::plugin::Outcome;
@@ -35,8 +35,10 @@ const MORE: usize = 16 * 1024;
 pub(super) struct NodeConnection {
     pub stream: Stream,
     pub address: SocketAddr,
-    /// What was read and not used yet.
+    /// What was read and not used yet, but for the bytes that the last head took.
     pub buffer: Vec<u8>,
+    /// How many bytes at the front of the buffer the last head took.
+    pub taken: usize,
     /// Whether it served a request before.
     reused: bool,
 }
@@ -92,7 +94,7 @@ impl Exchange<'_> {
     async fn send_and_await(&mut self, node: &Arc<Node>) -> Result<NodeResponse, Error> {
         let address = node.spec.address;
         let mut connection = match self.worker.idle.take(address) {
-            Some(stream) => NodeConnection { stream, address, buffer: Vec::new(), reused: true },
+            Some(stream) => NodeConnection { stream, address, buffer: Vec::new(), taken: 0, reused: true },
             None => self.connect(address).await?,
         };
         self.start_upload();
@@ -124,7 +126,7 @@ impl Exchange<'_> {
             Err(_) => return Err(Error::ConnectLate),
         };
         self.worker.metrics.node_connections.increment();
-        Ok(NodeConnection { stream, address, buffer: Vec::new(), reused: false })
+        Ok(NodeConnection { stream, address, buffer: Vec::new(), taken: 0, reused: false })
     }
 
     /// Whether the request can go out again: the node has seen nothing of it, or may see it twice.
@@ -180,7 +182,11 @@ impl Exchange<'_> {
                 101 if self.framing.upgrade => return Ok(framing),
                 // Another protocol that nobody asked for: nothing behind it can be understood.
                 101 => return Err(Error::BadResponse(h1::Malformed::StatusLine)),
-                100..200 => self.pass_on_informational().await?,
+                100..200 => {
+                    node.buffer.drain(..node.taken);
+                    node.taken = 0;
+                    self.pass_on_informational().await?;
+                }
                 _ => return Ok(framing),
             }
         }
@@ -214,16 +220,15 @@ impl Exchange<'_> {
             }
         }
         let method = context.request.method;
-        let head = poll_response(
-            cx,
-            &mut node_reader,
-            &mut node.buffer,
-            &mut context.response,
-            buffers,
-            |buffer, head| h1::parse_response(buffer, head, method, &RESPONSE_LIMITS),
-        );
-        if let Poll::Ready(event) = head {
-            return Poll::Ready(event);
+        let parse =
+            |buffer: &[u8]| h1::parse_response(buffer, &mut context.response, method, &RESPONSE_LIMITS);
+        match poll_response(cx, &mut node_reader, &mut node.buffer, buffers, parse) {
+            Poll::Ready(Ok((framing, taken))) => {
+                node.taken = taken;
+                return Poll::Ready(Event::Head(framing));
+            }
+            Poll::Ready(Err(error)) => return Poll::Ready(Event::Failed(error)),
+            Poll::Pending => {}
         }
         let is_sent = self.upload.as_ref().is_none_or(Transfer::is_over);
         if is_sent
@@ -279,31 +284,30 @@ impl Exchange<'_> {
     }
 }
 
+/// Reads until there is a whole head: how the message is framed, and how many bytes the head takes in the buffer. Large
+/// bodies come right behind their heads, so the buffer is one for bodies; without data it holds none.
 fn poll_response(
     cx: &mut Task<'_>,
     reader: &mut Reader<'_>,
     buffer: &mut Vec<u8>,
-    head: &mut ResponseHead,
     buffers: &Buffers,
-    parse: impl Fn(&mut Vec<u8>, &mut ResponseHead) -> Result<Option<ResponseFraming>, h1::Malformed>,
-) -> Poll<Event> {
+    mut parse: impl FnMut(&[u8]) -> Result<Option<(ResponseFraming, usize)>, h1::Malformed>,
+) -> Poll<Result<(ResponseFraming, usize), Error>> {
     loop {
-        if !buffer.is_empty() {
-            match parse(buffer, head) {
-                Ok(Some(framing)) => return Poll::Ready(Event::Head(framing)),
-                Ok(None) => {}
-                Err(malformed) => return Poll::Ready(Event::Failed(Error::BadResponse(malformed))),
+        if buffer.is_empty() {
+            if reader.poll_readable(cx).is_pending() {
+                buffers.put(std::mem::take(buffer));
+                return Poll::Pending;
             }
-        }
-        if buffer.capacity() == 0 {
-            *buffer = buffers.head();
+            buffers.make_body(buffer);
+        } else if let Some(parsed) = parse(buffer).map_err(Error::BadResponse)? {
+            return Poll::Ready(Ok(parsed));
         } else if buffer.len() == buffer.capacity() {
             buffer.reserve(MORE);
         }
-        match reader.poll_fill(cx, buffer) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(count)) if count > 0 => {}
-            Poll::Ready(_) => return Poll::Ready(Event::Failed(Error::NodeClosed)),
+        match ready!(reader.poll_fill(cx, buffer)) {
+            Ok(count) if count > 0 => {}
+            _ => return Poll::Ready(Err(Error::NodeClosed)),
         }
     }
 }

@@ -28,7 +28,10 @@ impl Exchange<'_> {
                     self.policy = &instances.use_().spec.name;
                     return Ok(index);
                 }
-                Ok(Choice::Reject(status)) => return Err(Error::Refused(status)),
+                Ok(Choice::Reject(status)) => {
+                    self.policy = &instances.use_().spec.name;
+                    return Err(Error::Refused(status));
+                }
                 Err(fault) => why = Some(reason(fault.kind)),
             }
         }

@@ -73,6 +73,11 @@ impl Transfer {
         }
     }
 
+    /// Leaves out so many bytes at the front of the input: the sender's head.
+    pub(super) fn behind(self, head: usize) -> Transfer {
+        Transfer { position: head, ..self }
+    }
+
     /// Whether the sender's last byte was taken and the receiver got everything.
     pub(super) fn is_done(&self) -> bool {
         self.ended && self.written == self.out.len() && self.large.is_empty()
@@ -244,9 +249,7 @@ impl Transfer {
                 buffers.put(std::mem::take(input));
                 return Poll::Pending;
             }
-            if input.capacity() == 0 {
-                *input = buffers.body();
-            }
+            buffers.make_body(input);
         } else if input.len() == input.capacity() {
             input.reserve(SMALL);
         }

@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
 
 use super::connection::{self, Connection};
+use super::notices::Notices;
 use super::timers::Timers;
 use super::view::View;
 use crate::plugin::Context;
@@ -65,6 +66,8 @@ pub(super) struct Worker {
     pub deadlines: Rc<Deadlines>,
     /// Free buffers.
     pub buffers: Buffers,
+    /// What was logged of nodes.
+    pub notices: Notices,
 }
 
 impl Worker {
@@ -86,6 +89,7 @@ impl Worker {
             idle: IdleConnections::default(),
             deadlines: Deadlines::new(),
             buffers: Buffers::default(),
+            notices: Notices::default(),
         }
     }
 

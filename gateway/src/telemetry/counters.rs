@@ -176,7 +176,7 @@ pub struct RouteMetrics {
     /// By class of the status: 1xx to 5xx.
     requests: [Counter; 5],
     errors: [Counter; ErrorKind::ALL.len()],
-    /// From a request's first byte to its response's last.
+    /// From the end of a request's head to the last byte of its response.
     pub latencies: Latencies,
     /// Bytes of request bodies.
     pub bytes_in: Counter,

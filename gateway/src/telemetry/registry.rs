@@ -127,7 +127,7 @@ fn write_routes(text: &mut Exposition, routes: &ByName<RouteMetrics>) {
     let mut family = text.family(
         "bascule_request_duration_seconds",
         Kind::Histogram,
-        "From a request's first byte to its response's last.",
+        "From the end of a request's head to the last byte of its response.",
     );
     for (route, workers) in routes {
         let mut buckets = [0; LATENCY_BUCKETS.len() + 1];

@@ -24,9 +24,12 @@ impl Buffers {
         self.heads.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(HEAD))
     }
 
-    /// An empty buffer to copy a body through.
-    pub fn body(&self) -> Vec<u8> {
-        self.bodies.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BODY))
+    /// Puts an empty buffer to copy a body through in the place of a smaller one, or of none.
+    pub fn make_body(&self, buffer: &mut Vec<u8>) {
+        if buffer.capacity() < BODY {
+            let body = self.bodies.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BODY));
+            self.put(std::mem::replace(buffer, body));
+        }
     }
 
     /// Takes a buffer back, of either kind.
@@ -48,13 +51,18 @@ mod tests {
     #[test]
     fn a_buffer_comes_back_empty_and_to_its_own_kind() {
         let buffers = Buffers::default();
-        let mut body = buffers.body();
+        let mut body = Vec::new();
+        buffers.make_body(&mut body);
         body.extend_from_slice(b"left over");
         let address = body.as_ptr();
         buffers.put(body);
         let head = buffers.head();
-        assert_ne!(head.as_ptr(), address);
-        let again = buffers.body();
+        let small = head.as_ptr();
+        assert_ne!(small, address);
+        let mut again = head;
+        buffers.make_body(&mut again);
         assert_eq!((again.as_ptr(), again.len()), (address, 0));
+        let back = buffers.head();
+        assert_eq!(back.as_ptr(), small, "the smaller one came back");
     }
 }

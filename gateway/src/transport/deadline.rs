@@ -89,7 +89,10 @@ pub struct Deadline {
 impl Deadline {
     /// Sets it to `after` from now.
     pub fn set(&self, after: Duration) {
-        let at = self.owner.now.get().saturating_add((after + TICK).as_millis() as u64);
+        let after = after.saturating_add(TICK);
+        // In 64 bits, unlike `as_millis`: this is done some times a request.
+        let after = after.as_secs().saturating_mul(1000).saturating_add(u64::from(after.subsec_millis()));
+        let at = self.owner.now.get().saturating_add(after);
         self.owner.at.borrow_mut()[self.index] = at;
         self.owner.idle.borrow_mut()[self.index] = false;
     }

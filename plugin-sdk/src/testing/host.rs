@@ -176,6 +176,12 @@ pub(crate) mod nodes {
             Some((first, second))
         })
     }
+    pub(crate) fn least_loaded(sample_size: u32) -> Option<u32> {
+        let most = if count() <= 32 { 32 } else { sample_size };
+        with(|world| world.listed += u32::from(most as usize >= world.candidates));
+        let drawn = crate::nodes::Candidates::of(sample(most));
+        drawn.min_by(|node| node.penalised(node.load())).map(|node| node.index())
+    }
     pub(crate) fn id(node: u32) -> String {
         with(|world| world.node(node).map(|node| node.id.clone()).unwrap_or_default())
     }

@@ -196,7 +196,7 @@ impl<P> PluginTest<P> {
 
     fn verdict(&mut self, verdict: Verdict) -> Option<TestResponse> {
         match verdict {
-            Verdict::GoOn => None,
+            Verdict::GoOn | Verdict::Done => None,
             Verdict::Answer(answer) => Some(self.answer(answer.0)),
         }
     }

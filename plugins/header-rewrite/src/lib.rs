@@ -70,7 +70,7 @@ impl Filter for HeaderRewrite {
                 Edit::Add(name, value) => request.add_header(name, value.fill(request)),
             });
         }
-        Verdict::GoOn
+        if self.response.is_empty() { Verdict::Done } else { Verdict::GoOn }
     }
 
     fn on_response(&mut self, request: &Request, response: &mut ResponseMut) -> Verdict {

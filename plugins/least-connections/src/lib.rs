@@ -7,8 +7,8 @@
 
 use bascule_plugin::prelude::*;
 
-/// Pools of up to so many candidates are compared whole.
-const SMALL: u32 = 32;
+/// The largest sample: pools of up to so many candidates are compared whole by the gateway.
+const LARGEST_SAMPLE: u32 = 32;
 
 /// The policy.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Lifecycle for LeastConnections {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, String> {
-        if !(2..=SMALL).contains(&config.sample) {
+        if !(2..=LARGEST_SAMPLE).contains(&config.sample) {
             return Err("sample: write how many candidates of a large pool are compared, 2 to 32".into());
         }
         Ok(Self { sample: config.sample })
@@ -42,13 +42,7 @@ impl Lifecycle for LeastConnections {
 
 impl Balancer for LeastConnections {
     fn pick(&mut self, _request: &Request, nodes: &Nodes) -> Choice {
-        let candidates = match nodes.count() {
-            // A pair comes without a list that would have to be allocated.
-            0..=2 => nodes.two_random(),
-            3..=SMALL => nodes.all(),
-            _ => nodes.sample(self.sample),
-        };
-        candidates.min_by(|node| node.penalised(node.load())).into()
+        nodes.least_loaded(self.sample).into()
     }
 }
 

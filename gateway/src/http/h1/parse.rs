@@ -1,4 +1,5 @@
-//! From bytes to a head. Nothing is copied: the head takes the buffer that the bytes arrived in.
+//! From bytes to a head. A request's head takes the buffer that its bytes arrived in; a response's is copied out of its
+//! buffer, so that the body behind it, which may be long, stays where it is.
 
 use std::mem::{MaybeUninit, swap};
 
@@ -72,14 +73,15 @@ fn read_request(
     }))
 }
 
-/// Parses a response's head at the front of `buffer`, as [`parse_request`] does. 1xx heads are returned as
+/// Parses a response's head at the front of `buffer` into `head`, and tells how many bytes it takes there. `Ok(None)`: it
+/// is not complete yet. After an error `head` is empty and the connection of no further use. 1xx heads are returned as
 /// heads with an empty body. `method` is the request's: HEAD, and 2xx to CONNECT, have no body.
 pub fn parse_response(
-    buffer: &mut Vec<u8>,
+    buffer: &[u8],
     head: &mut ResponseHead,
     method: Method,
     limits: &HeadLimits,
-) -> Result<Option<ResponseFraming>, Malformed> {
+) -> Result<Option<(ResponseFraming, usize)>, Malformed> {
     let result = read_response(buffer, head, method, limits);
     if result.is_err() {
         head.clear();
@@ -88,11 +90,11 @@ pub fn parse_response(
 }
 
 fn read_response(
-    buffer: &mut Vec<u8>,
+    buffer: &[u8],
     head: &mut ResponseHead,
     method: Method,
     limits: &HeadLimits,
-) -> Result<Option<ResponseFraming>, Malformed> {
+) -> Result<Option<(ResponseFraming, usize)>, Malformed> {
     response_start(buffer)?;
     let Some(end) = head_end(buffer, 0, limits)? else {
         return Ok(None);
@@ -117,7 +119,7 @@ fn read_response(
     }
     let seen = take_fields(whole, response.headers, &mut head.fields)?;
     let told = seen.body(head.version)?;
-    take_bytes(buffer, end, &mut head.fields);
+    head.fields.buffer_mut().extend_from_slice(whole);
     if seen.names_fields() {
         remove_named(&mut head.fields);
     }
@@ -130,12 +132,13 @@ fn read_response(
         Some(body) => (body, true),
         None => (BodyLength::Unknown, false),
     };
-    Ok(Some(ResponseFraming {
+    let framing = ResponseFraming {
         body,
         keep_alive: delimited && seen.keep_alive(head.version),
         delimited,
         chunked: delimited && body == BodyLength::Unknown,
-    }))
+    };
+    Ok(Some((framing, end)))
 }
 
 /// Notes each field's place and meaning.

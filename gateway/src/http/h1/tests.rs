@@ -101,9 +101,12 @@ impl Reader {
             }
             Side::Responses(method) => {
                 let mut head = ResponseHead::default();
-                match parse_response(&mut self.buffer, &mut head, method, &LIMITS)? {
+                match parse_response(&self.buffer, &mut head, method, &LIMITS)? {
                     None => return Ok(false),
-                    Some(framing) => (response_line(&head, &framing), framing.body, framing.chunked),
+                    Some((framing, taken)) => {
+                        self.buffer.drain(..taken);
+                        (response_line(&head, &framing), framing.body, framing.chunked)
+                    }
                 }
             }
         };

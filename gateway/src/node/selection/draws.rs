@@ -7,6 +7,8 @@ use super::{Load, Selection};
 
 /// So many nodes that are left out are passed over before the native fallback draws instead of counting on.
 const MOST_PASSED: u32 = 64;
+/// Pools of up to so many candidates are compared whole for the least loaded; as the contract says.
+const COMPARED_WHOLE: u32 = 32;
 
 impl Selection {
     /// The loads of up to `most` different candidates, drawn evenly at random, in place of what `out` held. Their
@@ -23,6 +25,34 @@ impl Selection {
             let taken = out.iter().any(|load| load.node == drawn);
             out.extend(self.load(if taken { last } else { drawn }, now));
         }
+    }
+
+    /// The least loaded candidate; of equal ones, one at random, so that workers and gateways do not all choose the
+    /// same. In a large pool only `sample` different ones are compared, drawn evenly at random: the best of 8 is on
+    /// average within the least loaded eighth, and does not attract the herd that the best of all does. `scratch` is for
+    /// the draw.
+    pub fn least_loaded(&self, sample: u32, now: Instant, scratch: &mut Vec<Load>) -> Option<u32> {
+        self.sample(if self.count() <= COMPARED_WHOLE { COMPARED_WHOLE } else { sample }, now, scratch);
+        let mut least: Option<(u64, u32)> = None;
+        let mut equals = 1;
+        for load in scratch {
+            let cost = load.cost();
+            match least {
+                Some((smallest, _)) if cost > smallest => {}
+                Some((smallest, _)) if cost == smallest => {
+                    equals += 1;
+                    // Each of the equal ones has the same chance (reservoir sampling).
+                    if fastrand::u32(..equals) == 0 {
+                        least = Some((cost, load.node));
+                    }
+                }
+                _ => {
+                    equals = 1;
+                    least = Some((cost, load.node));
+                }
+            }
+        }
+        least.map(|(_, node)| node)
     }
 
     /// Two different candidates, drawn at random in proportion to their weights; the same one twice where there is

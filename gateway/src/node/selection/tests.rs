@@ -9,6 +9,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
+use crate::node::live::AttemptResult;
 use crate::node::testing::{candidate, pool};
 
 fn select(candidates: Candidates) -> Selection {
@@ -266,4 +267,40 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_least_loaded_is_for_the_weight_and_ties_are_drawn() {
+    let now = Instant::now();
+    let selection = select(pool(&[1000, 1000, 4000]));
+    let mut scratch = Vec::new();
+    let begin = |index| selection.candidate(index).unwrap().node.begin(now);
+    let _one_on_each_light_node = (begin(0), begin(1));
+    let _three_on_the_heavy_one = [begin(2), begin(2), begin(2)];
+    assert_eq!(selection.least_loaded(8, now, &mut scratch), Some(2), "(3 + 1) / 4 is less than (1 + 1) / 1");
+    let _more = [begin(2), begin(2), begin(2), begin(2), begin(2)];
+    let counts = tally(&selection, 2000, || selection.least_loaded(8, now, &mut Vec::new()).unwrap());
+    assert!(counts.len() == 2 && counts.values().all(|count| (850..1150).contains(count)), "{counts:?}");
+    assert_eq!(select(pool(&[])).least_loaded(8, now, &mut scratch), None);
+}
+
+#[test]
+fn the_least_loaded_is_none_that_fails() {
+    let now = Instant::now();
+    let selection = select(pool(&[1000; 2]));
+    let node = &selection.candidate(0).unwrap().node;
+    (0..100).for_each(|_| node.begin(now).observe(now, AttemptResult::Failed));
+    let busy = &selection.candidate(1).unwrap().node;
+    let _in_flight: Vec<_> = (0..20).map(|_| busy.begin(now)).collect();
+    assert!((0..100).all(|_| selection.least_loaded(8, now, &mut Vec::new()) == Some(1)));
+}
+
+#[test]
+fn the_least_loaded_of_a_large_pool_is_that_of_a_sample() {
+    let now = Instant::now();
+    let selection = select(pool(&[1000; 1000]));
+    let _busy: Vec<_> = (1..1000).map(|index| selection.candidate(index).unwrap().node.begin(now)).collect();
+    let found = (0..4000).filter(|_| selection.least_loaded(8, now, &mut Vec::new()) == Some(0)).count();
+    // A fair sample of 8 has any one node in 0.8 % of the draws: 32 of 4,000.
+    assert!((12..60).contains(&found), "{found}");
 }

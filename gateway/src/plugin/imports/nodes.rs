@@ -59,6 +59,10 @@ fn link_loads(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         context.selection.sample(most, context.now, loads);
         Ok((records(loads),))
     })?;
+    instance.func_wrap("least-loaded", |mut call: Call<'_>, (most,): (u32,)| {
+        let Host { context, loads, .. } = call.data_mut();
+        Ok((context.selection.least_loaded(most, context.now, loads),))
+    })?;
     instance.func_wrap("two-random", |call: Call<'_>, (): ()| {
         let context = &call.data().context;
         let two = context.selection.two_random(context.now);

@@ -18,8 +18,7 @@ fn parse_as_request(text: &str) -> RequestHead {
 
 fn parse_as_response(text: &str) -> ResponseHead {
     let mut head = ResponseHead::default();
-    let mut buffer = text.as_bytes().to_vec();
-    parse_response(&mut buffer, &mut head, Method::Get, &HeadLimits::default()).unwrap().unwrap();
+    parse_response(text.as_bytes(), &mut head, Method::Get, &HeadLimits::default()).unwrap().unwrap();
     head
 }
 

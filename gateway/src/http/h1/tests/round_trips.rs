@@ -104,7 +104,9 @@ proptest! {
         for _ in 0..2 {
             let mut wire = Vec::new();
             encode_response(&head, &options, &mut wire);
-            let framing = parse_response(&mut wire, &mut head, method, &HeadLimits::default()).unwrap().unwrap();
+            let parsed = parse_response(&wire, &mut head, method, &HeadLimits::default()).unwrap();
+            let (framing, taken) = parsed.unwrap();
+            prop_assert_eq!(taken, wire.len());
             prop_assert_eq!(head.status, status);
             prop_assert_eq!(framing.keep_alive, keep_alive);
             prop_assert!(framing.delimited);

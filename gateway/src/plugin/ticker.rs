@@ -1,0 +1,142 @@
+//! The thread that ticks while plugins run, and sleeps while none does.
+//!
+//! A tick is what a call that does not end hears of; see [`super::deadline`]. A thousand wake-ups a second cost some
+//! hundredths of a core, so a gateway whose plugins are idle, or that has none, is spared them. Calls say that they
+//! begin; the ticker forgets it now and then, and stops when nobody says so again.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
+
+/// The tick by which calls are measured.
+const TICK: Duration = Duration::from_millis(1);
+/// Ticks after which calls have to say again that there are any. Chosen: a worker then writes to the shared flag so
+/// seldom that it costs nothing.
+const ROUND: u32 = 64;
+
+/// What calls tell the ticker.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    awake: AtomicBool,
+    stop: AtomicBool,
+    thread: OnceLock<Thread>,
+}
+
+impl Pulse {
+    /// Says that a call begins or goes on. One load, nearly always.
+    pub(super) fn beat(&self) {
+        if !self.awake.load(Relaxed) {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        self.awake.store(true, Relaxed);
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+}
+
+/// The thread that ticks; it ends with this.
+pub(super) struct Ticker {
+    pulse: Arc<Pulse>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    /// Starts the thread; `tick` is what a tick does.
+    pub(super) fn start(tick: impl Fn() + Send + 'static) -> std::io::Result<Ticker> {
+        let pulse = Arc::<Pulse>::default();
+        let told = Arc::clone(&pulse);
+        let builder = thread::Builder::new().name("plugin-ticker".to_owned());
+        let thread = builder.spawn(move || run(&told, tick))?;
+        Ok(Ticker { pulse, thread: Some(thread) })
+    }
+
+    /// Where calls say that they begin.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.pulse.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It only counts, so it can not have panicked.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(pulse: &Pulse, tick: impl Fn()) {
+    // The first to write it, so this can not fail.
+    let _ = pulse.thread.set(thread::current());
+    let tick_after_a_while = || {
+        // An unpark ends it early; such a tick costs a running call one look at its clock.
+        thread::park_timeout(TICK);
+        tick();
+    };
+    while !pulse.is_stopped() {
+        while !pulse.awake.load(Relaxed) && !pulse.is_stopped() {
+            thread::park();
+        }
+        (0..ROUND).take_while(|_| !pulse.is_stopped()).for_each(|_| tick_after_a_while());
+        pulse.awake.store(false, Relaxed);
+        // A call that began before that hears of these ticks, sooner or later, and then beats: none runs on unmeasured.
+        (0..2).for_each(|_| tick_after_a_while());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::AtomicU64;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Long enough for any machine; a test that passes waits for the event only.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !is_so() {
+            assert!(start.elapsed() < PATIENCE, "{what}");
+            thread::sleep(TICK);
+        }
+    }
+
+    #[test]
+    fn it_ticks_while_calls_beat_and_rests_when_none_does() {
+        let ticks = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&ticks);
+        let ticker = Ticker::start(move || {
+            counted.fetch_add(1, Relaxed);
+        })
+        .unwrap();
+        let pulse = ticker.pulse();
+        wait_until("it starts", || pulse.thread.get().is_some());
+        thread::sleep(20 * TICK);
+        assert_eq!(ticks.load(Relaxed), 0, "nothing runs yet");
+        pulse.beat();
+        wait_until("a beat makes it tick", || ticks.load(Relaxed) > u64::from(ROUND));
+        wait_until("it rests", || {
+            let before = ticks.load(Relaxed);
+            thread::sleep(20 * TICK);
+            ticks.load(Relaxed) == before
+        });
+        let before = ticks.load(Relaxed);
+        pulse.beat();
+        wait_until("it wakes again", || ticks.load(Relaxed) > before + u64::from(ROUND));
+        drop(ticker);
+    }
+}
