@@ -53,7 +53,10 @@ fn a_filter_that_is_done_with_the_request_is_spared_the_response() {
         gateway.metric("bascule_plugin_calls_total", &[("plugin", "edge"), ("role", "filter")])
     };
     assert_eq!(calls("request = { set = { x-edge = \"1\" } }"), 10.0);
-    assert_eq!(calls("request = { set = { x-edge = \"1\" } }, response = { set = { x-edge = \"1\" } }"), 20.0);
+    assert_eq!(
+        calls("request = { set = { x-edge = \"1\" } }, response = { set = { x-edge = \"1\" } }"),
+        20.0
+    );
 }
 
 #[test]

@@ -6,9 +6,12 @@
 //! that of the proxy's whole process tree, from the kernel's own count.
 
 mod configuration;
+mod faults;
 mod idle;
 mod load;
+mod paced;
 mod process;
+mod reloads;
 mod servers;
 mod table;
 mod wrk;
@@ -25,7 +28,7 @@ use std::process::Command;
 pub(crate) struct Options {
     #[command(subcommand)]
     what: Option<What>,
-    /// What to measure, as often as wanted; all but `close` if left out
+    /// What to measure, as often as wanted; `small`, `body-100k` and `idle` if left out
     #[arg(long, value_enum)]
     scenario: Vec<Scenario>,
     /// Measured rounds of each scenario, after one to warm up
@@ -62,6 +65,10 @@ enum Scenario {
     Close,
     /// 10,000 idle client connections: the memory that each takes
     Idle,
+    /// A policy and a filter that fault all the time: what clients notice (for at least 10 s each)
+    Faults,
+    /// Good and bad plugin files in turn under load, for 60 s, then 1,000 reloads: memory and open files
+    Reloads,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -101,19 +108,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("{}", machine()?);
     }
     for scenario in wanted(&options.scenario) {
-        let table = match scenario {
-            Scenario::Small => {
-                load::measure(&ground, &proxies, &load::SMALL, options.rounds, options.seconds)?
-            }
-            Scenario::Body100k => {
-                load::measure(&ground, &proxies, &load::BODY_100K, options.rounds, options.seconds)?
-            }
-            Scenario::Close => {
-                load::measure(&ground, &proxies, &load::CLOSE, options.rounds, options.seconds)?
-            }
-            Scenario::Idle => idle::measure(&ground, &proxies)?,
+        let proxied = |shape| load::measure(&ground, &proxies, shape, options.rounds, options.seconds);
+        let tables = match scenario {
+            Scenario::Small => vec![proxied(&load::SMALL)?],
+            Scenario::Body100k => vec![proxied(&load::BODY_100K)?],
+            Scenario::Close => vec![proxied(&load::CLOSE)?],
+            Scenario::Idle => vec![idle::measure(&ground, &proxies)?],
+            Scenario::Faults => vec![faults::measure(&ground, options.seconds.max(10))?],
+            Scenario::Reloads => reloads::measure(&ground, 60, 1000)?.into(),
         };
-        println!("{}", if options.markdown { table.markdown() } else { table.text() });
+        for table in tables {
+            println!("{}", if options.markdown { table.markdown() } else { table.text() });
+        }
     }
     Ok(())
 }

@@ -4,7 +4,6 @@
 //! checks are one list, in `demo/tries.rs`. The nodes themselves are the gateway's: `bascule demo`.
 
 mod check;
-mod client;
 mod tries;
 
 use crate::{plugins, tools};

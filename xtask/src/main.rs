@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to people, not to a log")]
 
 mod bench;
+mod client;
 mod demo;
 mod lint;
 mod plugins;

@@ -49,6 +49,11 @@ pub(crate) fn folder() -> PathBuf {
     tools::root().join("target/plugins")
 }
 
+/// Where the built guests of the tests lie.
+pub(crate) fn guests_folder() -> PathBuf {
+    tools::root().join("target/guests")
+}
+
 /// Builds the crates in `from` that `wanted` names for a target, and publishes each as target/`to`/NAME`suffix`.wasm.
 fn build(from: &str, to: &str, target: &str, wanted: impl Fn(&str) -> bool, suffix: &str) -> Result<()> {
     let root = tools::root();

@@ -96,7 +96,7 @@ config = { request = { set = { "x-edge" = "bascule" } } }"#;
 }
 
 /// `uses` are tables, `policy` is a line of the pool, `filters` one of the route; each may be empty.
-fn bascule(setup: &Setup, plugins: &Path, uses: &str, policy: &str, filters: &str) -> String {
+pub(super) fn bascule(setup: &Setup, plugins: &Path, uses: &str, policy: &str, filters: &str) -> String {
     let Setup { port, admin, nodes: [first, second], .. } = setup;
     let plugins = plugins.display();
     format!(

@@ -46,6 +46,8 @@ impl Proxy {
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
+    /// Where bascule's admin API listens.
+    pub(crate) admin: u16,
 }
 
 impl Server {
@@ -96,7 +98,7 @@ impl Ground {
         let servers: String =
             nodes.iter().map(|port| configuration::nginx_node(*port, folder.path())).collect();
         let command = nginx(folder.path(), "nodes", &servers)?;
-        let running = start(folder.path(), "nodes", LOAD_CORE, nodes[0], &command)?;
+        let running = start(folder.path(), "nodes", LOAD_CORE, nodes, &command)?;
         Ok(Ground { _nodes: running, nodes, gateway, connections, folder })
     }
 
@@ -123,7 +125,25 @@ impl Ground {
                 ("bascule-native", self.bascule("bascule-native", &text)?)
             }
         };
-        start(folder, name, PROXY_CORE, port, &command)
+        start(folder, name, PROXY_CORE, [port, admin], &command)
+    }
+
+    /// Starts bascule in front of the nodes with plugins from a folder; the rest as [`configuration::bascule`] has it.
+    ///
+    /// # Errors
+    /// When it does not start; its log is shown.
+    pub(crate) fn bascule_with(
+        &self,
+        plugins: &Path,
+        uses: &str,
+        policy: &str,
+        filters: &str,
+    ) -> Result<Server> {
+        let [port, admin] = free_ports()?;
+        let setup = Setup { port, admin, nodes: self.nodes, connections: self.connections };
+        let text = configuration::bascule(&setup, plugins, uses, policy, filters);
+        let command = self.bascule("bascule-with", &text)?;
+        start(self.folder.path(), "bascule-with", PROXY_CORE, [port, admin], &command)
     }
 
     fn bascule(&self, name: &str, text: &str) -> Result<Vec<String>> {
@@ -149,12 +169,19 @@ fn program(name: &str) -> String {
 }
 
 /// Starts a server on one core and waits until it listens.
-fn start(folder: &Path, name: &str, core: &str, port: u16, command: &[String]) -> Result<Server> {
+fn start(
+    folder: &Path,
+    name: &str,
+    core: &str,
+    [port, admin]: [u16; 2],
+    command: &[String],
+) -> Result<Server> {
     let log = folder.join(format!("{name}.log"));
     let file = File::create(&log)?;
     let mut pinned = Command::new("taskset");
     pinned.args(["-c", core]).args(command).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-    let mut server = Server { child: pinned.spawn().with_context(|| format!("cannot start {name}"))?, port };
+    let child = pinned.spawn().with_context(|| format!("cannot start {name}"))?;
+    let mut server = Server { child, port, admin };
     let listens = tools::poll(Duration::from_secs(15), || match server.child.try_wait() {
         Ok(Some(_)) => Some(false),
         _ => TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(true),

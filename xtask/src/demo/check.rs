@@ -1,6 +1,7 @@
 //! `cargo xtask demo --check`: the demo with nobody watching. Tries all five things, says of each what it saw.
 
-use super::{client, tries};
+use super::tries;
+use crate::client;
 use crate::tools;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;

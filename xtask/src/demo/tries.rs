@@ -2,7 +2,7 @@
 //!
 //! The text and the check stand side by side so that neither can change alone. Each must hold after those before it.
 
-use super::client::{self, Connection};
+use crate::client::{self, Connection};
 use crate::{plugins, tools};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! As much of an HTTP/1.1 client as the demo's check needs: GET on one kept connection, bodies by Content-Length.
+//! As much of an HTTP/1.1 client as the demo's check and the benchmarks need: GET on one kept connection, bodies by Content-Length.
 //!
 //! Not for anything else: what it does not know it refuses with an error.
 
@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// How long anything in the demo may take; far above what it takes.
+/// How long anything may take; far above what it takes.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// One connection to a port of this machine.
