@@ -34,9 +34,12 @@ pub(crate) struct Options {
     /// Measured rounds of each scenario, after one to warm up
     #[arg(long, default_value_t = 5)]
     rounds: u32,
-    /// How long each proxy is under load in a round
+    /// How long each proxy is under load in a round, or each case of the other scenarios
     #[arg(long, default_value_t = 5)]
     seconds: u32,
+    /// How many reloads `reloads` makes behind those under load
+    #[arg(long, default_value_t = 1000)]
+    reloads: u32,
     /// Print Markdown with the date, for docs/benchmarks.md
     #[arg(long)]
     markdown: bool,
@@ -65,9 +68,9 @@ enum Scenario {
     Close,
     /// 10,000 idle client connections: the memory that each takes
     Idle,
-    /// A policy and a filter that fault all the time: what clients notice (for at least 10 s each)
+    /// A policy and a filter that fault all the time: what clients notice
     Faults,
-    /// Good and bad plugin files in turn under load, for 60 s, then 1,000 reloads: memory and open files
+    /// Good and bad plugin files in turn under load, then many reloads: memory and open files
     Reloads,
 }
 
@@ -114,8 +117,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Scenario::Body100k => vec![proxied(&load::BODY_100K)?],
             Scenario::Close => vec![proxied(&load::CLOSE)?],
             Scenario::Idle => vec![idle::measure(&ground, &proxies)?],
-            Scenario::Faults => vec![faults::measure(&ground, options.seconds.max(10))?],
-            Scenario::Reloads => reloads::measure(&ground, 60, 1000)?.into(),
+            Scenario::Faults => vec![faults::measure(&ground, options.seconds)?],
+            Scenario::Reloads => reloads::measure(&ground, options.seconds, options.reloads)?.into(),
         };
         for table in tables {
             println!("{}", if options.markdown { table.markdown() } else { table.text() });

@@ -4,7 +4,7 @@
 
 use super::configuration::{self, Setup};
 use super::process;
-use crate::{plugins, tools};
+use crate::{client, plugins, tools};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -143,7 +143,12 @@ impl Ground {
         let setup = Setup { port, admin, nodes: self.nodes, connections: self.connections };
         let text = configuration::bascule(&setup, plugins, uses, policy, filters);
         let command = self.bascule("bascule-with", &text)?;
-        start(self.folder.path(), "bascule-with", PROXY_CORE, [port, admin], &command)
+        let server = start(self.folder.path(), "bascule-with", PROXY_CORE, [port, admin], &command)?;
+        // Its sockets are bound before its plugins are compiled.
+        let ready =
+            || client::get(admin, "/readyz", &[]).is_ok_and(|answer| answer.status == 200).then_some(());
+        tools::poll(Duration::from_secs(15), ready).context("the gateway does not become ready")?;
+        Ok(server)
     }
 
     fn bascule(&self, name: &str, text: &str) -> Result<Vec<String>> {
