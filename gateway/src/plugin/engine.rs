@@ -5,20 +5,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
-
 use wasmtime::Config;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, Linker};
 
+use super::deadline::TICK;
 use super::fault::LoadError;
 use super::host::Host;
 use super::module::{Functions, Module, Role, Roles, Version};
 use super::{classify, imports, wasi};
 
-/// The tick by which calls are measured.
-const TICK: Duration = Duration::from_millis(1);
-/// A plugin's stack. Threads that call plugins need this much and room for the host's own frames.
+/// A plugin's stack, the same for all since the engine has one size. Threads that call plugins need this much and room
+/// for the host's own frames.
 pub const STACK: usize = 512 * 1024;
 
 /// Compiles plugins for this process.
