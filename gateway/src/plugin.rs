@@ -5,6 +5,7 @@
 //! This is the synchronous lane: no import waits, so a call is a plain function call on the worker's own thread.
 //! It knows heads and nodes, and neither routes nor pools nor configuration.
 
+pub mod caps;
 pub mod classify;
 pub mod context;
 mod deadline;
@@ -17,6 +18,8 @@ pub mod instances;
 mod limiter;
 pub mod metrics;
 pub mod module;
+mod output;
+pub mod quarantine;
 mod running;
 pub mod services;
 pub mod sessions;
@@ -27,14 +30,16 @@ pub mod trial;
 pub mod use_;
 mod wasi;
 
+pub use caps::Cap;
 pub use context::{Context, Outcome, Reply, RequestId};
 pub use engine::Engine;
 pub use exports::{Choice, Decision, Schedule, Scope, Verdict};
 pub use fault::{Fault, FaultKind, LoadError};
 pub use instances::Instances;
 pub use module::{Module, Role, Roles, Version};
+pub use quarantine::{QuarantineState, Step, Tolerance};
 pub use services::Services;
-pub use stats::UseStats;
+pub use stats::{Start, UseStats, Worn};
 pub use use_::{Limits, OnFault, Use, UseSpec};
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::config::{self, Config, Error, Place};
 use super::library::Compiled;
 use crate::name::Name;
-use crate::plugin::{Limits, OnFault, Roles, Services, Use, UseSpec, UseStats, Version};
+use crate::plugin::{Limits, OnFault, Roles, Services, Tolerance, Use, UseSpec, UseStats, Version};
 
 /// Where uses are mentioned, and so what they have to be able to do.
 pub(super) struct Mentions {
@@ -138,7 +138,16 @@ fn spec(used: &config::Use) -> UseSpec {
         limits: Limits {
             memory: usize::try_from(used.limits.memory.get()).unwrap_or(usize::MAX),
             deadline: used.limits.deadline,
+            start: used.limits.start,
             instances: used.limits.instances.get() as usize,
+            table_elements: used.limits.table_elements.get() as usize,
+            import_bytes: usize::try_from(used.limits.import_bytes.get()).unwrap_or(usize::MAX),
+            recycle_calls: used.limits.recycle_calls.map(|calls| u64::from(calls.get())),
+            recycle_memory: usize::try_from(used.limits.recycle_memory.get()).unwrap_or(usize::MAX),
+            quarantine: match used.quarantine {
+                config::Quarantine::Off => None,
+                config::Quarantine::After { faults, window } => Some(Tolerance { faults, window }),
+            },
         },
     }
 }

@@ -84,6 +84,7 @@ pub struct RequestHead {
 pub struct RequestMark {
     fields: Mark,
     path: Span,
+    target_authority: Option<Span>,
 }
 
 impl RequestHead {
@@ -143,13 +144,14 @@ impl RequestHead {
 
     /// Remembers this point, so that [`RequestHead::undo`] can come back to it.
     pub fn mark(&self) -> RequestMark {
-        RequestMark { fields: self.fields.mark(), path: self.path }
+        RequestMark { fields: self.fields.mark(), path: self.path, target_authority: self.target_authority }
     }
 
     /// Undoes every edit since `mark`.
     pub fn undo(&mut self, mark: RequestMark) {
         self.fields.undo(mark.fields);
         self.path = mark.path;
+        self.target_authority = mark.target_authority;
     }
 }
 

@@ -94,8 +94,11 @@ impl RequestId {
         RequestId { text }
     }
 
-    /// The id as text.
+    /// The id as text; empty where there is no request.
     pub fn as_str(&self) -> &str {
+        if self.text[0] == 0 {
+            return "";
+        }
         std::str::from_utf8(&self.text).unwrap_or("")
     }
 }

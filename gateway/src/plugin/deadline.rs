@@ -1,20 +1,34 @@
 //! Ends calls that use too much CPU time.
 //!
-//! The engine ticks once a millisecond, and a call hears of a tick at its next loop or function entry. A tick is wall
+//! The engine ticks every half millisecond, and a call hears of a tick at its next loop or function entry. A tick is wall
 //! time, which is unfair to a call whose thread did not run: so the first tick only reads the thread's CPU clock, and
 //! later ones compare. Most calls end before any tick and pay nothing.
+//!
+//! What a call used before its first tick is not known: up to one tick. So a call is ended one tick before its deadline by
+//! what is known, which is between that and the deadline by what is true: the event loop comes back in time, and
+//! a call that needs less than its deadline minus a tick is never ended. Where the ticking thread itself is not scheduled,
+//! ticks are late, and so is the end.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Ticks come a little early as often as late; without this allowance half of all calls would get one more.
-const SLACK: Duration = Duration::from_micros(100);
+/// The time between two ticks. Chosen between the cost of ticking and the default deadline of 1 ms.
+pub(super) const TICK: Duration = Duration::from_micros(500);
 
 /// Why a call was ended.
 #[derive(Debug, thiserror::Error)]
-#[error("it used more than {} ms of CPU time", .0.as_millis())]
+#[error("it used up its {} of CPU time", Milliseconds(*.0))]
 pub(super) struct OutOfTime(Duration);
+
+/// A duration in milliseconds, with a fraction if there is one.
+struct Milliseconds(Duration);
+
+impl std::fmt::Display for Milliseconds {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} ms", self.0.as_secs_f64() * 1e3)
+    }
+}
 
 /// Measures one call.
 #[derive(Debug)]
@@ -42,7 +56,7 @@ impl Meter {
     fn tick_at(&mut self, cpu: Duration) -> Result<(), OutOfTime> {
         let since = *self.since.get_or_insert(cpu);
         let used = cpu.saturating_sub(since);
-        if used > Duration::ZERO && used + SLACK >= self.allowed {
+        if used > Duration::ZERO && used + TICK >= self.allowed {
             return Err(OutOfTime(self.allowed));
         }
         Ok(())
@@ -50,7 +64,7 @@ impl Meter {
 }
 
 /// CPU time that this thread has used. A system call, unlike the clocks of wall time.
-fn thread_cpu_time() -> Duration {
+pub(super) fn thread_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec as u32)
 }
@@ -62,12 +76,12 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn a_call_that_computes_is_ended_after_its_deadline() {
+    fn a_call_that_computes_is_ended_one_tick_before_its_deadline() {
         let mut meter = Meter::new(3 * MS);
-        assert!(meter.tick_at(10 * MS).is_ok());
-        assert!(meter.tick_at(11 * MS).is_ok());
-        assert!(meter.tick_at(12 * MS).is_ok());
-        assert!(meter.tick_at(13 * MS).is_err());
+        for ticks in 0..5 {
+            assert!(meter.tick_at(10 * MS + ticks * TICK).is_ok(), "after {ticks} ticks");
+        }
+        assert!(meter.tick_at(10 * MS + 5 * TICK).is_err());
     }
 
     #[test]
@@ -76,7 +90,7 @@ mod tests {
         for _ in 0..1000 {
             assert!(meter.tick_at(10 * MS).is_ok());
         }
-        assert!(meter.tick_at(11 * MS).is_err());
+        assert!(meter.tick_at(10 * MS + TICK).is_err());
     }
 
     #[test]
@@ -86,6 +100,20 @@ mod tests {
         meter.restart(5 * MS);
         assert!(meter.tick_at(20 * MS).is_ok());
         assert!(meter.tick_at(22 * MS).is_ok());
+    }
+
+    #[test]
+    fn a_deadline_shorter_than_a_tick_still_lets_a_call_begin() {
+        let mut meter = Meter::new(TICK / 5);
+        assert!(meter.tick_at(10 * MS).is_ok());
+        assert!(meter.tick_at(10 * MS).is_ok());
+        assert!(meter.tick_at(11 * MS).is_err());
+    }
+
+    #[test]
+    fn words_tell_the_deadline() {
+        assert_eq!(OutOfTime(MS).to_string(), "it used up its 1 ms of CPU time");
+        assert_eq!(OutOfTime(3 * TICK).to_string(), "it used up its 1.5 ms of CPU time");
     }
 
     #[test]

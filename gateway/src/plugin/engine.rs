@@ -12,7 +12,8 @@ use super::module::{Functions, Module, Role, Roles, Version};
 use super::ticker::Ticker;
 use super::{classify, imports, wasi};
 
-/// A plugin's stack. Threads that call plugins need this much and room for the host's own frames.
+/// A plugin's stack, the same for all since the engine has one size. Threads that call plugins need this much and room
+/// for the host's own frames.
 pub const STACK: usize = 512 * 1024;
 
 /// Compiles plugins for this process.

@@ -5,6 +5,10 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 use super::host::Host;
 use crate::http::fields::valid_value;
 
+/// The longest name of a pool that is looked up (no configured name is longer), and the longest Location, in bytes.
+const LONGEST_POOL: usize = 63;
+const LONGEST_LOCATION: usize = 16 * 1024;
+
 /// What a policy chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType, Lift)]
 #[component(variant)]
@@ -161,13 +165,18 @@ impl Answer for Verdict {
 impl Answer for RawDecision {
     fn check(&self, _host: &Host) -> Result<(), String> {
         match self {
+            RawDecision::Pool(name) if name.len() > LONGEST_POOL => {
+                Err(format!("route named a pool with {} bytes, and no name is that long", name.len()))
+            }
             RawDecision::GoOn | RawDecision::Pool(_) => Ok(()),
             RawDecision::Answer(status) => check_status(*status),
             RawDecision::Redirect(Redirection { status, .. }) if !(300..=399).contains(status) => {
                 Err(format!("a redirection's status is 300 to 399, not {status}"))
             }
             RawDecision::Redirect(Redirection { location, .. })
-                if location.is_empty() || !valid_value(location.as_bytes()) =>
+                if location.is_empty()
+                    || location.len() > LONGEST_LOCATION
+                    || !valid_value(location.as_bytes()) =>
             {
                 Err("a redirection's location can not stand in a field".to_owned())
             }

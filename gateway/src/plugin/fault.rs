@@ -5,7 +5,9 @@
 
 use std::fmt;
 
+use super::caps::{self, Cap};
 use super::deadline::OutOfTime;
+use super::host::Host;
 
 /// Why a file or a use of it is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,17 +47,20 @@ pub enum FaultKind {
     Busy,
     /// Its answer makes no sense, such as a status of 7.
     Garbage,
+    /// The call was not made: its version failed too often.
+    Quarantined,
 }
 
 impl FaultKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [FaultKind; 6] = [
+    pub const ALL: [FaultKind; 7] = [
         FaultKind::Trap,
         FaultKind::Deadline,
         FaultKind::Memory,
         FaultKind::Start,
         FaultKind::Busy,
         FaultKind::Garbage,
+        FaultKind::Quarantined,
     ];
 
     /// The kind as logs and metrics name it.
@@ -67,6 +72,7 @@ impl FaultKind {
             FaultKind::Start => "start",
             FaultKind::Busy => "busy",
             FaultKind::Garbage => "garbage",
+            FaultKind::Quarantined => "quarantined",
         }
     }
 }
@@ -86,16 +92,23 @@ impl Fault {
         Fault { kind, message }
     }
 
-    /// What ended a call. `out_of_memory` tells whether the instance was refused memory before.
-    pub(super) fn from_error(error: &wasmtime::Error, out_of_memory: bool) -> Fault {
-        let kind = if error.is::<OutOfTime>() {
-            FaultKind::Deadline
-        } else if out_of_memory {
-            FaultKind::Memory
+    /// What ended a call in this instance. What it wrote to its standard error comes first: there a panic says why.
+    pub(super) fn explain(error: &wasmtime::Error, host: &mut Host) -> Fault {
+        let (kind, cap) = if error.is::<OutOfTime>() {
+            (FaultKind::Deadline, Some(Cap::Deadline))
+        } else if host.limiter.refused_memory {
+            (FaultKind::Memory, caps::behind(error))
         } else {
-            FaultKind::Trap
+            (FaultKind::Trap, caps::behind(error))
         };
-        Fault::new(kind, describe(error))
+        if let Some(cap) = cap {
+            host.caps.hit(cap);
+        }
+        let said = host.stderr.take_as_one();
+        match &*said {
+            "" => Fault::new(kind, describe(error)),
+            said => Fault::new(kind, format!("{said} ({})", describe(error))),
+        }
     }
 }
 

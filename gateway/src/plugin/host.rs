@@ -6,19 +6,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::caps::{Cap, Tally};
 use super::context::{Context, Reply};
 use super::deadline::Meter;
 use super::limiter::Limiter;
-use super::metrics::{Kind, Metric};
+use super::metrics::{self, Kind, Metric};
 use super::module::Role;
+use super::output::{LONGEST_LINE, Output};
 use super::shared::Space;
 use super::use_::Use;
 use crate::node::selection::Load;
 
 /// Log lines that one call may write.
 const MOST_LINES: u32 = 20;
-/// The longest line that is logged, in bytes.
-const LONGEST_LINE: usize = 4096;
 
 /// Which of its functions the plugin is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,10 @@ pub(super) struct Host {
     pub(super) stage: Stage,
     /// Edits of this call.
     pub(super) edits: u32,
+    /// Bytes that they added.
+    pub(super) edit_bytes: usize,
+    /// The bounds that this call met.
+    pub(super) caps: Tally,
     /// What the plugin prepares as an answer; it counts if the call ends with one.
     pub(super) reply: Reply,
     /// The use's note, if this call wrote it.
@@ -81,8 +85,10 @@ pub(super) struct Host {
     pub(super) space: Arc<Space>,
     metrics: Vec<(Box<str>, Kind, Option<Arc<Metric>>)>,
     lines: u32,
-    /// Lines that the plugin prints and has not ended yet.
-    pub(super) printed: Vec<u8>,
+    /// The line that the plugin prints and has not ended yet.
+    stdout: Output,
+    /// All that it printed as an error in this call.
+    pub(super) stderr: Output,
 }
 
 impl Host {
@@ -91,16 +97,19 @@ impl Host {
             context: Box::new(Context::new(Instant::now())),
             stage: Stage::Configure,
             edits: 0,
+            edit_bytes: 0,
+            caps: Tally::default(),
             reply: Reply::default(),
             note: None,
             meter: Meter::new(owner.spec.limits.deadline),
-            limiter: Limiter::new(owner.spec.limits.memory),
+            limiter: Limiter::new(owner.spec.limits.memory, owner.spec.limits.table_elements),
             scratch: Vec::new(),
             loads: Vec::new(),
             space: owner.services.shared.space(&owner.spec.name),
             metrics: Vec::new(),
             lines: 0,
-            printed: Vec::new(),
+            stdout: Output::default(),
+            stderr: Output::default(),
             owner,
         }
     }
@@ -110,8 +119,10 @@ impl Host {
         self.owner.module.pulse.beat();
         self.stage = stage;
         self.edits = 0;
+        self.edit_bytes = 0;
         self.lines = 0;
-        self.limiter.refused = false;
+        self.limiter.refused_memory = false;
+        self.limiter.refused_elements = false;
         self.meter.restart(self.owner.spec.limits.deadline);
     }
 
@@ -142,6 +153,10 @@ impl Host {
         let known = self.metrics.iter().position(|(known, of, _)| **known == *name && *of == kind);
         let place = match known {
             Some(place) => place,
+            None if name.len() > metrics::LONGEST_NAME => {
+                self.caps.hit(Cap::MetricNames);
+                return None;
+            }
             None => {
                 let metric = self.owner.services.metrics.metric(&self.owner.spec.name, name, kind);
                 self.metrics.truncate(MOST - 1);
@@ -149,64 +164,95 @@ impl Host {
                 self.metrics.len() - 1
             }
         };
-        self.metrics[place].2.as_deref()
+        let metric = self.metrics[place].2.as_deref();
+        if metric.is_none() {
+            self.caps.hit(Cap::MetricNames);
+        }
+        metric
     }
 
     /// Writes a line of the plugin's to the gateway's log.
     pub(super) fn log(&mut self, level: tracing::Level, line: &str) {
         self.lines += 1;
         if self.lines > MOST_LINES {
+            self.caps.hit(Cap::LogLines);
             return;
         }
+        if line.len() > LONGEST_LINE {
+            self.caps.hit(Cap::LogLineBytes);
+        }
         let line = &line[..line.floor_char_boundary(LONGEST_LINE)];
-        // A line break in it would forge the next line.
-        let line = line.replace(char::is_control, " ");
-        let plugin = &*self.owner.spec.name;
-        let version = tracing::field::display(self.owner.module.version);
-        let request_id = self.context.id.as_str();
         // The level of an event is fixed where it is written, so there is one for each.
         macro_rules! write_at {
-            ($level:ident) => {
-                tracing::$level!(target: "plugin", plugin, version, request_id, "{line}")
+            ($level:ident, $name:ident) => {
+                if tracing::enabled!(target: "plugin", tracing::Level::$name) && self.may_log() {
+                    // A line break in it would forge the next line.
+                    let line = line.replace(char::is_control, " ");
+                    let plugin = &*self.owner.spec.name;
+                    let version = tracing::field::display(self.owner.module.version);
+                    let role = self.stage.role().name();
+                    let request_id = self.context.id.as_str();
+                    tracing::$level!(target: "plugin", plugin, version, role, request_id, "{line}")
+                }
             };
         }
         match level {
-            tracing::Level::TRACE => write_at!(trace),
-            tracing::Level::DEBUG => write_at!(debug),
-            tracing::Level::INFO => write_at!(info),
-            tracing::Level::WARN => write_at!(warn),
-            tracing::Level::ERROR => write_at!(error),
+            tracing::Level::TRACE => write_at!(trace, TRACE),
+            tracing::Level::DEBUG => write_at!(debug, DEBUG),
+            tracing::Level::INFO => write_at!(info, INFO),
+            tracing::Level::WARN => write_at!(warn, WARN),
+            tracing::Level::ERROR => write_at!(error, ERROR),
         }
     }
 
-    /// Takes what the plugin prints to its standard output or error, and logs the lines in it.
-    pub(super) fn print(&mut self, level: tracing::Level, bytes: &[u8]) {
+    /// Whether the use wrote few enough lines of late.
+    fn may_log(&mut self) -> bool {
+        let may = self.owner.stats.may_log(self.context.now);
+        if !may {
+            self.caps.hit(Cap::LogLines);
+        }
+        may
+    }
+
+    /// Takes what the plugin prints to its standard output, and logs the lines in it.
+    pub(super) fn print(&mut self, bytes: &[u8]) {
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let room = LONGEST_LINE.saturating_sub(self.printed.len());
-            self.printed.extend_from_slice(&part[..part.len().min(room)]);
+            self.stdout.push(part);
             if part.ends_with(b"\n") {
-                self.end_line(level);
+                self.end_line();
             }
         }
     }
 
-    /// Ends the accounts of a call.
-    pub(super) fn end(&mut self) {
-        if !self.printed.is_empty() {
-            self.end_line(tracing::Level::INFO);
+    fn end_line(&mut self) {
+        let (line, cut) = self.stdout.take();
+        self.log_printed(tracing::Level::INFO, &line, cut);
+    }
+
+    fn log_printed(&mut self, level: tracing::Level, text: &str, cut: bool) {
+        if cut {
+            self.caps.hit(Cap::LogLineBytes);
         }
-        if self.lines > MOST_LINES {
-            self.owner.stats.count_dropped_lines(self.lines - MOST_LINES);
+        for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+            self.log(level, line);
         }
     }
 
-    fn end_line(&mut self, level: tracing::Level) {
-        let mut printed = std::mem::take(&mut self.printed);
-        let line = printed.trim_ascii_end();
-        if !line.is_empty() {
-            self.log(level, &String::from_utf8_lossy(line));
+    /// Ends the accounts of a call. After a fault, [`Fault::explain`](super::fault::Fault::explain) comes first.
+    pub(super) fn end(&mut self) {
+        if !self.stdout.is_empty() {
+            self.end_line();
         }
-        printed.clear();
-        self.printed = printed;
+        if !self.stderr.is_empty() {
+            let (text, cut) = self.stderr.take();
+            self.log_printed(tracing::Level::WARN, &text, cut);
+        }
+        if self.limiter.refused_memory {
+            self.caps.hit(Cap::Memory);
+        }
+        if self.limiter.refused_elements {
+            self.caps.hit(Cap::Table);
+        }
+        self.caps.hand_over(&self.owner.stats.caps);
     }
 }

@@ -7,8 +7,10 @@
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList, WasmStr};
 
+use super::caps::Cap;
 use super::host::Host;
 use crate::http::fields::{Known, valid_name, valid_value};
+use crate::http::h1::valid_authority;
 
 mod log;
 mod metrics;
@@ -30,8 +32,14 @@ pub(super) const INTERFACES: [&str; 9] =
 
 /// The largest value of a field that a plugin may set, in bytes.
 const LARGEST_VALUE: usize = 16 * 1024;
+/// The longest name of a field.
+const LONGEST_NAME: usize = 256;
 /// Edits that a call may make.
 const MOST_EDITS: u32 = 64;
+/// Bytes that a call's edits may add. Chosen: servers take heads of 8 to 64 KiB.
+const MOST_EDIT_BYTES: usize = 64 * 1024;
+/// Fields that a head may have, removed ones included, however many plugins edit it.
+const MOST_FIELDS: usize = 512;
 
 /// An import's call into the host.
 type Call<'a> = StoreContextMut<'a, Host>;
@@ -65,44 +73,83 @@ fn edit_field(
     edit: impl FnOnce(&mut Host, &[u8], &[u8]) -> Edited,
 ) -> wasmtime::Result<(Edited,)> {
     if value.as_ref().is_some_and(|value| value.len() > LARGEST_VALUE) {
-        return Ok((Err("the value is longer than 16 KiB"),));
+        return Ok((refuse(call.data_mut(), Cap::ValueBytes, "the value is longer than 16 KiB"),));
     }
     let mut scratch = std::mem::take(&mut call.data_mut().scratch);
     scratch.clear();
-    scratch.extend_from_slice(name.to_str(&call)?.as_bytes());
+    let name = name.to_str(&call)?;
+    let split = name.len();
+    scratch.extend_from_slice(&name.as_bytes()[..split.min(LONGEST_NAME + 1)]);
     let split = scratch.len();
     if let Some(value) = &value {
         scratch.extend_from_slice(value.as_le_slice(&call));
     }
-    let (name, value) = scratch.split_at(split);
+    let (name, contents) = scratch.split_at(split);
     let host = call.data_mut();
-    let result = check_field(host, name, value).and_then(|()| edit(host, name, value));
+    let result = check_field(host, name, value.is_some().then_some(contents))
+        .and_then(|()| edit(host, name, contents));
     host.scratch = scratch;
     Ok((result,))
 }
 
-fn check_field(host: &mut Host, name: &[u8], value: &[u8]) -> Edited {
-    count_edit(host)?;
-    if !valid_name(name) {
-        return Err("the name is no field name");
+fn check_field(host: &mut Host, name: &[u8], value: Option<&[u8]>) -> Edited {
+    count_edit(host, value.map_or(0, |value| name.len() + value.len()))?;
+    if name.len() > LONGEST_NAME {
+        return refuse(host, Cap::ValueBytes, "the name is longer than 256 bytes");
     }
-    if !valid_value(value) {
-        return Err("the value holds a byte that a field may not hold");
+    if !valid_name(name) {
+        return refuse(host, Cap::Forbidden, "the name is no field name");
+    }
+    if !valid_value(value.unwrap_or_default()) {
+        return refuse(host, Cap::Forbidden, "the value holds a byte that a field may not hold");
     }
     let known = Known::from_name(name);
     if known == Known::ContentLength || known.is_hop_by_hop() {
-        return Err("the gateway alone sets this field: it frames messages or speaks of one connection");
+        let why = "the gateway alone sets this field: it frames messages or speaks of one connection";
+        return refuse(host, Cap::Forbidden, why);
     }
-    if known == Known::Host && !host.owner.grants.host {
-        return Err("the Host field needs the grant \"host\"");
+    if known == Known::Host {
+        return check_host(host, value);
     }
     Ok(())
 }
 
-/// Counts an edit, of which a call may make a limited number.
-fn count_edit(host: &mut Host) -> Edited {
+fn check_host(host: &mut Host, value: Option<&[u8]>) -> Edited {
+    if !host.owner.grants.host {
+        return refuse(host, Cap::Forbidden, "the Host field needs the grant \"host\"");
+    }
+    match value {
+        Some(value) if valid_authority(value) => Ok(()),
+        Some(_) => refuse(host, Cap::Forbidden, "the value is no host and port"),
+        None => refuse(host, Cap::Forbidden, "a request keeps its Host; set it to another one"),
+    }
+}
+
+/// Counts an edit that adds so many bytes; a call may make so many, and add so much.
+fn count_edit(host: &mut Host, bytes: usize) -> Edited {
     host.edits += 1;
-    if host.edits > MOST_EDITS { Err("a call may make at most 64 edits") } else { Ok(()) }
+    if host.edits > MOST_EDITS {
+        return refuse(host, Cap::Edits, "a call may make at most 64 edits");
+    }
+    if host.edit_bytes + bytes > MOST_EDIT_BYTES {
+        return refuse(host, Cap::EditBytes, "the edits of a call add at most 64 KiB");
+    }
+    host.edit_bytes += bytes;
+    Ok(())
+}
+
+/// Whether one more field fits into a head with so many.
+fn has_room(host: &mut Host, fields: usize) -> Edited {
+    if fields >= MOST_FIELDS {
+        return refuse(host, Cap::HeadFields, "the message has 512 fields already");
+    }
+    Ok(())
+}
+
+/// Counts why an edit is refused, and answers it.
+fn refuse(host: &mut Host, cap: Cap, why: &'static str) -> Edited {
+    host.caps.hit(cap);
+    Err(why)
 }
 
 /// Whether the plugin may read a field.

@@ -1,10 +1,12 @@
 //! One worker's running copy of a use, and the life of a call.
 //!
 //! A call lends the instance the request's context, runs the plugin, checks its answer, and takes the context back:
-//! with the edits if all went well, without them if not. After a fault the instance is dropped, and the next call starts
-//! a fresh one. Nothing here waits, so one instance for each worker is enough.
+//! with the edits if all went well, without them if not. After a fault the instance is dropped, and the next call takes a
+//! spare or starts a fresh one. Nothing here waits, so one instance for each worker is enough to work; what is done for
+//! instances between calls stands in `upkeep`, and what keeps a bad version from being called in
+//! [`super::quarantine`].
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,27 +16,28 @@ use super::fault::{Fault, FaultKind};
 use super::host::{Host, Stage};
 use super::module::Roles;
 use super::running::{Exports, Running, play};
-use super::stats::Calls;
+use super::stats::{Calls, Start};
 use super::use_::Use;
 use crate::http::fields::Mark;
 use crate::http::head::RequestMark;
 
-/// After an instance failed to start, the next try waits so long: starting may cost far more than a call may.
-const START_PAUSE: Duration = Duration::from_millis(100);
+mod upkeep;
+
+use upkeep::Stock;
 
 /// One worker's running copy of a use.
 pub struct Instances {
     owner: Arc<Use>,
     running: RefCell<Option<Running>>,
     calls: Arc<Calls>,
-    failed_start: Cell<Option<Instant>>,
+    stock: Stock,
 }
 
 impl Instances {
     /// Nothing runs until the first call.
     pub fn new(owner: Arc<Use>) -> Instances {
         let calls = owner.stats.worker();
-        Instances { owner, running: RefCell::new(None), calls, failed_start: Cell::new(None) }
+        Instances { owner, running: RefCell::new(None), calls, stock: Stock::default() }
     }
 
     /// The use that it runs.
@@ -42,15 +45,19 @@ impl Instances {
         &self.owner
     }
 
-    /// Starts the instance now rather than at the first call.
-    pub fn warm_up(&self) -> Result<(), Fault> {
+    /// Starts the instance now rather than at the first call. Answers the CPU time that its start took.
+    pub fn warm_up(&self) -> Result<Duration, Fault> {
         let Ok(mut slot) = self.running.try_borrow_mut() else {
-            return Ok(());
+            return Err(Fault::new(FaultKind::Busy, "it is in a call"));
         };
-        if slot.is_none() {
-            *slot = Some(self.start()?);
-        }
-        Ok(())
+        let running = match &mut *slot {
+            Some(running) => running,
+            empty => {
+                self.stock.takes_over(self.calls.all());
+                empty.insert(self.start(Start::Ahead, Instant::now())?)
+            }
+        };
+        Ok(running.start_took)
     }
 
     fn plays(&self, role: Roles) -> bool {
@@ -121,11 +128,35 @@ impl Instances {
         context: &mut Option<Box<Context>>,
         play: impl FnOnce(&mut wasmtime::Store<Host>, &Exports) -> wasmtime::Result<A>,
     ) -> Result<A, Fault> {
+        if !self.owner.quarantine.is_closed() {
+            return self.probe(stage, context, play);
+        }
         self.calls.count(stage.role());
         let result = self.try_call(stage, context, play);
         if let Err(fault) = &result {
-            self.report(stage, fault);
+            self.report(stage, context, fault);
         }
+        result
+    }
+
+    /// A call of a version in quarantine: it is made only if it is due as a probe.
+    #[cold]
+    fn probe<A: Answer>(
+        &self,
+        stage: Stage,
+        context: &mut Option<Box<Context>>,
+        play: impl FnOnce(&mut wasmtime::Store<Host>, &Exports) -> wasmtime::Result<A>,
+    ) -> Result<A, Fault> {
+        if !self.owner.admits(stage, Instant::now()) {
+            self.calls.withhold();
+            return Err(Fault::new(FaultKind::Quarantined, "it failed too often"));
+        }
+        self.calls.count(stage.role());
+        let result = self.try_call(stage, context, play);
+        if let Err(fault) = &result {
+            self.report(stage, context, fault);
+        }
+        self.owner.probed(stage, result.as_ref().err(), Instant::now());
         result
     }
 
@@ -140,7 +171,7 @@ impl Instances {
         };
         let running = match &mut *slot {
             Some(running) => running,
-            empty => empty.insert(self.start()?),
+            empty => empty.insert(self.take()?),
         };
         let host = running.store.data_mut();
         match context {
@@ -154,7 +185,7 @@ impl Instances {
         let host = running.store.data_mut();
         let result = match result {
             Ok(answer) => commit(host, answer),
-            Err(error) => Err(Fault::from_error(&error, host.limiter.refused)),
+            Err(error) => Err(Fault::explain(&error, host)),
         };
         host.end();
         if result.is_err() {
@@ -169,31 +200,28 @@ impl Instances {
         result
     }
 
-    fn start(&self) -> Result<Running, Fault> {
-        let now = Instant::now();
-        if self.failed_start.get().is_some_and(|failed| now.duration_since(failed) < START_PAUSE) {
-            return Err(Fault::new(FaultKind::Start, "it failed to start a moment ago"));
-        }
-        let started = Running::start(&self.owner);
-        self.failed_start.set(started.is_err().then_some(now));
-        started
-    }
-
     /// Counts a fault, and logs it unless another of this use was logged just now.
     #[cold]
-    fn report(&self, stage: Stage, fault: &Fault) {
-        let Some(silent) = self.owner.stats.count_fault(stage.role(), fault.kind, Instant::now()) else {
-            return;
-        };
-        tracing::warn!(
-            target: "plugin",
-            plugin = &*self.owner.spec.name,
-            version = %self.owner.module.version,
-            function = stage.name(),
-            kind = fault.kind.name(),
-            not_logged = silent,
-            "{}", fault.message
-        );
+    fn report(&self, stage: Stage, context: &Option<Box<Context>>, fault: &Fault) {
+        let now = Instant::now();
+        let silent = self.owner.stats.count_fault(stage.role(), fault.kind, now);
+        if let Some(silent) = silent {
+            tracing::warn!(
+                target: "plugin",
+                plugin = &*self.owner.spec.name,
+                version = %self.owner.module.version,
+                role = stage.role().name(),
+                function = stage.name(),
+                request_id = context.as_ref().map_or("", |context| context.id.as_str()),
+                kind = fault.kind.name(),
+                not_logged = silent,
+                "{}", fault.message
+            );
+        }
+        // What did not start was counted when it was tried.
+        if !matches!(fault.kind, FaultKind::Start | FaultKind::Busy) {
+            self.owner.bear(Some(stage), fault, now);
+        }
     }
 }
 

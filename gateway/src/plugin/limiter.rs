@@ -6,22 +6,34 @@ use wasmtime::ResourceLimiter;
 const MOST_INSTANCES: usize = 16;
 const MOST_MEMORIES: usize = 4;
 const MOST_TABLES: usize = 16;
-/// Function pointers; a large Rust plugin has some hundreds.
-const MOST_ELEMENTS: usize = 20_000;
 
 /// Counts what one instance holds.
 #[derive(Debug)]
 pub(super) struct Limiter {
+    memory: usize,
     memory_left: usize,
     elements_left: usize,
     /// Whether it asked for more memory than it may have: tells a trap that follows from other traps.
-    pub(super) refused: bool,
+    pub(super) refused_memory: bool,
+    /// Whether it asked for more elements than it may have.
+    pub(super) refused_elements: bool,
 }
 
 impl Limiter {
-    /// An instance that may hold so many bytes of linear memory.
-    pub(super) fn new(memory: usize) -> Limiter {
-        Limiter { memory_left: memory, elements_left: MOST_ELEMENTS, refused: false }
+    /// An instance that may hold so many bytes of linear memory and so many elements of tables.
+    pub(super) fn new(memory: usize, elements: usize) -> Limiter {
+        Limiter {
+            memory,
+            memory_left: memory,
+            elements_left: elements,
+            refused_memory: false,
+            refused_elements: false,
+        }
+    }
+
+    /// Bytes of linear memory that it holds.
+    pub(super) fn memory_used(&self) -> usize {
+        self.memory - self.memory_left
     }
 }
 
@@ -32,7 +44,7 @@ impl ResourceLimiter for Limiter {
         if granted {
             self.memory_left -= more;
         }
-        self.refused |= !granted;
+        self.refused_memory |= !granted;
         Ok(granted)
     }
 
@@ -42,6 +54,7 @@ impl ResourceLimiter for Limiter {
         if granted {
             self.elements_left -= more;
         }
+        self.refused_elements |= !granted;
         Ok(granted)
     }
 
@@ -64,11 +77,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cap_is_for_all_memories_together() {
-        let mut limiter = Limiter::new(100);
+    fn the_caps_are_for_all_memories_and_all_tables_together() {
+        let mut limiter = Limiter::new(100, 10);
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         assert!(!limiter.memory_growing(0, 60, None).unwrap());
-        assert!(limiter.refused);
+        assert!(limiter.refused_memory && !limiter.refused_elements);
         assert!(limiter.memory_growing(60, 100, None).unwrap());
+        assert_eq!(limiter.memory_used(), 100);
+        assert!(limiter.table_growing(0, 10, None).unwrap());
+        assert!(!limiter.table_growing(0, 1, None).unwrap());
+        assert!(limiter.refused_elements);
     }
 }

@@ -10,7 +10,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// So many names a use may have.
 const MOST_NAMES: usize = 64;
-const LONGEST_NAME: usize = 100;
+/// The longest name, in bytes.
+pub(super) const LONGEST_NAME: usize = 100;
+/// What the gateway itself counts of plugins: a second family of the same name would spoil the whole scrape.
+const RESERVED: [&str; 14] = [
+    "calls_total",
+    "capped_total",
+    "faults_total",
+    "generation",
+    "info",
+    "loads_total",
+    "memory_bytes",
+    "quarantined",
+    "quarantined_total",
+    "recycled_total",
+    "reloads_total",
+    "rollbacks_total",
+    "starts_total",
+    "withheld_total",
+];
+/// What a histogram's series end in.
+const SERIES: [&str; 3] = ["_bucket", "_sum", "_count"];
 
 /// Upper bounds of the histograms' buckets. The contract gives no unit: these serve seconds and milliseconds alike.
 const BOUNDS: [f64; 16] =
@@ -121,6 +141,9 @@ impl PluginMetrics {
         }
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Table { families, names } = &mut *table;
+        if would_clash(families, name, kind) {
+            return None;
+        }
         if let Some(family) = families.get(name) {
             if family.kind != kind {
                 return None;
@@ -192,8 +215,20 @@ fn number(value: f64) -> String {
     }
 }
 
+/// Whether a histogram's series and another metric would have one name.
+fn would_clash(families: &BTreeMap<String, Family>, name: &str, kind: Kind) -> bool {
+    let is_series = SERIES
+        .iter()
+        .filter_map(|series| name.strip_suffix(series))
+        .any(|base| families.get(base).is_some_and(|family| family.kind == Kind::Histogram));
+    is_series
+        || kind == Kind::Histogram
+            && SERIES.iter().any(|series| families.contains_key(&format!("{name}{series}")))
+}
+
 fn is_valid(name: &str) -> bool {
     name.len() <= LONGEST_NAME
+        && !RESERVED.contains(&name)
         && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
@@ -245,11 +280,33 @@ mod tests {
     }
 
     #[test]
+    fn a_histograms_series_clash_with_nothing() {
+        let metrics = PluginMetrics::default();
+        let user = Arc::from("one");
+        assert!(metrics.metric(&user, "time", Kind::Histogram).is_some());
+        assert!(metrics.metric(&user, "time_count", Kind::Counter).is_none());
+        assert!(metrics.metric(&user, "other_count", Kind::Counter).is_some());
+        assert!(metrics.metric(&user, "other", Kind::Histogram).is_none());
+    }
+
+    #[test]
+    fn what_the_gateway_counts_of_plugins_is_reserved() {
+        let sources = include_str!("../control/admin/metrics.rs");
+        let names = sources.split("\"bascule_plugin_").skip(1).filter_map(|rest| rest.split('"').next());
+        for name in names {
+            assert!(RESERVED.contains(&name), "{name} is not reserved");
+        }
+    }
+
+    #[test]
     fn names_are_valid_of_one_kind_and_few() {
         let metrics = PluginMetrics::default();
         let user = Arc::from("one");
         for name in ["", "1st", "with-dash", "with space", "x\ny", &"x".repeat(LONGEST_NAME + 1)] {
             assert!(metrics.metric(&user, name, Kind::Gauge).is_none(), "{name}");
+        }
+        for name in RESERVED {
+            assert!(metrics.metric(&user, name, Kind::Counter).is_none(), "{name}");
         }
         for index in 0..MOST_NAMES {
             assert!(metrics.metric(&user, &format!("n{index}"), Kind::Gauge).is_some());

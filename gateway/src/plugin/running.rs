@@ -1,20 +1,17 @@
 //! A started instance: its store, and the functions of the roles that it plays.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
+use super::deadline::thread_cpu_time;
 use super::exports::{Choice, RawDecision, Schedule, Verdict};
 use super::fault::{Fault, FaultKind};
 use super::host::{Host, Stage};
 use super::use_::Use;
 
-/// CPU time that starting and configuring an instance may take.
-const START_DEADLINE: Duration = Duration::from_millis(100);
-/// Bytes that a plugin may hand to one import: the largest is a reply's body of 1 MiB.
-const HOSTCALL_BYTES: usize = 2 * 1024 * 1024;
 /// Handles (of WASI's streams) that an instance may hold.
 const MOST_HANDLES: usize = 64;
 /// Bytes that are kept of the words with which a plugin refuses its configuration.
@@ -24,6 +21,10 @@ const LONGEST_REFUSAL: usize = 2048;
 pub(super) struct Running {
     pub(super) store: Store<Host>,
     pub(super) exports: Exports,
+    /// When it was started, what CPU time that took, and how many bytes of memory it held then.
+    pub(super) born: Instant,
+    pub(super) start_took: Duration,
+    pub(super) start_memory: usize,
 }
 
 /// What configuring an instance answers.
@@ -43,12 +44,13 @@ pub(super) struct Exports {
 }
 
 impl Running {
-    /// Starts an instance and configures it.
-    pub(super) fn start(owner: &Arc<Use>) -> Result<Running, Fault> {
-        let module = &owner.module;
+    /// Starts an instance and configures it, within so much CPU time.
+    pub(super) fn start(owner: &Arc<Use>, allowed: Duration) -> Result<Running, Fault> {
+        let (module, limits) = (&owner.module, &owner.spec.limits);
+        let (born, before) = (Instant::now(), thread_cpu_time());
         let mut store = Store::new(module.pre.engine(), Host::new(Arc::clone(owner)));
         store.limiter(|host| &mut host.limiter);
-        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        store.set_hostcall_fuel(limits.import_bytes);
         store.set_max_component_handles(MOST_HANDLES);
         store.epoch_deadline_callback(|mut call| {
             call.data().owner.module.pulse.beat();
@@ -58,20 +60,22 @@ impl Running {
         store.set_epoch_deadline(1);
         let host = store.data_mut();
         host.begin(Stage::Configure);
-        host.meter.restart(START_DEADLINE);
+        host.meter.restart(allowed);
         let started = start_in(&mut store, owner);
         let host = store.data_mut();
+        let started = started.map_err(|error| Fault::explain(&error, host));
         host.end();
         match started {
-            Ok(Ok(exports)) => Ok(Running { store, exports }),
+            Ok(Ok(exports)) => {
+                let start_memory = host.limiter.memory_used();
+                let start_took = thread_cpu_time().saturating_sub(before);
+                Ok(Running { store, exports, born, start_took, start_memory })
+            }
             Ok(Err(mut refusal)) => {
                 refusal.truncate(refusal.floor_char_boundary(LONGEST_REFUSAL));
                 Err(Fault::new(FaultKind::Start, refusal))
             }
-            Err(error) => {
-                let cause = Fault::from_error(&error, host.limiter.refused);
-                Err(Fault::new(FaultKind::Start, format!("it could not be started: {cause}")))
-            }
+            Err(cause) => Err(Fault::new(FaultKind::Start, format!("it could not be started: {cause}"))),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Plugins that behave and plugins that do not, run as the gateway runs them.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::{Arc, LazyLock};
+use std::io;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use super::context::Context;
@@ -13,12 +14,16 @@ use super::stats::UseStats;
 use super::testing::plugin;
 use super::use_::{Limits, OnFault, Use, UseSpec};
 
+mod caps;
 mod edits;
+mod fairness;
 mod faults;
 mod loading;
+mod quarantine;
 mod roles;
 mod shipped;
 mod stores;
+mod upkeep;
 mod wasi;
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().unwrap());
@@ -56,4 +61,24 @@ fn context() -> Option<Box<Context>> {
 /// The number that the plugin noted on the request.
 fn note(context: &Option<Box<Context>>) -> u64 {
     context.as_ref().unwrap().notes.first().map_or(0, |note| note.number)
+}
+
+/// What was logged while `act` ran.
+fn logged(act: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, act);
+    String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
 }

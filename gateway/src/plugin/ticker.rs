@@ -1,19 +1,18 @@
 //! The thread that ticks while plugins run, and sleeps while none does.
 //!
-//! A tick is what a call that does not end hears of; see [`super::deadline`]. A thousand wake-ups a second cost some
+//! A tick is what a call that does not end hears of; see [`super::deadline`]. Thousands of wake-ups a second cost some
 //! hundredths of a core, so a gateway whose plugins are idle, or that has none, is spared them. Calls say that they
 //! begin; the ticker forgets it now and then, and stops when nobody says so again.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
 
-/// The tick by which calls are measured.
-const TICK: Duration = Duration::from_millis(1);
+use super::deadline::TICK;
+
 /// Ticks after which calls have to say again that there are any. Chosen: a worker then writes to the shared flag so
 /// seldom that it costs nothing.
-const ROUND: u32 = 64;
+const ROUND: u32 = 128;
 
 /// What calls tell the ticker.
 #[derive(Debug, Default)]
@@ -100,7 +99,7 @@ fn run(pulse: &Pulse, tick: impl Fn()) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::atomic::AtomicU64;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::*;
 

@@ -5,18 +5,22 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::context::{Context, Outcome, RequestId};
 use super::fault::{Fault, LoadError};
 use super::instances::Instances;
 use super::module::Role;
+use super::quarantine::Quarantine;
 use super::services::Services;
 use super::stats::UseStats;
 use super::use_::Use;
 use crate::node::candidates::{Candidate, Candidates};
 use crate::node::{Node, NodeSpec};
+
+/// A start that takes longer is worth a warning: ten times what a call may by default.
+const SHORT_START: Duration = Duration::from_millis(10);
 
 impl Use {
     /// Starts an instance, hands it the configuration and lets it play each role once on an invented request. The
@@ -31,14 +35,32 @@ impl Use {
             stats: Arc::clone(&stats),
             services: Arc::new(Services::default()),
             grants: self.grants,
+            quarantine: Quarantine::new(None, Instant::now()),
+            start_took: OnceLock::new(),
         }));
-        instances.warm_up().map_err(|fault| self.refused("", &fault))?;
+        let took = instances.warm_up().map_err(|fault| self.refused("", &fault))?;
+        self.remember_start(took);
         let mut context = Some(invented());
         for role in self.module.roles.iter() {
             let played = play(role, &instances, &mut context);
             played.map_err(|(function, fault)| self.refused(function, &fault))?;
         }
         Ok(())
+    }
+
+    /// Workers measure their own starts by this one. A long one holds up requests each time.
+    fn remember_start(&self, took: Duration) {
+        // A second trial of the same use tells nothing new.
+        let _ = self.start_took.set(took);
+        if took > SHORT_START {
+            tracing::warn!(
+                target: "plugin",
+                plugin = &*self.spec.name,
+                version = %self.module.version,
+                "starting it took {} ms of CPU time; a worker that starts an instance serves nothing meanwhile",
+                took.as_millis()
+            );
+        }
     }
 
     fn refused(&self, function: &str, fault: &Fault) -> LoadError {

@@ -1,10 +1,12 @@
 //! A configured use of a plugin: which file, with which configuration, grants and limits.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use super::fault::LoadError;
+use super::fault::{Fault, LoadError};
+use super::host::Stage;
 use super::module::Module;
+use super::quarantine::{Quarantine, QuarantineState, Step, Tolerance};
 use super::services::Services;
 use super::stats::UseStats;
 
@@ -25,13 +27,35 @@ pub struct Limits {
     pub memory: usize,
     /// CPU time of a call.
     pub deadline: Duration,
-    /// Instances for each worker. A call of the synchronous lane never waits, so one is ever busy there.
+    /// CPU time of starting an instance and configuring it.
+    pub start: Duration,
+    /// Instances for each worker. Calls never wait, so one works; the others are spares for when it faults.
     pub instances: usize,
+    /// Elements of all tables of an instance.
+    pub table_elements: usize,
+    /// Bytes that one call of an import may hand over.
+    pub import_bytes: usize,
+    /// Calls after which an instance gives way to a fresh one; none: never.
+    pub recycle_calls: Option<u64>,
+    /// Bytes of linear memory above which it does.
+    pub recycle_memory: usize,
+    /// How many faults put a version into quarantine; none: it never is.
+    pub quarantine: Option<Tolerance>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { memory: 16 * 1024 * 1024, deadline: Duration::from_millis(1), instances: 1 }
+        Limits {
+            memory: 16 << 20,
+            deadline: Duration::from_millis(1),
+            start: Duration::from_millis(100),
+            instances: 1,
+            table_elements: 20_000,
+            import_bytes: 2 << 20,
+            recycle_calls: None,
+            recycle_memory: 12 << 20,
+            quarantine: Some(Tolerance::default()),
+        }
     }
 }
 
@@ -104,6 +128,9 @@ pub struct Use {
     /// What is kept outside instances.
     pub services: Arc<Services>,
     pub(super) grants: Grants,
+    pub(super) quarantine: Quarantine,
+    /// CPU time that the start of the trial's instance took.
+    pub(super) start_took: OnceLock<Duration>,
 }
 
 impl Use {
@@ -126,7 +153,69 @@ impl Use {
                 )));
             }
         }
-        Ok(Use { key, generation, spec, module, stats, services, grants })
+        let quarantine = Quarantine::new(spec.limits.quarantine, Instant::now());
+        let start_took = OnceLock::new();
+        Ok(Use { key, generation, spec, module, stats, services, grants, quarantine, start_took })
+    }
+}
+
+/// How the present version fares.
+impl Use {
+    /// Whether its calls are made.
+    pub fn quarantine(&self) -> QuarantineState {
+        self.quarantine.state()
+    }
+
+    /// Faults of this version and configuration so far, on all workers.
+    pub fn faults_since_start(&self) -> u64 {
+        self.quarantine.faults()
+    }
+
+    /// Counts a fault, which may be the one too many. `stage` is where; none if an instance did not start.
+    #[cold]
+    pub(super) fn bear(&self, stage: Option<Stage>, fault: &Fault, now: Instant) {
+        let step = self.quarantine.fault(stage, fault.kind, now);
+        self.tell(step, &fault.message);
+    }
+
+    /// Whether a call may be made in quarantine, as a probe.
+    pub(super) fn admits(&self, stage: Stage, now: Instant) -> bool {
+        let (admitted, step) = self.quarantine.admits(stage, now);
+        self.tell(step, "");
+        admitted
+    }
+
+    /// A probe is over.
+    pub(super) fn probed(&self, stage: Stage, fault: Option<&Fault>, now: Instant) {
+        let step = self.quarantine.probed(stage, fault.map(|fault| fault.kind), now);
+        self.tell(step, fault.map_or("", |fault| &fault.message));
+    }
+
+    /// Counts a step of the quarantine, and logs it.
+    fn tell(&self, step: Option<Step>, why: &str) {
+        let Some(step) = step else { return };
+        self.stats.count_step(step);
+        let (plugin, version) = (&*self.spec.name, tracing::field::display(self.module.version));
+        let faults = self.faults_since_start();
+        match step {
+            Step::Opened => {
+                let pause = self.quarantine.pause();
+                tracing::warn!(
+                    target: "plugin",
+                    plugin, version, faults, quarantine = step.name(),
+                    "it failed too often and is not called; it is tried again in {} s; the last fault: {why}",
+                    pause.as_secs()
+                );
+            }
+            Step::Probing => tracing::info!(
+                target: "plugin",
+                plugin, version, faults, quarantine = step.name(), "single calls are made to see if it is well again"
+            ),
+            Step::Closed => tracing::info!(
+                target: "plugin",
+                plugin, version, faults, quarantine = step.name(), "it is well again and is called as usual"
+            ),
+        }
     }
 }
 

@@ -49,6 +49,7 @@ fn reason(fault: FaultKind) -> FallbackReason {
         FaultKind::Deadline => FallbackReason::Deadline,
         FaultKind::Busy => FallbackReason::Busy,
         FaultKind::Garbage => FallbackReason::BadIndex,
+        FaultKind::Quarantined => FallbackReason::Quarantined,
         _ => FallbackReason::Trap,
     }
 }

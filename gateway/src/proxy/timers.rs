@@ -1,60 +1,101 @@
-//! Lets plugins act between requests: those that play the role `timer`, on this worker's own instances.
+//! What happens to plugins between requests: those that play the role `timer` act, on this worker's own instances, and
+//! instances are looked after.
 //!
 //! Looked at from the worker's tick, so a period is kept to within one tick; a period shorter than that is a tick.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::view::View;
-use crate::plugin::{Roles, Scope};
+use crate::plugin::{Instances, Roles, Scope};
+
+/// A timer that failed to say when it acts is asked again after this.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// So long one tick may start instances: requests wait meanwhile. The next tick goes on where this one stopped.
+const STARTING: Duration = Duration::from_millis(1);
 
 /// When one use of a view acts next.
 struct Timer {
-    generation: u64,
-    period: Duration,
-    /// None: not on this worker, or it failed to say when.
-    next: Option<Instant>,
+    /// Key and generation of the use.
+    of: (u32, u64),
+    plan: Plan,
+}
+
+enum Plan {
+    /// It failed to say when; it is asked again at this time.
+    Ask(Instant),
+    Act {
+        period: Duration,
+        next: Instant,
+    },
+    /// Not on this worker.
+    Rest,
 }
 
 /// The timers of one worker.
 #[derive(Default)]
-pub(super) struct Timers(RefCell<Vec<Timer>>);
+pub(super) struct Timers {
+    timers: RefCell<Vec<Timer>>,
+    /// Place of the use whose instances are looked after next.
+    tended: Cell<usize>,
+}
 
 impl Timers {
-    /// Lets every timer act whose time has come. New uses are asked for their schedule first; replaced ones go.
+    /// Looks after all instances, and lets every timer act whose time has come. New uses are asked for their schedule
+    /// first; replaced ones go.
     pub(super) fn run(&self, view: &View, worker: usize, now: Instant) {
-        let mut timers = self.0.borrow_mut();
-        let plays = |generation: u64| {
-            view.instances.iter().find(|instances| {
-                instances.use_().generation == generation
-                    && instances.use_().module.roles.contains(Roles::TIMER)
-            })
-        };
-        timers.retain(|timer| plays(timer.generation).is_some());
-        for instances in &view.instances {
-            let used = instances.use_();
-            let is_known = timers.iter().any(|timer| timer.generation == used.generation);
-            if is_known || !used.module.roles.contains(Roles::TIMER) {
-                continue;
+        self.tend(view, now);
+        let mut timers = self.timers.borrow_mut();
+        let id = |instances: &Instances| (instances.use_().key, instances.use_().generation);
+        let plays = |instances: &&Rc<Instances>| instances.use_().module.roles.contains(Roles::TIMER);
+        let find = |of| view.instances.iter().filter(plays).find(|instances| id(instances) == of);
+        timers.retain(|timer| find(timer.of).is_some());
+        for instances in view.instances.iter().filter(plays) {
+            let of = id(instances);
+            if timers.iter().all(|timer| timer.of != of) {
+                timers.push(Timer { of, plan: ask(instances, worker, now) });
             }
-            // A fault is counted and logged by the host; the use then has no timer until its next version.
-            let schedule = instances.period().ok().flatten();
-            let schedule = schedule.filter(|schedule| schedule.scope == Scope::EveryWorker || worker == 0);
-            let period = Duration::from_millis(schedule.map_or(0, |schedule| schedule.period_ms));
-            timers.push(Timer {
-                generation: used.generation,
-                period,
-                next: schedule.and_then(|_| now.checked_add(period)),
-            });
         }
         for timer in timers.iter_mut() {
-            if timer.next.is_some_and(|next| next <= now)
-                && let Some(instances) = plays(timer.generation)
-            {
-                // Likewise: the next tick is tried with a fresh instance.
-                let _ = instances.tick();
-                timer.next = now.checked_add(timer.period);
+            let Some(instances) = find(timer.of) else { continue };
+            match &mut timer.plan {
+                Plan::Ask(next) if *next <= now => timer.plan = ask(instances, worker, now),
+                Plan::Act { period, next } if *next <= now => {
+                    // A fault is counted and logged by the host; the next tick is tried with a fresh instance.
+                    let _ = instances.tick();
+                    match now.checked_add(*period) {
+                        Some(time) => *next = time,
+                        None => timer.plan = Plan::Rest,
+                    }
+                }
+                _ => {}
             }
         }
     }
+
+    /// Starts what is missing, use by use, until this tick's time is over.
+    fn tend(&self, view: &View, now: Instant) {
+        let count = view.instances.len();
+        for _ in 0..count {
+            let place = self.tended.get() % count;
+            let started = view.instances[place].tend(now);
+            self.tended.set(place + 1);
+            if started && now.elapsed() >= STARTING {
+                return;
+            }
+        }
+    }
+}
+
+/// Asks a timer when and where it acts.
+fn ask(instances: &Instances, worker: usize, now: Instant) -> Plan {
+    // A fault is counted and logged by the host.
+    let Ok(schedule) = instances.period() else {
+        return Plan::Ask(now + ASK_AGAIN);
+    };
+    let here = schedule.filter(|schedule| schedule.scope == Scope::EveryWorker || worker == 0);
+    let Some(schedule) = here else { return Plan::Rest };
+    let period = Duration::from_millis(schedule.period_ms);
+    now.checked_add(period).map_or(Plan::Rest, |next| Plan::Act { period, next })
 }

@@ -112,6 +112,8 @@ kinds! {
         Deadline = "deadline",
         /// All its instances were busy.
         Busy = "busy",
+        /// It was not asked, since it failed too often.
+        Quarantined = "quarantined",
     }
 }
 

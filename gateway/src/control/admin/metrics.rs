@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::Admin;
 use crate::control::status::Outcomes;
 use crate::node::Node;
-use crate::plugin::{FaultKind, Role};
+use crate::plugin::{Cap, FaultKind, QuarantineState, Role, Start, Step, Use, Worn};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Exposition, Kind};
 
@@ -17,6 +17,7 @@ pub(super) fn text(admin: &Admin) -> String {
     admin.telemetry.write(&mut text);
     write_nodes(&mut text, &snapshot);
     write_plugins(&mut text, &snapshot);
+    write_containment(&mut text, &snapshot);
     text.family("bascule_snapshot_number", Kind::Gauge, "Which snapshot rules; each swap counts one.")
         .sample(&[], snapshot.number);
     write_reloads(&mut text, &admin.status.read());
@@ -90,6 +91,44 @@ fn write_plugins(text: &mut Exposition, snapshot: &Snapshot) {
                 family.sample(&labels, used.stats.faults(role, kind));
             }
         }
+    }
+}
+
+/// How the bounds of plugins held, and what came of faults.
+fn write_containment(text: &mut Exposition, snapshot: &Snapshot) {
+    let name = |used: &Use| used.spec.name.clone();
+    let mut counts =
+        |family: &str, help: &str, label: &str, of: &dyn Fn(&Use) -> Vec<(&'static str, u64)>| {
+            let mut family = text.family(family, Kind::Counter, help);
+            for used in snapshot.uses.iter() {
+                for (value, count) in of(used) {
+                    family.sample(&[("plugin", &name(used)), (label, value)], count);
+                }
+            }
+        };
+    counts("bascule_plugin_capped_total", "Times that a bound of a plugin held, by bound.", "cap", &|used| {
+        Cap::ALL.map(|cap| (cap.name(), used.stats.capped(cap))).into()
+    });
+    counts("bascule_plugin_starts_total", "Instances, by how they came to work.", "start", &|used| {
+        Start::ALL.map(|start| (start.name(), used.stats.starts(start))).into()
+    });
+    let help = "Instances that gave way to fresh ones without a fault.";
+    counts("bascule_plugin_recycled_total", help, "why", &|used| {
+        Worn::ALL.map(|worn| (worn.name(), used.stats.recycled(worn))).into()
+    });
+    counts("bascule_plugin_quarantined_total", "Steps of quarantines.", "step", &|used| {
+        Step::ALL.map(|step| (step.name(), used.stats.quarantine_steps(step))).into()
+    });
+    let help = "1 while a version is not called, since it failed too often, or only tried.";
+    let mut family = text.family("bascule_plugin_quarantined", Kind::Gauge, help);
+    for used in snapshot.uses.iter() {
+        let labels = [("plugin", &*name(used)), ("version", &used.module.version.to_string())];
+        family.sample(&labels, u8::from(used.quarantine() != QuarantineState::Closed));
+    }
+    let help = "Calls that were not made since the version is in quarantine.";
+    let mut family = text.family("bascule_plugin_withheld_total", Kind::Counter, help);
+    for used in snapshot.uses.iter() {
+        family.sample(&[("plugin", &name(used))], used.stats.withheld());
     }
 }
 

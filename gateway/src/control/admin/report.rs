@@ -14,7 +14,7 @@ use super::{Admin, Phase};
 use crate::control::status::{FileOutcome, FileOutcomes, Outcomes};
 use crate::name::Name;
 use crate::node::Node;
-use crate::plugin::{FaultKind, Role, Use};
+use crate::plugin::{Cap, FaultKind, QuarantineState, Role, Start, Use, Worn};
 use crate::snapshot::{ListenerSpec, Pool, Route, Snapshot};
 
 #[derive(Serialize)]
@@ -91,7 +91,23 @@ struct PluginRow<'a> {
     generation: u64,
     calls: BTreeMap<&'static str, u64>,
     faults: BTreeMap<&'static str, u64>,
+    /// Bounds that held, and how often; those that never did are left out.
+    capped: BTreeMap<&'static str, u64>,
+    starts: BTreeMap<&'static str, u64>,
+    recycled: BTreeMap<&'static str, u64>,
+    quarantine: QuarantineRow,
     last: Option<LastOutcome<'a>>,
+}
+
+#[derive(Serialize)]
+struct QuarantineRow {
+    state: &'static str,
+    since: Option<f64>,
+    last_fault: Option<&'static str>,
+    /// Faults of this version and configuration.
+    faults: u64,
+    /// Calls that were not made.
+    withheld: u64,
 }
 
 #[derive(Serialize)]
@@ -186,7 +202,29 @@ fn plugin_row<'a>(used: &'a Use, outcomes: &'a Outcomes) -> PluginRow<'a> {
         generation: used.generation,
         calls: roles.iter().map(|role| (role.name(), used.stats.calls(role))).collect(),
         faults: FaultKind::ALL.into_iter().map(|kind| (kind.name(), of_kind(kind))).collect(),
+        capped: {
+            let all = Cap::ALL.into_iter().map(|cap| (cap.name(), used.stats.capped(cap)));
+            all.filter(|(_, count)| *count > 0).collect()
+        },
+        starts: Start::ALL.into_iter().map(|start| (start.name(), used.stats.starts(start))).collect(),
+        recycled: Worn::ALL.into_iter().map(|worn| (worn.name(), used.stats.recycled(worn))).collect(),
+        quarantine: quarantine_row(used),
         last: file.and_then(|file| outcomes.files.get(file)).and_then(last_outcome),
+    }
+}
+
+fn quarantine_row(used: &Use) -> QuarantineRow {
+    let state = used.quarantine();
+    let (since, last_fault) = match state {
+        QuarantineState::Open { since, last_kind, .. } => (Some(unix(since)), Some(last_kind.name())),
+        _ => (None, None),
+    };
+    QuarantineRow {
+        state: state.name(),
+        since,
+        last_fault,
+        faults: used.faults_since_start(),
+        withheld: used.stats.withheld(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::reading::{Fields, Item, Key, List, Named, Number, OneOrMany, Reading, Texts, Value, table};
-use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Store, Workers};
+use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, Store, Workers};
 use super::secret::{PluginConfig, Secret};
 use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Size};
 use super::text::{PluginFile, RoutePath, Sha256, Word};
@@ -63,6 +63,7 @@ table! { "the plugins" Plugins {
 table! { "a plugin" Use {
     file: PluginFile,
     on_fault: OnFault,
+    quarantine: Quarantine,
     grants: List<Grant>,
     limits: UseLimits,
     config: PluginConfig,
@@ -72,7 +73,17 @@ table! { "a plugin" Use {
 table! { "a plugin's limits" UseLimits {
     memory: Size,
     deadline: Duration,
+    start: Duration,
     instances: Number<1, 1_000>,
+    table_elements: Number<1, 10_000_000>,
+    import_bytes: Size,
+    recycle_calls: Number<1, 4_000_000_000>,
+    recycle_memory: Size,
+} }
+
+table! { "a quarantine" QuarantineAfter {
+    faults: Number<1, 10_000>,
+    window: Duration,
 } }
 
 table! { "a listener" Listener {

@@ -266,21 +266,40 @@ impl Parse {
     fn one_use(&mut self, name: At<Name>, table: file::Use) -> Use {
         let file = table.file.get().map(|at| At::new(at.value.0, at.place));
         let default = || At::new(format!("{}.wasm", name.as_str().replace('-', "_")), name.place.clone());
-        let limits = table.limits.unless(file::UseLimits::default());
+        let limits = self.use_limits(table.limits.unless(file::UseLimits::default()));
         let granted: Vec<Grant> = items(table.grants.get().map(|at| at.value.items));
         Use {
             file: file.unwrap_or_else(default),
             mentioned: false,
             on_fault: table.on_fault.unless(OnFault::Fail),
             grants: granted.into_iter().chain([Grant::Sessions]).collect(),
-            limits: UseLimits {
-                memory: self.size(limits.memory, 16 * MIB, (64 * KIB, "64KiB", 4096 * MIB, "4GiB")),
-                deadline: limits.deadline.unless(Duration::from_millis(1)),
-                instances: number(limits.instances.get().map(|at| at.value.0), 1),
-            },
+            quarantine: table.quarantine.unless(Quarantine::default()),
+            limits,
             config: table.config.get().map(|at| at.value).unwrap_or_default(),
             sha256: table.sha256.get().map(|at| at.value.0),
             name,
+        }
+    }
+
+    fn use_limits(&mut self, limits: file::UseLimits) -> UseLimits {
+        const MEMORY: (u64, &str, u64, &str) = (64 * KIB, "64KiB", 4096 * MIB, "4GiB");
+        let memory = self.size(limits.memory, 16 * MIB, MEMORY);
+        let mark = limits.recycle_memory;
+        if let Key::Is(at) = &mark
+            && at.value > memory
+        {
+            let write = "write less than `memory`, or leave it out: three quarters of it";
+            self.wrong(&at.place, "no instance has so much memory", write);
+        }
+        UseLimits {
+            memory,
+            deadline: limits.deadline.unless(Duration::from_millis(1)),
+            start: limits.start.unless(Duration::from_millis(100)),
+            instances: number(limits.instances.get().map(|at| at.value.0), 1),
+            table_elements: number(limits.table_elements.get().map(|at| at.value.0), 20_000),
+            import_bytes: self.size(limits.import_bytes, 2 * MIB, (4 * KIB, "4KiB", 64 * MIB, "64MiB")),
+            recycle_calls: limits.recycle_calls.get().and_then(|at| NonZeroU32::new(at.value.0)),
+            recycle_memory: self.size(mark, memory.get() / 4 * 3, MEMORY),
         }
     }
 }

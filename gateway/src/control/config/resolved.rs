@@ -160,6 +160,8 @@ pub struct Use {
     pub mentioned: bool,
     /// What a filter's fault does to the request.
     pub on_fault: OnFault,
+    /// When a version that fails is not called any more.
+    pub quarantine: Quarantine,
     /// What it may import, those included that are granted by default.
     pub grants: BTreeSet<Grant>,
     /// What it may take.
@@ -179,6 +181,26 @@ pub enum OnFault {
     Skip,
 }
 
+/// When a version that fails is not called any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quarantine {
+    /// Never.
+    Off,
+    /// After so many faults within this time.
+    After {
+        /// So many faults.
+        faults: NonZeroU32,
+        /// This time.
+        window: Duration,
+    },
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        Self::After { faults: NonZeroU32::MIN.saturating_add(19), window: Duration::from_secs(10) }
+    }
+}
+
 /// An interface that a use may import only if its configuration says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grant {
@@ -188,11 +210,13 @@ pub enum Grant {
     Shared,
     /// Reading Authorization and Proxy-Authorization.
     Credentials,
+    /// Setting the Host field.
+    Host,
 }
 
 impl Grant {
     /// Each of them.
-    pub const ALL: [Self; 3] = [Self::Sessions, Self::Shared, Self::Credentials];
+    pub const ALL: [Self; 4] = [Self::Sessions, Self::Shared, Self::Credentials, Self::Host];
 
     /// The word in the configuration.
     pub fn as_str(self) -> &'static str {
@@ -200,6 +224,7 @@ impl Grant {
             Self::Sessions => "sessions",
             Self::Shared => "shared",
             Self::Credentials => "credentials",
+            Self::Host => "host",
         }
     }
 }
@@ -211,8 +236,18 @@ pub struct UseLimits {
     pub memory: Size,
     /// CPU time of one call.
     pub deadline: Duration,
-    /// Instances on each worker.
+    /// CPU time of starting an instance, `configure` included.
+    pub start: Duration,
+    /// Instances on each worker: one works, the others are spares.
     pub instances: NonZeroU32,
+    /// Elements of an instance's tables.
+    pub table_elements: NonZeroU32,
+    /// Bytes that one call of an import may hand over.
+    pub import_bytes: Size,
+    /// Calls after which an instance gives way to a fresh one, if ever.
+    pub recycle_calls: Option<NonZeroU32>,
+    /// Bytes of memory above which it does.
+    pub recycle_memory: Size,
 }
 
 /// An address that the gateway accepts on.

@@ -1,7 +1,7 @@
 //! Values that are more than one string or number: secrets, a plugin's configuration, nodes, folders.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::file;
 use super::reading::{Item, Number, Reading, Value, texts};
-use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Store, Workers};
+use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, Store, Workers};
 use super::secret::{PluginConfig, Secret};
 use super::text::{HostPattern, Method, NodeAddress, Size, Text};
 use super::text::{PluginFile, RoutePath, Sha256, Word};
@@ -33,6 +33,21 @@ impl Value for Workers {
                 "this is no number of workers",
                 "write \"auto\", or how many without quotes: 4",
             ),
+        }
+    }
+}
+
+impl Value for Quarantine {
+    fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        match item.get_ref() {
+            DeValue::String(text) if text == "off" => Some(Self::Off),
+            DeValue::Table(_) => {
+                let Self::After { faults, window } = Self::default() else { return None };
+                let after = file::QuarantineAfter::read(item, reading)?;
+                let wanted = after.faults.get().and_then(|at| NonZeroU32::new(at.value.0));
+                Some(Self::After { faults: wanted.unwrap_or(faults), window: after.window.unless(window) })
+            }
+            _ => reading.wrong_type(item, "`{ faults = 20, window = \"10s\" }`, or \"off\" for none at all"),
         }
     }
 }

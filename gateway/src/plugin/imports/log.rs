@@ -3,6 +3,7 @@
 use wasmtime::component::{ComponentType, Lift, WasmStr};
 
 use super::{Call, Instance};
+use crate::plugin::output::LONGEST_LINE;
 
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
@@ -23,7 +24,9 @@ enum Level {
 
 pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     instance.func_wrap("write", |mut call: Call<'_>, (level, message): (Level, WasmStr)| {
-        let message = message.to_str(&call)?.into_owned();
+        let message = message.to_str(&call)?;
+        // One byte more than is logged, so that it shows that something was left out.
+        let message = message[..message.floor_char_boundary(LONGEST_LINE + 4)].to_owned();
         let level = match level {
             Level::Trace => tracing::Level::TRACE,
             Level::Debug => tracing::Level::DEBUG,

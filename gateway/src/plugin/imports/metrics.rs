@@ -3,7 +3,7 @@
 use wasmtime::component::WasmStr;
 
 use super::{Call, Instance};
-use crate::plugin::metrics::{Kind, Metric};
+use crate::plugin::metrics::{Kind, LONGEST_NAME, Metric};
 
 pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     instance.func_wrap("counter", |call: Call<'_>, (name, increment): (WasmStr, u64)| {
@@ -23,7 +23,9 @@ fn with_metric(
     kind: Kind,
     act: impl FnOnce(&Metric),
 ) -> wasmtime::Result<()> {
-    let name = name.to_str(&call)?.into_owned();
+    let name = name.to_str(&call)?;
+    // A longer one is no name, and is not worth a copy of it all.
+    let name = name[..name.floor_char_boundary(LONGEST_NAME + 4)].to_owned();
     if let Some(metric) = call.data_mut().metric(&name, kind) {
         act(metric);
     }

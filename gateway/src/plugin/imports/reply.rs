@@ -2,7 +2,8 @@
 
 use wasmtime::component::{WasmList, WasmStr};
 
-use super::{Call, Edited, Instance, edit_field};
+use super::{Call, Edited, Instance, edit_field, refuse};
+use crate::plugin::caps::Cap;
 
 const LARGEST_BODY: usize = 1024 * 1024;
 
@@ -15,7 +16,7 @@ pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     })?;
     instance.func_wrap("set-body", |mut call: Call<'_>, (body,): (WasmList<u8>,)| {
         if body.len() > LARGEST_BODY {
-            return Ok((Err("an answer's body is at most 1 MiB"),));
+            return Ok((refuse(call.data_mut(), Cap::ReplyBody, "an answer's body is at most 1 MiB"),));
         }
         let mut kept = std::mem::take(&mut call.data_mut().reply.body);
         kept.clear();

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use wasmtime::component::{WasmList, WasmStr};
 
-use super::{Call, Edited, Instance, LARGEST_VALUE, count_edit, edit_field, may_read};
+use super::{Call, Edited, Instance, LARGEST_VALUE, count_edit, edit_field, has_room, may_read, refuse};
 use crate::http::fields::Known;
+use crate::plugin::caps::Cap;
 use crate::plugin::host::{Host, Stage};
 
 const LONGEST_NOTE: usize = 1024;
@@ -72,25 +73,25 @@ fn link_fields(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
 fn link_edits(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     instance.func_wrap("set-path", |mut call: Call<'_>, (path,): (WasmList<u8>,)| {
         if path.len() > LARGEST_VALUE {
-            return Ok((Err("the path is longer than 16 KiB"),));
+            return Ok((refuse(call.data_mut(), Cap::ValueBytes, "the path is longer than 16 KiB"),));
         }
         let path = path.as_le_slice(&call).to_vec();
-        let host = call.data_mut();
-        let result = may_edit(host).and_then(|()| count_edit(host)).and_then(|()| check_path(&path));
-        if result.is_ok() {
-            host.context.request.set_path(&path);
-        }
-        Ok((result,))
+        Ok((set_path(call.data_mut(), &path),))
     })?;
     type Field = (WasmStr, WasmList<u8>);
     instance.func_wrap("set-header", |call: Call<'_>, (name, value): Field| {
-        edit_field(call, name, Some(value), |host, name, value| {
-            may_edit(host).map(|()| host.context.request.fields.set(name, value))
-        })
+        edit_field(call, name, Some(value), set_field)
     })?;
     instance.func_wrap("add-header", |call: Call<'_>, (name, value): Field| {
         edit_field(call, name, Some(value), |host, name, value| {
-            may_edit(host).map(|()| host.context.request.fields.add(name, value))
+            if Known::from_name(name) == Known::Host {
+                // There is one Host, so to add is to replace.
+                return set_field(host, name, value);
+            }
+            may_edit(host)?;
+            has_room(host, host.context.request.fields.len())?;
+            host.context.request.fields.add(name, value);
+            Ok(())
         })
     })?;
     instance.func_wrap("remove-header", |call: Call<'_>, (name,): (WasmStr,)| {
@@ -105,6 +106,28 @@ fn may_edit(host: &Host) -> Edited {
         Stage::OnRequest => Ok(()),
         _ => Err("a request can be edited in on-request only"),
     }
+}
+
+fn set_path(host: &mut Host, path: &[u8]) -> Edited {
+    may_edit(host)?;
+    count_edit(host, path.len())?;
+    if let Err(why) = check_path(path) {
+        return refuse(host, Cap::Forbidden, why);
+    }
+    host.context.request.set_path(path);
+    Ok(())
+}
+
+fn set_field(host: &mut Host, name: &[u8], value: &[u8]) -> Edited {
+    may_edit(host)?;
+    has_room(host, host.context.request.fields.len())?;
+    let request = &mut host.context.request;
+    request.fields.set(name, value);
+    if Known::from_name(name) == Known::Host {
+        // The target of an absolute request line stands above the field, so it has to go.
+        request.target_authority = None;
+    }
+    Ok(())
 }
 
 /// A path and query that can stand in a request line (RFC 9112, 3.2.1).
@@ -128,7 +151,7 @@ fn link_notes(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     instance.func_wrap("set-note-text", |mut call: Call<'_>, (text,): (WasmStr,)| {
         let text = text.to_str(&call)?;
         if text.len() > LONGEST_NOTE {
-            return Ok((Err("a note's text is at most 1 KiB"),));
+            return Ok((refuse(call.data_mut(), Cap::Note, "a note's text is at most 1 KiB"),));
         }
         let text = text.into_owned();
         call.data_mut().note_mut().1 = text;

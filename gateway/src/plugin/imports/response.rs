@@ -2,7 +2,8 @@
 
 use wasmtime::component::{WasmList, WasmStr};
 
-use super::{Call, Edited, Instance, count_edit, edit_field};
+use super::{Call, Edited, Instance, count_edit, edit_field, has_room, refuse};
+use crate::plugin::caps::Cap;
 use crate::plugin::host::{Host, Stage};
 
 pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
@@ -28,12 +29,18 @@ fn link_edits(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     type Field = (WasmStr, WasmList<u8>);
     instance.func_wrap("set-header", |call: Call<'_>, (name, value): Field| {
         edit_field(call, name, Some(value), |host, name, value| {
-            may_edit(host).map(|()| host.context.response.fields.set(name, value))
+            may_edit(host)?;
+            has_room(host, host.context.response.fields.len())?;
+            host.context.response.fields.set(name, value);
+            Ok(())
         })
     })?;
     instance.func_wrap("add-header", |call: Call<'_>, (name, value): Field| {
         edit_field(call, name, Some(value), |host, name, value| {
-            may_edit(host).map(|()| host.context.response.fields.add(name, value))
+            may_edit(host)?;
+            has_room(host, host.context.response.fields.len())?;
+            host.context.response.fields.add(name, value);
+            Ok(())
         })
     })?;
     instance.func_wrap("remove-header", |call: Call<'_>, (name,): (WasmStr,)| {
@@ -45,9 +52,9 @@ fn link_edits(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
 
 fn set_status(host: &mut Host, status: u16) -> Edited {
     may_edit(host)?;
-    count_edit(host)?;
+    count_edit(host, 0)?;
     if !(200..=599).contains(&status) {
-        return Err("a status is 200 to 599");
+        return refuse(host, Cap::Forbidden, "a status is 200 to 599");
     }
     host.context.response.status = status;
     Ok(())

@@ -6,6 +6,8 @@ use std::time::Duration;
 use wasmtime::component::{ComponentType, Lower, WasmStr};
 
 use super::{Call, Instance};
+use crate::plugin::caps::Cap;
+use crate::plugin::host::Host;
 use crate::plugin::sessions;
 
 /// A store's failure; of `sessions` and `shared` alike.
@@ -41,7 +43,7 @@ pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         let node = owner.services.sessions.get(owner.key, &token);
         Ok((Ok::<_, StoreError>(node),))
     })?;
-    instance.func_wrap("bind", |call: Call<'_>, (old, node, ttl_ms, replaces): Bind| {
+    instance.func_wrap("bind", |mut call: Call<'_>, (old, node, ttl_ms, replaces): Bind| {
         let old = old.as_ref().map(|old| old.to_str(&call)).transpose()?;
         let replaces = replaces.as_ref().map(|node| node.to_str(&call)).transpose()?;
         let node = node.to_str(&call)?;
@@ -49,7 +51,8 @@ pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         let life = Duration::from_millis(ttl_ms);
         let sessions = &owner.services.sessions;
         let bound = sessions.bind(owner.key, old.as_deref(), &node, life, replaces.as_deref());
-        Ok((bound.map(Binding::from).map_err(|sessions::Refused| StoreError::Refused),))
+        let bound = bound.map(Binding::from);
+        Ok((bound.map_err(|sessions::Refused| refused(call.data_mut())),))
     })?;
     instance.func_wrap("forget", |call: Call<'_>, (token,): (WasmStr,)| {
         let token = token.to_str(&call)?;
@@ -57,6 +60,12 @@ pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         owner.services.sessions.forget(owner.key, &token);
         Ok((Ok::<(), StoreError>(()),))
     })
+}
+
+/// A store did not take something, which counts as a bound that held.
+pub(super) fn refused(host: &mut Host) -> StoreError {
+    host.caps.hit(Cap::Store);
+    StoreError::Refused
 }
 
 /// Old token, node, time to live, the node that it replaces.

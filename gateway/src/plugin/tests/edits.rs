@@ -76,7 +76,7 @@ fn a_request_is_edited_in_on_request_only_and_a_response_in_on_response_only() {
 }
 
 #[test]
-fn a_call_makes_at_most_64_edits_with_values_of_at_most_16_kib() {
+fn a_call_adds_values_of_at_most_16_kib_and_64_kib_in_all() {
     let instances = instances(
         &["filter"],
         r#"
@@ -98,7 +98,50 @@ fn a_call_makes_at_most_64_edits_with_values_of_at_most_16_kib() {
     instances.on_request(&mut context).unwrap();
     let context = context.unwrap();
     let lengths: Vec<usize> = context.request.fields.get_all("x-many").map(<[u8]>::len).collect();
-    assert_eq!(lengths, [16384; 64]);
+    assert_eq!(lengths, [16384; 3], "four with their names are more than 64 KiB");
+}
+
+#[test]
+fn a_call_makes_at_most_64_edits_and_a_head_has_at_most_512_fields() {
+    let instances = instances(
+        &["filter"],
+        r#"
+        (import "request" "add-header" (func $add (param i32 i32 i32 i32 i32)))
+        ;; ---
+        (data (i32.const 16) "x-many")
+        (func (export "filter#on-request") (result i32)
+            (local $edit i32)
+            (loop
+                (call $add (i32.const 16) (i32.const 6) (i32.const 16) (i32.const 1) (i32.const 128))
+                (local.set $edit (i32.add (local.get $edit) (i32.const 1)))
+                (br_if 0 (i32.lt_u (local.get $edit) (i32.const 70))))
+            (call $verdict (i32.const 0) (i32.const 0)))
+        (func (export "filter#on-response") (result i32) (call $verdict (i32.const 0) (i32.const 0)))"#,
+    );
+    let mut context = context();
+    instances.on_request(&mut context).unwrap();
+    let added =
+        |context: &Option<Box<Context>>| context.as_ref().unwrap().request.fields.get_all("x-many").count();
+    assert_eq!(added(&context), 64);
+    for _ in 0..8 {
+        instances.on_request(&mut context).unwrap();
+    }
+    assert_eq!(context.as_ref().unwrap().request.fields.len(), 512);
+}
+
+#[test]
+fn with_the_grant_a_filter_sets_the_one_host_and_nothing_that_is_none() {
+    for value in ["a b", "a/b", "user@a", "", "a:99999"] {
+        assert!(refused_in_request(&["host"], "host", value), "{value}");
+    }
+    let (instances, _) = setters(&["host"], "request", "Host", "other.test:8080");
+    let mut context = context();
+    let request = &mut context.as_mut().unwrap().request;
+    request.target_authority = Some(request.fields.store(b"asked.test"));
+    instances.on_request(&mut context).unwrap();
+    let request = &context.as_ref().unwrap().request;
+    assert_eq!(request.authority(), b"other.test:8080", "it stands above an absolute target too");
+    assert_eq!(request.fields.get_all("host").count(), 1);
 }
 
 /// A policy that notes the length of a header field's value, or 999 if there is none.

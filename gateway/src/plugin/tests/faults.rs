@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::plugin::{Choice, FaultKind, Role, Verdict};
+use crate::plugin::{Cap, Choice, FaultKind, Role, Verdict};
 
 fn fault_of(roles: &[&str], body: &str) -> (FaultKind, String) {
     let instances = instances(roles, body);
@@ -43,7 +43,7 @@ fn an_endless_loop_is_ended() {
     let instances = Instances::new(use_of(spec, &plugin(&["balancer"], body)).unwrap());
     let fault = instances.pick(&mut context()).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Deadline);
-    assert_eq!(fault.message, "it used more than 1 ms of CPU time");
+    assert_eq!(fault.message, "it used up its 1 ms of CPU time");
     // Far above what it takes, and far below for ever.
     assert!(start.elapsed() < Duration::from_secs(20));
 }
@@ -200,5 +200,5 @@ fn a_plugin_that_keeps_logging_is_cut_short_and_counted() {
             (call $answer (i32.const 0) (i32.const 0)))"#,
     );
     assert_eq!(instances.pick(&mut context()), Ok(Choice::Abstain));
-    assert_eq!(instances.use_().stats.lines_dropped(), 5);
+    assert_eq!(instances.use_().stats.capped(Cap::LogLines), 5);
 }

@@ -1,30 +1,7 @@
 //! The WASI that Rust's standard library needs: through the adapter, as plugins for wasm32-wasip1 do it.
 
-use std::io;
-use std::sync::Mutex;
-
 use super::*;
 use crate::plugin::{Choice, FaultKind};
-
-/// What was logged while `act` ran.
-fn logged(act: impl FnOnce()) -> String {
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    tracing::subscriber::with_default(subscriber, act);
-    String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
-}
 
 /// A policy over WASI's preview 1: `body` sees fd_write, random_get, clock_time_get, environ_sizes_get, proc_exit.
 fn policy(body: &str) -> Instances {
@@ -51,13 +28,58 @@ fn what_a_plugin_prints_is_logged_by_lines() {
     let log = logged(|| assert_eq!(instances.pick(&mut context()), Ok(Choice::Abstain)));
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines.len(), 3, "{log}");
-    for (line, (level, words)) in lines.iter().zip([("WARN", "one"), ("WARN", "two"), ("INFO", "thr")]) {
-        assert!(line.contains(level) && line.contains(words), "{line}");
+    for (line, words) in lines.iter().zip(["one", "two", "thr"]) {
+        assert!(line.contains("WARN") && line.contains(words), "{line}");
         assert!(
-            line.contains("plugin=\"test\"") && line.contains("request_id=\"0000000000000000\""),
+            ["plugin=\"test\"", "role=\"balancer\"", "request_id=\"0000000000000000\""]
+                .iter()
+                .all(|field| line.contains(field)),
             "{line}"
         );
     }
+}
+
+#[test]
+fn what_a_plugin_prints_before_it_fails_stands_in_one_line_with_the_fault() {
+    let instances =
+        policy("(drop (call $write (i32.const 2) (i32.const 32) (i32.const 1) (i32.const 64))) unreachable");
+    let log = logged(|| {
+        let fault = instances.pick(&mut context()).unwrap_err();
+        assert!(fault.message.starts_with("one; two; thr (wasm trap"), "{fault}");
+    });
+    assert_eq!(log.lines().count(), 1, "{log}");
+    for field in [
+        "one; two; thr (wasm trap: wasm `unreachable`",
+        "plugin=\"test\"",
+        "version=",
+        "role=\"balancer\"",
+        "function=\"pick\"",
+        "request_id=\"0000000000000000\"",
+        "kind=\"trap\"",
+    ] {
+        assert!(log.contains(field), "{field} is missing in {log}");
+    }
+}
+
+#[test]
+fn a_start_that_fails_says_what_the_plugin_said() {
+    let body = r#"
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        ;; ---
+        (func (export "lifecycle#configure") (param i32 i32) (result i32)
+            (drop (call $write (i32.const 2) (i32.const 32) (i32.const 1) (i32.const 64)))
+            unreachable)
+        (func (export "balancer#pick") (result i32) (call $answer (i32.const 0) (i32.const 0)))
+        (data (i32.const 16) "no such key")
+        (data (i32.const 32) "\10\00\00\00\0b\00\00\00")"#;
+    let used = use_of(spec(&[]), &plugin(&["lifecycle", "balancer"], body)).unwrap();
+    let refused = used.trial().unwrap_err().to_string();
+    assert!(
+        refused.starts_with(
+            "plugin \"test\": it could not be started: trap: no such key (wasm trap: wasm `unreachable`"
+        ),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -70,7 +70,11 @@ fn write(
         return Err(wasmtime::Error::msg("it wrote more than the stream takes at once"));
     }
     let bytes = bytes.as_le_slice(&call).to_vec();
-    let level = if stream.rep() == STDERR { tracing::Level::WARN } else { tracing::Level::INFO };
-    call.data_mut().print(level, &bytes);
+    let host = call.data_mut();
+    if stream.rep() == STDERR {
+        host.stderr.push(&bytes);
+    } else {
+        host.print(&bytes);
+    }
     Ok((Ok(()),))
 }

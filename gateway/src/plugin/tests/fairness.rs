@@ -1,0 +1,84 @@
+//! Whose time a call's deadline counts: time in which its thread did not run is not the plugin's.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use super::*;
+use crate::plugin::Choice;
+use crate::plugin::deadline::thread_cpu_time;
+
+/// Threads that keep one processor busy beside the one that calls.
+const RIVALS: usize = 6;
+const DEADLINE: Duration = Duration::from_millis(40);
+/// How long the test waits for calls that are late.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Lets this thread, and all that it starts, run on one processor only.
+fn stay_on_one_processor() {
+    let all = sched_getaffinity(None).unwrap();
+    let mut one = CpuSet::new();
+    one.set((0..CpuSet::MAX_CPU).find(|&cpu| all.is_set(cpu)).unwrap());
+    sched_setaffinity(None, &one).unwrap();
+}
+
+/// A policy that counts so far and then abstains.
+fn counting(far: u64) -> Instances {
+    let text = format!(
+        r#"(func (export "balancer#pick") (result i32) (local $i i64)
+            (loop
+                (local.set $i (i64.add (local.get $i) (i64.const 1)))
+                (br_if 0 (i64.lt_u (local.get $i) (i64.const {far}))))
+            (call $answer (i32.const 0) (i32.const 0)))"#
+    );
+    let mut spec = spec(&[]);
+    spec.limits = Limits { deadline: DEADLINE, quarantine: None, ..Limits::default() };
+    Instances::new(use_of(spec, &plugin(&["balancer"], &text)).unwrap())
+}
+
+/// A policy that takes a fifth of the deadline or a little more of this machine's CPU time.
+fn busy() -> Instances {
+    let mut far = 1_000_000;
+    loop {
+        let instances = counting(far);
+        instances.warm_up().unwrap();
+        let before = thread_cpu_time();
+        assert_eq!(instances.pick(&mut context()), Ok(Choice::Abstain));
+        if thread_cpu_time() - before >= DEADLINE / 5 {
+            return instances;
+        }
+        far += far / 4;
+    }
+}
+
+#[test]
+fn an_innocent_call_on_a_thread_that_is_not_scheduled_is_no_fault() {
+    let calling = std::thread::spawn(|| {
+        let innocent = busy();
+        stay_on_one_processor();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..RIVALS {
+                // They inherit the processor.
+                scope.spawn(|| {
+                    while !over.load(Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+            let (start, mut late) = (Instant::now(), 0);
+            let mut picked = Ok(Choice::Abstain);
+            // Until enough calls stood still for longer than they may compute.
+            while picked.is_ok() && late < 5 && start.elapsed() < PATIENCE {
+                let began = Instant::now();
+                picked = innocent.pick(&mut context());
+                late += usize::from(began.elapsed() > DEADLINE);
+            }
+            over.store(true, Relaxed);
+            assert_eq!(picked, Ok(Choice::Abstain), "after {late} that were late");
+            assert_eq!(late, 5, "the rivals left the processor to the calls");
+        });
+    });
+    calling.join().unwrap();
+}
