@@ -111,15 +111,19 @@ fn write_reloads(text: &mut Exposition, outcomes: &Outcomes) {
         text.family("bascule_configuration_applied_seconds", Kind::Gauge, "When it took over, in Unix time.")
             .sample(&[], since.as_secs_f64());
     }
-    let mut family = text.family(
-        "bascule_plugin_loads_total",
-        Kind::Counter,
-        "New contents of a plugin file, by what became of them.",
-    );
+    let mut family =
+        text.family("bascule_plugin_loads_total", Kind::Counter, "What became of a plugin file's contents.");
     for (file, outcomes) in &outcomes.files {
-        family.sample(&[("file", file), ("outcome", "loaded")], outcomes.loaded);
-        family.sample(&[("file", file), ("outcome", "refused")], outcomes.refused);
+        for (outcome, count) in outcomes.counts() {
+            family.sample(&[("file", file), ("outcome", outcome)], count);
+        }
     }
+    text.family(
+        "bascule_plugins_unavailable",
+        Kind::Gauge,
+        "Uses that the configuration names and that cannot be loaded at all; /readyz is 503 while there are any.",
+    )
+    .sample(&[], outcomes.unavailable.len());
 }
 
 /// Seconds since 1970.
