@@ -102,8 +102,9 @@ impl Control {
         let address = config.admin.address.value;
         let token = config.admin.token.clone();
         let status = Arc::<Status>::default();
-        let builder = Builder::start(path, config, engine, Arc::clone(&services), Arc::clone(&status))
-            .map_err(StartError::Configuration)?;
+        let builder =
+            Builder::start(path, config, Arc::clone(&engine), Arc::clone(&services), Arc::clone(&status))
+                .map_err(StartError::Configuration)?;
         let socket = admin::bind(address).map_err(|error| StartError::Admin { address, error })?;
         let admin_address = socket.local_addr()?;
 
@@ -129,6 +130,7 @@ impl Control {
             phase: Arc::clone(&phase),
             token,
             hints,
+            engine,
         };
         let threads = vec![
             run_control(writer, received, stopped, socket, admin)?,

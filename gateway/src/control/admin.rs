@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 use super::config::Secret;
 use super::folder::Hint;
 use super::status::Status;
-use crate::plugin::Services;
+use crate::plugin::{Engine, Services};
 use crate::snapshot::Published;
 use crate::telemetry::{Exposition, Telemetry};
 
@@ -77,6 +77,7 @@ pub(super) struct Admin {
     pub(super) token: Option<Secret>,
     /// To the builder thread.
     pub(super) hints: Sender<Hint>,
+    pub(super) engine: Arc<Engine>,
 }
 
 /// Takes the address, so that one which is taken is known at the start.

@@ -14,7 +14,7 @@ use read::{GIVEN_UP, Seen, Stamp};
 
 use super::history::History;
 use super::store::Store;
-use crate::plugin::{Engine, LoadError, Module, Version};
+use crate::plugin::{COMPILE_TIMEOUT, Engine, LoadError, Module, Version};
 
 /// A content of a file and what came of compiling it.
 #[derive(Clone)]
@@ -141,7 +141,7 @@ impl Library {
         }
         let module = match self.module(version) {
             Some(module) => Ok(module),
-            None => self.engine.compile(&self.store.as_ref()?.bytes(version)?).map(Arc::new),
+            None => self.compile_now(&self.store.as_ref()?.bytes(version)?),
         };
         if let Ok(module) = &module {
             self.past.insert(version, Arc::clone(module));
@@ -205,6 +205,10 @@ impl Library {
         same.or_else(|| self.past.get(&version).cloned())
     }
 
+    fn compile_now(&self, content: &[u8]) -> Result<Arc<Module>, LoadError> {
+        self.engine.compile_within(content, COMPILE_TIMEOUT).map(Arc::new)
+    }
+
     /// Compiles a content, unless that was done before, whatever its name was.
     fn compile(&mut self, content: &[u8], known: &Known) -> Compiled {
         let version = Version::of(content);
@@ -213,7 +217,7 @@ impl Library {
         }
         let module = match self.module(version) {
             Some(same) => Ok(same),
-            None => self.engine.compile(content).map(Arc::new),
+            None => self.compile_now(content),
         };
         if let (Ok(_), Some(store)) = (&module, &mut self.store) {
             store.keep(version, content);

@@ -13,6 +13,7 @@ use super::stats::UseStats;
 use super::testing::plugin;
 use super::use_::{Limits, OnFault, Use, UseSpec};
 
+mod compiling;
 mod edits;
 mod faults;
 mod loading;
