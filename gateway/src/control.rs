@@ -8,12 +8,16 @@ mod addresses;
 mod admin;
 mod attempt;
 mod build;
+mod command;
 pub mod config;
 mod folder;
+mod history;
 mod library;
 mod prepare;
+mod probation;
 mod sources;
 mod status;
+mod store;
 mod uses;
 mod writer;
 
@@ -34,6 +38,8 @@ pub use prepare::check_plugins;
 pub use writer::Event;
 
 use admin::{Admin, PhaseCell};
+use attempt::Prepared;
+use command::Command;
 use config::{Config, Errors};
 use folder::{Hint, Watch};
 use prepare::Builder;
@@ -96,8 +102,9 @@ impl Control {
         let address = config.admin.address.value;
         let token = config.admin.token.clone();
         let status = Arc::<Status>::default();
-        let builder = Builder::start(path, config, engine, Arc::clone(&services), Arc::clone(&status))
-            .map_err(StartError::Configuration)?;
+        let builder =
+            Builder::start(path, config, Arc::clone(&engine), Arc::clone(&services), Arc::clone(&status))
+                .map_err(StartError::Configuration)?;
         let socket = admin::bind(address).map_err(|error| StartError::Admin { address, error })?;
         let admin_address = socket.local_addr()?;
 
@@ -109,8 +116,12 @@ impl Control {
         let (hints, hinted) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let watch = Watch::new(hints.clone());
-        let writer =
-            Writer { published: Arc::clone(&published), status: Arc::clone(&status), hints, current: first };
+        let writer = Writer {
+            published: Arc::clone(&published),
+            status: Arc::clone(&status),
+            hints: hints.clone(),
+            current: first,
+        };
         let admin = Admin {
             published: Arc::clone(&published),
             status,
@@ -118,6 +129,8 @@ impl Control {
             services,
             phase: Arc::clone(&phase),
             token,
+            hints,
+            engine,
         };
         let threads = vec![
             run_control(writer, received, stopped, socket, admin)?,
@@ -182,12 +195,21 @@ fn run_builder(
         if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
             warn!("the builder thread runs at normal priority: {error}");
         }
-        folder::run(&hints, watch, || {
-            let (prepared, next) = builder.look();
-            if let Some(prepared) = prepared {
-                // If the writer is gone, the hint to stop is on its way.
-                let _stopping = events.blocking_send(Event::Prepared(Box::new(prepared)));
+        // If the writer is gone, the hint to stop is on its way.
+        let hand_on = |prepared: Option<Prepared>| {
+            let event = prepared.map(|prepared| Event::Prepared(Box::new(prepared)));
+            let _stopping = event.map(|event| events.blocking_send(event));
+        };
+        folder::run(&hints, watch, |command| {
+            if let Some(Command { plugin, act, answer }) = command.map(|command| *command) {
+                let (prepared, done) = builder.obey(&plugin, &act);
+                hand_on(prepared);
+                // Whoever asked may have gone.
+                let tell = Box::new(move || drop(answer.send(done)));
+                let _stopping = events.blocking_send(Event::Then(tell));
             }
+            let (prepared, next) = builder.look();
+            hand_on(prepared);
             next
         });
     })

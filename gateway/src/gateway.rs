@@ -68,7 +68,12 @@ impl Gateway {
     pub fn start(config: Config, path: Option<PathBuf>) -> Result<Gateway, StartError> {
         let count = worker_count(config.gateway.workers);
         let sockets = bind(&config, count)?;
-        let engine = Engine::new().map_err(|error| StartError::System(error.to_string()))?;
+        let state = config.plugins.state_directory.as_ref();
+        let engine = match state {
+            Some(state) => Engine::with_code(&state.join("compiled")),
+            None => Engine::new(),
+        };
+        let engine = engine.map_err(|error| StartError::System(error.to_string()))?;
         let services = Arc::new(Services::new(config.sessions.capacity.get()));
         let telemetry = Arc::new(Telemetry::new());
         let addresses = sockets.iter().map(|(name, of_workers)| {

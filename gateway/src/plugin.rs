@@ -5,8 +5,10 @@
 //! This is the synchronous lane: no import waits, so a call is a plain function call on the worker's own thread.
 //! It knows heads and nodes, and neither routes nor pools nor configuration.
 
+mod bounded;
 pub mod caps;
 pub mod classify;
+mod compiled;
 pub mod context;
 mod deadline;
 pub mod engine;
@@ -30,7 +32,9 @@ pub mod trial;
 pub mod use_;
 mod wasi;
 
+pub use bounded::COMPILE_TIMEOUT;
 pub use caps::Cap;
+pub use compiled::Compilations;
 pub use context::{Context, Outcome, Reply, RequestId};
 pub use engine::Engine;
 pub use exports::{Choice, Decision, Schedule, Scope, Verdict};

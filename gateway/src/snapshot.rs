@@ -59,6 +59,8 @@ pub struct Route {
     pub index: u32,
     /// Places in [`Snapshot::uses`], in the order in which a request passes them.
     pub filters: Vec<u32>,
+    /// A filter of its that cannot be loaded and whose fault is the request's: it is answered as if that had failed.
+    pub broken: Option<Name>,
     /// Place in [`Snapshot::pools`].
     pub pool: u32,
     /// From a request's last head byte to its response's.

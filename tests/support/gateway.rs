@@ -47,12 +47,15 @@ impl TestGateway {
         TestGateway::start(text, nodes, files).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// What a gateway says that does not start.
+    /// What a gateway says that does not start, or that starts and is not ready since it lacks a plugin.
     pub fn refused(text: &str, nodes: &[&TestNode]) -> String {
-        match TestGateway::start(text, nodes, &[]) {
-            Ok(_) => panic!("a gateway started with:\n{text}"),
-            Err(error) => error,
-        }
+        let gateway = match TestGateway::start(text, nodes, &[]) {
+            Ok(gateway) => gateway,
+            Err(error) => return error,
+        };
+        let ready = gateway.admin("/readyz");
+        assert_eq!(ready.status, 503, "a gateway started and is ready with:\n{text}");
+        ready.text()
     }
 
     fn start(text: &str, nodes: &[&TestNode], files: &[(&str, &[u8])]) -> Result<TestGateway, String> {
@@ -132,6 +135,22 @@ impl TestGateway {
     /// One GET to the admin API.
     pub fn admin(&self, path: &str) -> Response {
         TestClient::connect(self.admin_address()).get_with(path, "Connection: close\r\n")
+    }
+
+    /// One request to the admin API that changes something.
+    pub fn admin_send(&self, method: &str, path: &str, fields: &str) -> Response {
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: admin\r\nContent-Length: 0\r\n{fields}\r\n");
+        TestClient::connect(self.admin_address()).send(request).read_response()
+    }
+
+    /// What is shown of a use.
+    pub fn plugin_row(&self, name: &str) -> serde_json::Value {
+        let snapshot = self.snapshot();
+        let rows = snapshot["plugins"].as_array().expect("a list");
+        rows.iter()
+            .find(|row| row["use"] == name)
+            .unwrap_or_else(|| panic!("no use {name}: {snapshot}"))
+            .clone()
     }
 
     /// The sum of all series of a metric that have these labels; 0 if there is none.

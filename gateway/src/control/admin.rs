@@ -1,8 +1,10 @@
-//! The admin API: whether the gateway lives and takes traffic, its numbers, and the snapshot that rules.
+//! The admin API: whether the gateway lives and takes traffic, its numbers, the snapshot that rules, and what operators
+//! ask of plugins' versions (`change`).
 //!
-//! It only reads. It runs on control's thread, so a scrape never touches a worker; hyper is enough here, since its
+//! It runs on control's thread, so a scrape never touches a worker; hyper is enough here, since its
 //! clients are the operator's own.
 
+mod change;
 mod metrics;
 mod report;
 
@@ -10,6 +12,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -17,14 +20,15 @@ use hyper::body::Bytes;
 use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use super::config::Secret;
+use super::folder::Hint;
 use super::status::Status;
-use crate::plugin::Services;
+use crate::plugin::{Engine, Services};
 use crate::snapshot::Published;
 use crate::telemetry::{Exposition, Telemetry};
 
@@ -71,6 +75,9 @@ pub(super) struct Admin {
     pub(super) services: Arc<Services>,
     pub(super) phase: Arc<PhaseCell>,
     pub(super) token: Option<Secret>,
+    /// To the builder thread.
+    pub(super) hints: Sender<Hint>,
+    pub(super) engine: Arc<Engine>,
 }
 
 /// Takes the address, so that one which is taken is known at the start.
@@ -101,8 +108,8 @@ pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
         let admin = Arc::clone(&admin);
         tokio::spawn(async move {
             let answer = service_fn(|request| {
-                let response = admin.answer(&request);
-                async { Ok::<_, hyper::Error>(response) }
+                let admin = Arc::clone(&admin);
+                async move { Ok::<_, hyper::Error>(admin.answer(&request).await) }
             });
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
@@ -115,14 +122,17 @@ pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
 }
 
 impl Admin {
-    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
-        if !matches!(path, "/healthz" | "/readyz" | "/metrics" | "/snapshot") {
-            return text(StatusCode::NOT_FOUND, "there are /healthz, /readyz, /metrics and /snapshot\n");
+        let change = change::Change::named_by(path);
+        if change.is_none() && !matches!(path, "/healthz" | "/readyz" | "/metrics" | "/snapshot") {
+            let there = "there are /healthz, /readyz, /metrics, /snapshot, and /plugins/NAME/rollback, /pin and /unpin\n";
+            return text(StatusCode::NOT_FOUND, there);
         }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        let methods = change.as_ref().map_or("GET, HEAD", |change| change.methods());
+        if !methods.split(", ").any(|method| method == request.method().as_str()) {
+            let mut response = full(StatusCode::METHOD_NOT_ALLOWED, PLAIN, format!("only {methods}\n"));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
             return response;
         }
         // Probes carry no token, and what they learn is what the gateway's clients see anyway.
@@ -132,20 +142,32 @@ impl Admin {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return response;
         }
-        match path {
-            "/healthz" => text(StatusCode::OK, "alive\n"),
-            "/readyz" => self.ready(),
-            "/metrics" => full(StatusCode::OK, Exposition::CONTENT_TYPE, metrics::text(self)),
-            _ => full(StatusCode::OK, "application/json", report::json(self)),
+        match (change, path) {
+            (Some(change), _) => change.carry_out(self, request).await,
+            (None, "/healthz") => text(StatusCode::OK, "alive\n"),
+            (None, "/readyz") => self.ready(),
+            (None, "/metrics") => full(StatusCode::OK, Exposition::CONTENT_TYPE, metrics::text(self)),
+            (None, _) => full(StatusCode::OK, JSON, report::json(self)),
         }
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
         match self.phase.get() {
-            Phase::Serving => text(StatusCode::OK, "takes traffic\n"),
+            Phase::Serving => self.lacks_no_plugin(),
             Phase::Starting => text(StatusCode::SERVICE_UNAVAILABLE, "not every listener accepts yet\n"),
             Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping\n"),
         }
+    }
+
+    /// It serves; but a gateway that lacks a plugin does not do what its configuration says.
+    fn lacks_no_plugin(&self) -> Response<Full<Bytes>> {
+        let outcomes = self.status.read();
+        if outcomes.unavailable.is_empty() {
+            return text(StatusCode::OK, "takes traffic\n");
+        }
+        let lines = outcomes.unavailable.iter();
+        let lines = lines.map(|(name, why)| format!("the plugin \"{name}\" cannot be loaded: {why}\n"));
+        full(StatusCode::SERVICE_UNAVAILABLE, PLAIN, lines.collect::<String>())
     }
 
     fn admits<B>(&self, request: &Request<B>) -> bool {
@@ -165,8 +187,11 @@ fn same(one: &[u8], two: &[u8]) -> bool {
     one.len() == two.len() && std::hint::black_box(differences) == 0
 }
 
+const PLAIN: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
 fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
-    full(status, "text/plain; charset=utf-8", body)
+    full(status, PLAIN, body)
 }
 
 fn full(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::addresses::{Addresses, resolve};
 use super::config::{self, Config, Error, Errors};
+use super::history::History;
 use super::library::{Compiled, Library};
-use super::status::{FileOutcome, Status};
+use super::status::{FileOutcome, Missing, Status};
 use super::uses::{Made, Mentions, Uses};
 use crate::name::Name;
 use crate::plugin::{Use, Version};
@@ -18,11 +19,15 @@ use crate::plugin::{Use, Version};
 #[derive(Clone)]
 pub struct Prepared {
     pub(super) config: Arc<Config>,
-    /// Those that the configuration mentions, sorted by name.
+    /// Those that the configuration mentions and that can be loaded, sorted by name.
     pub(super) uses: Vec<Arc<Use>>,
+    /// Those that it mentions and that cannot.
+    pub(super) missing: Missing,
     pub(super) addresses: Addresses,
-    /// The plugin files whose newest content is in use.
-    pub(super) loaded: Vec<(String, Version)>,
+    /// The version that each plugin file serves with.
+    pub(super) versions: BTreeMap<String, Version>,
+    /// What is to be noted of plugin files when this rules.
+    pub(super) outcomes: Vec<(String, FileOutcome)>,
     /// Whether this is the configuration as it is written now, not an earlier one that has to go on.
     pub(super) as_written: bool,
 }
@@ -32,7 +37,36 @@ impl Prepared {
     pub(super) fn differs_from(&self, other: &Self) -> bool {
         let mut pairs = self.uses.iter().zip(&other.uses);
         let same_uses = self.uses.len() == other.uses.len() && pairs.all(|(one, two)| Arc::ptr_eq(one, two));
-        !same_uses || self.config != other.config || self.addresses != other.addresses
+        let same_missing = self.missing.keys().eq(other.missing.keys());
+        !same_uses || !same_missing || self.config != other.config || self.addresses != other.addresses
+    }
+
+    /// The uses of a file.
+    pub(super) fn uses_of<'a>(&'a self, file: &'a str) -> impl Iterator<Item = &'a Arc<Use>> {
+        self.uses.iter().filter(move |used| {
+            self.config.uses.get(&*used.spec.name).is_some_and(|config| config.file.value == file)
+        })
+    }
+}
+
+/// Which uses may be without a plugin that can be loaded.
+#[derive(Clone, Copy)]
+pub(super) enum May<'a> {
+    /// None of them.
+    LackNone,
+    /// Any of them: at the start, since whatever runs is better than nothing.
+    LackAny,
+    /// Those that lack one already: what is new in a configuration has to be right.
+    Lack(&'a Missing),
+}
+
+impl May<'_> {
+    fn lack(self, used: &config::Use) -> bool {
+        match self {
+            Self::LackNone => false,
+            Self::LackAny => true,
+            Self::Lack(missing) => missing.contains_key(&used.name.value),
+        }
     }
 }
 
@@ -66,68 +100,120 @@ pub(super) fn same_ground(new: &Config, running: &Config) -> Result<(), Errors> 
         let what = "the folder of plugins cannot change".to_owned();
         errors.push(fixed(&directory.place, what));
     }
+    let state = new.plugins.state_directory.as_ref();
+    if state != running.plugins.state_directory.as_ref() {
+        let place = state.map_or(&directory.place, |state| &state.place);
+        errors.push(fixed(place, "the state directory cannot change".to_owned()));
+    }
     Errors::from_list(errors).map_or(Ok(()), Err)
+}
+
+/// What is tried on: everything that is known from before.
+pub(super) struct Ground<'a> {
+    pub(super) library: &'a mut Library,
+    pub(super) uses: &'a mut Uses,
+    pub(super) earlier: &'a Addresses,
+    pub(super) status: &'a Status,
+    pub(super) may: May<'a>,
 }
 
 /// Looks up every name and tries every use that the configuration mentions.
 ///
 /// # Errors
 /// All that is wrong, at its places in the configuration.
-pub(super) fn try_all(
-    config: &Arc<Config>,
-    library: &mut Library,
-    uses: &mut Uses,
-    earlier: &Addresses,
-    status: &Status,
-) -> Result<Prepared, Errors> {
-    let there = library.names();
-    let missing = config.check_plugin_files(&there).err();
-    let mut errors: Vec<Error> = missing.iter().flat_map(Errors::iter).cloned().collect();
-    let addresses = resolve(config, earlier, &mut errors);
+pub(super) fn try_all(config: &Arc<Config>, ground: &mut Ground<'_>) -> Result<Prepared, Errors> {
+    let may = ground.may;
+    let there = ground.library.names();
+    let mut missing = Missing::new();
+    let mut errors = Vec::new();
+    let mut lacks = |used: &config::Use, error: Error, errors: &mut Vec<Error>| {
+        if may.lack(used) {
+            missing.insert(used.name.value.clone(), error.line());
+        } else {
+            errors.push(error);
+        }
+    };
+    config.without_files(&there).for_each(|(used, error)| lacks(used, error, &mut errors));
+    let addresses = resolve(config, ground.earlier, &mut errors);
     let mentions = Mentions::of(config);
     let mut ready: BTreeMap<Name, Made> = BTreeMap::new();
-    let mut accepted = Vec::new();
+    let (mut versions, mut outcomes) = (BTreeMap::new(), Vec::new());
     for file in wanted_files(config).intersection(&there) {
-        let Some((newest, good)) = library.versions(file) else {
-            // It came between the look and now; the next look finds it.
-            errors.extend(
-                uses_of(config, file).map(|used| Error::new(&used.file.place, format!("{file} is new"))),
-            );
-            continue;
-        };
-        let mut tried = |compiled| make_all(config, file, compiled, &mentions, uses);
-        match tried(newest) {
-            Ok(made) => {
+        match choose(config, file, &mentions, ground) {
+            Ok((version, made)) => {
                 ready.extend(made);
-                accepted.push((file.clone(), newest.clone()));
+                versions.insert(file.clone(), version);
+                outcomes
+                    .extend(outcome(ground.library, file, version).map(|outcome| (file.clone(), outcome)));
             }
-            Err(error) => match good.map(tried) {
-                Some(Ok(made)) => {
-                    status.file(file, FileOutcome::Refused(newest.version, error.to_string()));
-                    ready.extend(made);
-                }
-                Some(Err(_)) | None => errors.push(error),
-            },
+            Err(error) => uses_of(config, file).for_each(|used| lacks(used, error.clone(), &mut errors)),
         }
     }
+    // A file's error stands once, however many uses it has.
+    errors.dedup_by_key(|error| error.to_string());
     if let Some(errors) = Errors::from_list(errors) {
         return Err(errors);
     }
-    // What runs on without its file was not loaded just now.
-    let loaded = accepted
-        .iter()
-        .filter(|(file, _)| !library.is_gone(file))
-        .map(|(file, compiled)| (file.clone(), compiled.version))
-        .collect();
-    accepted.into_iter().for_each(|(file, compiled)| library.accept(&file, compiled));
-    uses.serve(ready.values());
+    ground.uses.serve(ready.values());
     Ok(Prepared {
         config: Arc::clone(config),
         uses: ready.into_values().map(|made| made.made).collect(),
+        missing,
         addresses,
-        loaded,
+        versions,
+        outcomes,
         as_written: true,
     })
+}
+
+/// What is to be noted when this version of a file serves.
+fn outcome(library: &Library, file: &str, version: Version) -> Option<FileOutcome> {
+    let newest = library.newest(file)?.version;
+    let is_held = |history: &History| history.pin().is_some() && history.bar(newest).is_none();
+    match newest == version {
+        // What runs on without its file was not loaded just now.
+        true => (!library.is_gone(file)).then_some(FileOutcome::Loaded(version)),
+        false => library.history(file).is_some_and(is_held).then_some(FileOutcome::Held(newest)),
+    }
+}
+
+/// The best content of a file on which all its uses work.
+fn choose(
+    config: &Config,
+    file: &str,
+    mentions: &Mentions,
+    ground: &mut Ground<'_>,
+) -> Result<(Version, Vec<(Name, Made)>), Error> {
+    let mut refused: Option<(Version, Error)> = None;
+    for version in ground.library.candidates(file) {
+        let Some(compiled) = ground.library.version(file, version) else { continue };
+        match make_all(config, file, &compiled, mentions, ground.uses) {
+            Ok(made) => {
+                if let Some((bad, error)) = refused {
+                    ground.status.file(file, FileOutcome::Refused(bad, error.line()));
+                }
+                return Ok((version, made));
+            }
+            Err(error) => drop(refused.get_or_insert((version, error))),
+        }
+    }
+    Err(match refused {
+        Some((_, error)) => error,
+        None => nothing_to_try(config, file, ground.library),
+    })
+}
+
+/// Why there is no content to try.
+fn nothing_to_try(config: &Config, file: &str, library: &Library) -> Error {
+    let place = uses_of(config, file).next().map_or(&config.plugins.directory.place, |used| &used.file.place);
+    let newest = library.newest(file).map(|newest| newest.version);
+    let history = library.history(file);
+    match newest.and_then(|newest| history?.bar(newest)) {
+        Some(why) => Error::new(place, format!("{file} was rolled back, and nothing earlier is kept: {why}"))
+            .note("put another content into the file"),
+        // It came between the look and now; the next look finds it.
+        None => Error::new(place, format!("{file} is new")),
+    }
 }
 
 /// The uses of a file that something mentions.

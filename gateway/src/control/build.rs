@@ -21,15 +21,19 @@ const WEIGHT_UNIT: u32 = 1000;
 /// The snapshot that follows `earlier`, or the first one.
 pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snapshot {
     let config = &*prepared.config;
+    let there = |name: &Name| !prepared.missing.contains_key(name);
     let mentioned = config.uses.iter().filter(|(_, used)| used.mentioned).map(|(name, _)| name);
-    let uses = places(mentioned);
+    let uses = places(mentioned.filter(|name| there(name)));
     let pools = places(config.pools.keys());
     let listeners = places(config.listeners.keys());
+    // A filter that is not there fails like one that faults.
+    let is_fatal = |name: &Name| !there(name) && config.uses[name].on_fault == config::OnFault::Fail;
     let routes = (0..).zip(&config.routes).map(|(index, route)| {
         let leads_to = Route {
             name: route.name.value.clone(),
             index,
-            filters: route.filters.iter().map(|name| uses[&name.value]).collect(),
+            filters: places_of(&route.filters, &uses),
+            broken: route.filters.iter().map(|name| &name.value).find(|name| is_fatal(name)).cloned(),
             pool: pools[&route.pool.value],
             timeout: route.timeout,
         };
@@ -56,6 +60,11 @@ pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snaps
 /// Each name's place in its table.
 fn places<'a>(names: impl Iterator<Item = &'a Name>) -> BTreeMap<Name, u32> {
     names.cloned().zip(0..).collect()
+}
+
+/// The places of those that there are: a policy that cannot be loaded gives way like one that faults.
+fn places_of(names: &[config::At<Name>], uses: &BTreeMap<Name, u32>) -> Vec<u32> {
+    names.iter().filter_map(|name| uses.get(&name.value).copied()).collect()
 }
 
 fn listener(listener: &config::Listener) -> ListenerSpec {
@@ -126,7 +135,7 @@ fn build_pool(
     }
     Pool {
         name: pool.name.value.clone(),
-        policies: pool.policy.iter().map(|name| uses[&name.value]).collect(),
+        policies: places_of(&pool.policy, uses),
         host: match &pool.host {
             HostHeader::Keep => HostPolicy::Keep,
             HostHeader::Name(host) => HostPolicy::Name(host.as_bytes().into()),

@@ -56,8 +56,14 @@ impl Config {
     /// # Errors
     /// One for each use that is mentioned and whose file is not there.
     pub fn check_plugin_files(&self, files: &BTreeSet<String>) -> Result<(), Errors> {
+        let errors = self.without_files(files).map(|(_, error)| error);
+        Errors::from_list(errors.collect()).map_or(Ok(()), Err)
+    }
+
+    /// The uses that are mentioned and whose file is not among these, each with what to say of it.
+    pub(super) fn without_files(&self, files: &BTreeSet<String>) -> impl Iterator<Item = (&Use, Error)> {
         let missing = self.uses.values().filter(|used| used.mentioned && !files.contains(&used.file.value));
-        Errors::from_list(missing.map(|used| self.missing(used, files)).collect()).map_or(Ok(()), Err)
+        missing.map(|used| (used, self.missing(used, files)))
     }
 
     fn missing(&self, used: &Use, files: &BTreeSet<String>) -> Error {

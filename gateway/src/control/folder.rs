@@ -14,6 +14,8 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tracing::warn;
 
+use super::command::Command;
+
 /// A change comes as several events; this long after the first one all of them are there.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 /// How soon to look again at a file that was still being written.
@@ -21,11 +23,15 @@ const SOON: Duration = Duration::from_millis(60);
 /// How often to look without any hint.
 const RESCAN: Duration = Duration::from_secs(2);
 
+/// How soon to look at what took over a moment ago and may have to go back.
+const WATCHFUL: Duration = Duration::from_millis(250);
+
 /// What the thread that looks is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hint {
     /// Something may have changed.
     Look,
+    /// Somebody asks for something, at once.
+    Do(Box<Command>),
     /// It is over.
     Stop,
 }
@@ -37,30 +43,60 @@ pub(super) struct Next {
     pub(super) folders: BTreeSet<PathBuf>,
     /// Whether something was still being written.
     pub(super) soon: bool,
+    /// Whether something took over a moment ago.
+    pub(super) watchful: bool,
 }
 
-/// Looks after each hint and every two seconds, until told to stop.
-pub(super) fn run(hints: &Receiver<Hint>, mut watch: Watch, mut look: impl FnMut() -> Next) {
-    let mut next = look();
-    loop {
-        watch.follow(&next.folders);
-        match hints.recv_timeout(if next.soon { SOON } else { RESCAN }) {
-            Ok(Hint::Look) if gather(hints) => {}
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(_) | Err(RecvTimeoutError::Disconnected) => return,
+impl Next {
+    fn pause(&self) -> Duration {
+        match self {
+            Self { soon: true, .. } => SOON,
+            Self { watchful: true, .. } => WATCHFUL,
+            _ => RESCAN,
         }
-        next = look();
     }
 }
 
-/// Takes in the hints that follow a first one; answers whether to go on.
-fn gather(hints: &Receiver<Hint>) -> bool {
+/// Looks after each hint and every two seconds, and does what is asked for, until told to stop.
+pub(super) fn run(
+    hints: &Receiver<Hint>,
+    mut watch: Watch,
+    mut act: impl FnMut(Option<Box<Command>>) -> Next,
+) {
+    let mut next = act(None);
+    loop {
+        watch.follow(&next.folders);
+        let command = match hints.recv_timeout(next.pause()) {
+            Ok(Hint::Look) => match gather(hints) {
+                Gathered::All => None,
+                Gathered::Command(command) => Some(command),
+                Gathered::Stop => return,
+            },
+            Ok(Hint::Do(command)) => Some(command),
+            Err(RecvTimeoutError::Timeout) => None,
+            Ok(Hint::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+        };
+        next = act(command);
+    }
+}
+
+/// What followed a first hint.
+enum Gathered {
+    /// All that came at once; it is time to look.
+    All,
+    Command(Box<Command>),
+    Stop,
+}
+
+/// Takes in the hints that follow a first one.
+fn gather(hints: &Receiver<Hint>) -> Gathered {
     let end = Instant::now() + DEBOUNCE;
     loop {
         match hints.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(Hint::Look) => {}
-            Err(RecvTimeoutError::Timeout) => return true,
-            Ok(Hint::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
+            Ok(Hint::Do(command)) => return Gathered::Command(command),
+            Err(RecvTimeoutError::Timeout) => return Gathered::All,
+            Ok(Hint::Stop) | Err(RecvTimeoutError::Disconnected) => return Gathered::Stop,
         }
     }
 }
@@ -150,10 +186,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (_watch, told) = watching(folder.path());
         fs::write(folder.path().join("new"), "1").unwrap();
-        assert_eq!(told.recv_timeout(PATIENCE), Ok(Hint::Look));
+        assert!(matches!(told.recv_timeout(PATIENCE), Ok(Hint::Look)));
         while told.try_recv().is_ok() {}
         fs::rename(folder.path().join("new"), folder.path().join("a.wasm")).unwrap();
-        assert_eq!(told.recv_timeout(PATIENCE), Ok(Hint::Look));
+        assert!(matches!(told.recv_timeout(PATIENCE), Ok(Hint::Look)));
     }
 
     #[test]
@@ -167,7 +203,7 @@ mod tests {
         watch.follow(&BTreeSet::from([folder.clone()]));
         while told.try_recv().is_ok() {}
         fs::write(folder.join("a.wasm"), "1").unwrap();
-        assert_eq!(told.recv_timeout(PATIENCE), Ok(Hint::Look));
+        assert!(matches!(told.recv_timeout(PATIENCE), Ok(Hint::Look)));
     }
 
     #[test]
@@ -180,7 +216,7 @@ mod tests {
         // The write comes behind the reads: if the first hint is its, and then its others, the reads gave none.
         fs::write(folder.path().join("b"), "").unwrap();
         let first = told.recv_timeout(PATIENCE);
-        assert_eq!(first, Ok(Hint::Look));
+        assert!(matches!(first, Ok(Hint::Look)));
         let others = std::iter::from_fn(|| told.recv_timeout(DEBOUNCE).ok()).count();
         assert!(others <= 2, "creating and closing one file gave {others} more hints");
     }
@@ -191,7 +227,7 @@ mod tests {
         let (looked, looks) = channel();
         let watch = Watch::new(hints.clone());
         let thread = std::thread::spawn(move || {
-            run(&told, watch, || {
+            run(&told, watch, |_| {
                 looked.send(()).unwrap();
                 Next::default()
             });

@@ -3,22 +3,18 @@
 //! Only the content says that a file changed. It reads and compiles, on control's builder thread and never on a worker;
 //! whether a module suits a use is decided elsewhere, which then tells what is good.
 
+mod read;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use crate::plugin::{Engine, LoadError, Module, Version};
+use read::{GIVEN_UP, Seen, Stamp};
 
-/// The largest file that is read: policies are some 100 KB, and one in a garbage-collected language some megabytes.
-const LARGEST: u64 = 64 << 20;
-/// A file that was written to within this time may still be being copied.
-const SETTLED: Duration = Duration::from_millis(100);
-/// A file that is cut off and was not written to for this long will not grow any more.
-const GIVEN_UP: Duration = Duration::from_secs(2);
+use super::history::History;
+use super::store::Store;
+use crate::plugin::{COMPILE_TIMEOUT, Engine, LoadError, Module, Version};
 
 /// A content of a file and what came of compiling it.
 #[derive(Clone)]
@@ -33,8 +29,8 @@ pub(super) struct Compiled {
 struct Known {
     /// What the file system said when the content was read; the same again means the same content.
     stamp: Option<Stamp>,
+    /// What it held when it was read last; a sentence in place of a content counts as one.
     newest: Option<Compiled>,
-    good: Option<Compiled>,
     gone: bool,
 }
 
@@ -45,7 +41,7 @@ pub(super) struct Look {
     pub(super) changed: bool,
     /// Some file is still being written: look again shortly.
     pub(super) not_yet: bool,
-    /// Files that are gone while a module of them is known.
+    /// Files that are gone, or were never there, while something is known that they held.
     pub(super) gone: Vec<String>,
 }
 
@@ -54,17 +50,27 @@ pub(super) struct Library {
     engine: Arc<Engine>,
     folder: PathBuf,
     known: BTreeMap<String, Known>,
+    histories: BTreeMap<String, History>,
+    /// Modules of versions that served and may serve again.
+    past: BTreeMap<Version, Arc<Module>>,
+    store: Option<Store>,
 }
 
 impl Library {
-    /// A library that has not looked yet.
-    pub(super) fn new(engine: Arc<Engine>, folder: PathBuf) -> Self {
-        Self { engine, folder, known: BTreeMap::new() }
+    /// A library that has not looked yet, and remembers what the state directory says.
+    pub(super) fn new(engine: Arc<Engine>, folder: PathBuf, store: Option<Store>) -> Self {
+        let histories = store.as_ref().map(|store| store.histories().clone()).unwrap_or_default();
+        Self { engine, folder, known: BTreeMap::new(), histories, past: BTreeMap::new(), store }
     }
 
     /// Where the files are.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Whether a restart finds again what is known here.
+    pub(super) fn outlives_the_process(&self) -> bool {
+        self.store.is_some()
     }
 
     /// Reads and compiles the wanted files that changed. At the start (`wait` is false) nothing is still being written.
@@ -73,40 +79,74 @@ impl Library {
         self.known.retain(|name, _| wanted.contains(name));
         for name in wanted {
             let mut known = self.known.remove(name).unwrap_or_default();
-            match self.read(name, &known, wait) {
-                Ok(Seen::Same) => {}
-                Ok(Seen::NotYet) => look.not_yet = true,
-                Ok(Seen::Content(stamp, content)) => {
+            match read::read(&self.folder.join(name), known.stamp.as_ref(), wait) {
+                Seen::Same => {}
+                Seen::NotYet => look.not_yet = true,
+                Seen::Content(stamp, content) => {
                     let compiled = self.compile(&content, &known);
                     if wait && compiled.is_partial() && stamp.age() < GIVEN_UP {
                         look.not_yet = true;
                     } else {
                         known.stamp = Some(stamp);
-                        let same = known.newest.as_ref().is_some_and(|old| old.version == compiled.version);
-                        look.changed |= !same || known.gone;
-                        known.gone = false;
-                        known.newest = Some(compiled);
+                        look.changed |= known.holds(compiled);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if known.newest.is_some() && !known.gone {
+                Seen::Gone => {
+                    let knows = known.newest.is_some() || self.remembers(name);
+                    if knows && !known.gone {
                         look.gone.push(name.clone());
                         known.gone = true;
                     }
                     known.stamp = None;
                 }
-                Err(error) => look.changed |= known.unreadable(&error),
+                Seen::Unreadable(sentence) => {
+                    let version = Version::of(sentence.as_bytes());
+                    let refused = Err(LoadError::Refused(sentence));
+                    known.stamp = None;
+                    look.changed |= known.holds(Compiled { version, module: refused });
+                }
+            }
+            if let Some(newest) = known.newest.as_ref().filter(|newest| !known.gone && newest.module.is_ok())
+            {
+                self.histories.entry(name.clone()).or_default().saw(newest.version);
             }
             self.known.insert(name.clone(), known);
         }
         look
     }
 
-    /// What a file holds now, and what of it is known to be good, if that is another version; none if it was never read.
-    pub(super) fn versions(&self, name: &str) -> Option<(&Compiled, Option<&Compiled>)> {
-        let known = self.known.get(name)?;
-        let newest = known.newest.as_ref()?;
-        Some((newest, known.good.as_ref().filter(|good| good.version != newest.version)))
+    /// What the file holds now.
+    pub(super) fn newest(&self, name: &str) -> Option<&Compiled> {
+        self.known.get(name)?.newest.as_ref()
+    }
+
+    /// What is remembered of a file.
+    pub(super) fn history(&self, name: &str) -> Option<&History> {
+        self.histories.get(name)
+    }
+
+    /// What to try for a file, best first.
+    pub(super) fn candidates(&self, name: &str) -> Vec<Version> {
+        let newest = self.newest(name).map(|newest| newest.version);
+        match self.histories.get(name) {
+            Some(history) => history.candidates(newest),
+            None => newest.into_iter().collect(),
+        }
+    }
+
+    /// A version of a file, compiled; one that served before a restart comes from the state directory.
+    pub(super) fn version(&mut self, name: &str, version: Version) -> Option<Compiled> {
+        if let Some(newest) = self.newest(name).filter(|newest| newest.version == version) {
+            return Some(newest.clone());
+        }
+        let module = match self.module(version) {
+            Some(module) => Ok(module),
+            None => self.compile_now(&self.store.as_ref()?.bytes(version)?),
+        };
+        if let Ok(module) = &module {
+            self.past.insert(version, Arc::clone(module));
+        }
+        Some(Compiled { version, module })
     }
 
     /// Whether the file was there and is not any more.
@@ -115,53 +155,74 @@ impl Library {
     }
 
     /// This version of a file serves requests: it is what a bad one may not replace.
-    pub(super) fn accept(&mut self, name: &str, compiled: Compiled) {
-        if let Some(known) = self.known.get_mut(name) {
-            known.good = Some(compiled);
+    pub(super) fn accept(&mut self, name: &str, version: Version) {
+        if let Some(module) = self.module(version) {
+            self.past.insert(version, module);
         }
+        let history = self.histories.entry(name.to_owned()).or_default();
+        history.accept(version);
+        history.forget_barred();
+        self.remember();
+    }
+
+    /// Changes what is remembered of a file.
+    pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut History)) {
+        change(self.histories.entry(name.to_owned()).or_default());
+        self.remember();
     }
 
     /// The names of the plugin files in the folder, and of those that are gone and still known.
     pub(super) fn names(&self) -> BTreeSet<String> {
         let listed = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let listed = listed.filter_map(|entry| entry.file_name().into_string().ok());
-        let known = self.known.iter().filter(|(_, known)| known.newest.is_some());
-        listed.filter(|name| name.ends_with(".wasm")).chain(known.map(|(name, _)| name.clone())).collect()
+        let known = self.known.iter().filter(|(_, known)| known.newest.is_some()).map(|(name, _)| name);
+        let remembered = self.histories.keys().filter(|name| self.remembers(name));
+        listed.filter(|name| name.ends_with(".wasm")).chain(known.chain(remembered).cloned()).collect()
     }
 
-    fn read(&self, name: &str, known: &Known, wait: bool) -> io::Result<Seen> {
-        let path = self.folder.join(name);
-        if !fs::metadata(&path)?.is_file() {
-            // To open a pipe would wait for its writer.
-            return Err(io::Error::other("it is not a file"));
+    fn remembers(&self, name: &str) -> bool {
+        self.histories.get(name).is_some_and(|history| history.good().next().is_some())
+    }
+
+    /// Lets go of what nobody can go back to, and writes the rest down.
+    fn remember(&mut self) {
+        let (known, folder) = (&self.known, &self.folder);
+        self.histories.retain(|name, history| {
+            known.contains_key(name) || history.pin().is_some() || folder.join(name).exists()
+        });
+        let kept: BTreeSet<Version> = self.histories.values().flat_map(History::kept).collect();
+        self.past.retain(|version, _| kept.contains(version));
+        let newest = self.known.values().filter_map(|known| Some(known.newest.as_ref()?.version)).collect();
+        if let Some(store) = &mut self.store {
+            store.save(&self.histories, &newest);
         }
-        let mut file = File::open(&path)?;
-        let before = Stamp::of(&file.metadata()?);
-        if known.stamp.as_ref() == Some(&before) && before.tells_all() {
-            return Ok(Seen::Same);
-        }
-        if wait && before.age() < SETTLED {
-            return Ok(Seen::NotYet);
-        }
-        let mut content = Vec::new();
-        file.by_ref().take(LARGEST + 1).read_to_end(&mut content)?;
-        if content.len() as u64 > LARGEST {
-            return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
-        }
-        if wait && Stamp::of(&fs::metadata(&path)?) != before {
-            return Ok(Seen::NotYet);
-        }
-        Ok(Seen::Content(before, content))
+    }
+
+    fn module(&self, version: Version) -> Option<Arc<Module>> {
+        let newest = self.known.values().filter_map(|known| known.newest.as_ref());
+        let same =
+            newest.filter(|newest| newest.version == version).find_map(|newest| newest.module.clone().ok());
+        same.or_else(|| self.past.get(&version).cloned())
+    }
+
+    fn compile_now(&self, content: &[u8]) -> Result<Arc<Module>, LoadError> {
+        self.engine.compile_within(content, COMPILE_TIMEOUT).map(Arc::new)
     }
 
     /// Compiles a content, unless that was done before, whatever its name was.
-    fn compile(&self, content: &[u8], known: &Known) -> Compiled {
+    fn compile(&mut self, content: &[u8], known: &Known) -> Compiled {
         let version = Version::of(content);
-        let all = self.known.values().chain([known]).flat_map(|known| [&known.newest, &known.good]);
-        match all.flatten().find(|compiled| compiled.version == version) {
-            Some(same) => same.clone(),
-            None => Compiled { version, module: self.engine.compile(content).map(Arc::new) },
+        if let Some(same) = known.newest.as_ref().filter(|newest| newest.version == version) {
+            return same.clone();
         }
+        let module = match self.module(version) {
+            Some(same) => Ok(same),
+            None => self.compile_now(content),
+        };
+        if let (Ok(_), Some(store)) = (&module, &mut self.store) {
+            store.keep(version, content);
+        }
+        Compiled { version, module }
     }
 }
 
@@ -172,52 +233,11 @@ impl Compiled {
 }
 
 impl Known {
-    /// Notes that the file cannot be read; answers whether that is news. The error stands in for a content.
-    fn unreadable(&mut self, error: &io::Error) -> bool {
-        let text = format!("it cannot be read: {error}");
-        let version = Version::of(text.as_bytes());
-        let news = self.newest.as_ref().is_none_or(|newest| newest.version != version);
-        self.newest = Some(Compiled { version, module: Err(LoadError::Refused(text)) });
-        self.stamp = None;
+    /// The file holds this now; answers whether that is news.
+    fn holds(&mut self, compiled: Compiled) -> bool {
+        let same = self.newest.as_ref().is_some_and(|newest| newest.version == compiled.version);
+        let news = !same || self.gone;
+        (self.newest, self.gone) = (Some(compiled), false);
         news
-    }
-}
-
-/// What reading a file gave.
-enum Seen {
-    Same,
-    NotYet,
-    Content(Stamp, Vec<u8>),
-}
-
-/// What the file system says of a file without reading it.
-#[derive(PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    length: u64,
-    modified: SystemTime,
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            length: metadata.len(),
-            modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    fn age(&self) -> Duration {
-        // A time in the future is some other machine's clock: nothing to wait for.
-        SystemTime::now().duration_since(self.modified).unwrap_or(GIVEN_UP)
-    }
-
-    /// Whether a later write must show in the stamp: file systems' clocks tick as slowly as every two seconds.
-    fn tells_all(&self) -> bool {
-        self.age() > GIVEN_UP
     }
 }

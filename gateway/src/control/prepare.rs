@@ -1,21 +1,27 @@
 //! What the builder thread does: looks at the configuration and the plugins, and makes what a snapshot needs of them.
 //!
 //! All that is slow or may fail on the control path happens here, at low priority. Nothing here touches what is
-//! published: a [`Prepared`] goes to the writer.
+//! published: a [`Prepared`] goes to the writer. What operators ask of versions is done in `obey`.
+
+mod obey;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::addresses::Addresses;
-use super::attempt::{Prepared, same_ground, try_all, wanted_files};
-use super::config::{Config, Errors};
+use super::attempt::{Ground, May, Prepared, same_ground, try_all, wanted_files};
+use super::config::{Config, Error, Errors};
 use super::folder::{Next, folders_of};
+use super::history::History;
 use super::library::Library;
+use super::probation::{Probation, Verdict};
 use super::sources::{self, Sources};
 use super::status::{FileOutcome, Status};
+use super::store::Store;
 use super::uses::Uses;
 use crate::plugin::{Engine, Services};
 
@@ -24,6 +30,7 @@ pub(super) struct Builder {
     sources: Option<Sources>,
     library: Library,
     uses: Uses,
+    probation: Probation,
     status: Arc<Status>,
     /// What was handed on last.
     current: Prepared,
@@ -34,10 +41,10 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// Makes the first snapshot's parts.
+    /// Makes the first snapshot's parts. A plugin that cannot be loaded is no reason not to start; all else is.
     ///
     /// # Errors
-    /// All that is wrong with the plugins and the names, at their places in the configuration.
+    /// All that is wrong with the names and the state directory, at their places in the configuration.
     pub(super) fn start(
         path: Option<PathBuf>,
         config: Config,
@@ -45,13 +52,35 @@ impl Builder {
         services: Arc<Services>,
         status: Arc<Status>,
     ) -> Result<Self, Errors> {
-        let config = Arc::new(config);
-        let mut library = Library::new(engine, config.plugins.directory.value.clone());
+        let store = open_store(&config)?;
+        let mut library = Library::new(engine, config.plugins.directory.value.clone(), store);
         let mut uses = Uses::new(services);
-        library.look(&wanted_files(&config), false);
-        let current = try_all(&config, &mut library, &mut uses, &Addresses::new(), &status)?;
+        let config = Arc::new(config);
+        let found = library.look(&wanted_files(&config), false);
+        let mut ground = Ground {
+            library: &mut library,
+            uses: &mut uses,
+            earlier: &Addresses::new(),
+            status: &status,
+            may: May::LackAny,
+        };
+        let current = try_all(&config, &mut ground)?;
         let sources = path.map(Sources::new);
-        Ok(Self { sources, library, uses, status, written: Some(config), untried: false, current })
+        let probation = Probation::default();
+        let mut builder = Self {
+            sources,
+            library,
+            uses,
+            probation,
+            status,
+            written: Some(config),
+            untried: false,
+            current,
+        };
+        builder.note_gone(found.gone);
+        builder.adopt();
+        builder.remembered();
+        Ok(builder)
     }
 
     /// What was handed on last.
@@ -59,8 +88,10 @@ impl Builder {
         &self.current
     }
 
-    /// Looks at the configuration and the folder of plugins; answers new parts if something changed for the better.
+    /// Looks at the configuration, the folder of plugins and what took over a moment ago; answers new parts if
+    /// something changed for the better.
     pub(super) fn look(&mut self) -> (Option<Prepared>, Next) {
+        let judged = self.judge();
         let mut soon = false;
         let mut changed = false;
         match self.sources.as_mut().map(Sources::look) {
@@ -71,43 +102,141 @@ impl Builder {
                 self.written = read.inspect_err(|errors| self.status.refused(errors)).ok();
             }
         }
-        let written = self.written.as_ref().unwrap_or(&self.current.config);
-        let files = &wanted_files(written) | &wanted_files(&self.current.config);
-        let found = self.library.look(&files, true);
-        for name in found.gone {
-            self.status.file(&name, FileOutcome::Deleted);
-        }
+        let found = self.library.look(&self.wanted(), true);
+        self.note_gone(found.gone);
         self.untried |= changed || found.changed;
         // What is still being copied may be what the rest waits for: it all changes together.
         soon |= found.not_yet;
         let prepared = if self.untried && !soon { self.prepare() } else { None };
-        (prepared, Next { folders: self.folders(), soon })
+        self.remembered();
+        let length = self.current.config.plugins.probation;
+        let watchful = self.probation.is_watchful(length, Instant::now());
+        (prepared.or(judged), Next { folders: self.folders(), soon, watchful })
+    }
+
+    /// The files that the written configuration and the one that rules need.
+    fn wanted(&self) -> BTreeSet<String> {
+        let written = self.written.as_ref().unwrap_or(&self.current.config);
+        &wanted_files(written) | &wanted_files(&self.current.config)
+    }
+
+    fn note_gone(&self, gone: Vec<String>) {
+        let kept = self.library.outlives_the_process();
+        gone.iter().for_each(|name| self.status.file(name, FileOutcome::Deleted { kept }));
     }
 
     /// Tries the configuration as it is written; if that fails, the one that rules, with what is new of its plugins.
     fn prepare(&mut self) -> Option<Prepared> {
-        let ruling = Arc::clone(&self.current.config);
         self.untried = false;
-        let prepared = match self.written.clone().map(|written| self.attempt(&written)) {
-            Some(Ok(prepared)) => prepared,
+        match self.written.clone().map(|written| self.attempt(&written)) {
+            Some(Ok(prepared)) => Some(self.hand_on(prepared)),
             failed => {
                 if let Some(Err(errors)) = failed {
                     self.status.refused(&errors);
                 }
-                let again = self.attempt(&ruling);
-                let again =
-                    again.inspect_err(|errors| warn!("what runs could not be prepared again: {errors}"));
-                Prepared { as_written: false, ..again.ok()? }
+                let again = self.attempt_ruling();
+                let again = again
+                    .inspect_err(|errors| warn!("what runs could not be prepared again: {}", errors.line()));
+                let prepared = Prepared { as_written: false, ..again.ok()? };
+                Some(self.hand_on(prepared))
             }
-        };
-        self.current = prepared.clone();
-        Some(prepared)
+        }
+    }
+
+    /// Takes versions back that fail more than they may.
+    fn judge(&mut self) -> Option<Prepared> {
+        let length = self.current.config.plugins.probation;
+        let mut prepared = None;
+        for (file, version, verdict) in self.probation.verdicts(length, Instant::now()) {
+            match verdict {
+                Verdict::Passed => {
+                    debug!(file, version = %version, "plugin passed its probation");
+                    self.library.change(&file, History::prove);
+                }
+                Verdict::Failed(why) => match self.roll_back(&file, &why) {
+                    Ok(rolled_back) => prepared = Some(rolled_back),
+                    Err(reason) => {
+                        warn!(file, version = %version, "plugin fails ({why}) and stays: {reason}")
+                    }
+                },
+            }
+        }
+        prepared
+    }
+
+    /// Goes back to the version of a file that served before, and keeps the one that serves out.
+    fn roll_back(&mut self, file: &str, why: &str) -> Result<Prepared, String> {
+        let history = self.library.history(file).ok_or("nothing of it ever served")?;
+        if let Some(pin) = history.pin() {
+            return Err(format!("it is pinned to {pin}; unpin it first"));
+        }
+        let serving = history.serving().ok_or("nothing of it ever served")?;
+        history.earlier().ok_or("no earlier version is known")?;
+        self.library.change(file, |history| history.roll_back(why));
+        match self.attempt_ruling() {
+            Ok(mut prepared) if prepared.versions.get(file).is_some_and(|version| *version != serving) => {
+                let to = prepared.versions[file];
+                let outcome = FileOutcome::RolledBack { from: serving, to, why: why.to_owned() };
+                prepared.outcomes.retain(|(other, _)| other != file);
+                prepared.outcomes.push((file.to_owned(), outcome));
+                let prepared = self.hand_on(prepared);
+                self.library.change(file, History::prove);
+                Ok(prepared)
+            }
+            failed => {
+                self.library.change(file, |history| history.lift(serving));
+                let errors = failed.err().map(|errors| errors.line());
+                Err(errors.unwrap_or_else(|| "the configuration does not use it".to_owned()))
+            }
+        }
+    }
+
+    fn attempt_ruling(&mut self) -> Result<Prepared, Errors> {
+        let ruling = Arc::clone(&self.current.config);
+        let as_written = self.current.as_written;
+        self.attempt(&ruling).map(|prepared| Prepared { as_written, ..prepared })
     }
 
     fn attempt(&mut self, config: &Arc<Config>) -> Result<Prepared, Errors> {
         same_ground(config, &self.current.config)?;
-        let earlier = &self.current.addresses;
-        try_all(config, &mut self.library, &mut self.uses, earlier, &self.status)
+        let mut ground = Ground {
+            library: &mut self.library,
+            uses: &mut self.uses,
+            earlier: &self.current.addresses,
+            status: &self.status,
+            may: May::Lack(&self.current.missing),
+        };
+        try_all(config, &mut ground)
+    }
+
+    /// This is what serves from now on.
+    fn hand_on(&mut self, prepared: Prepared) -> Prepared {
+        self.current = prepared.clone();
+        self.adopt();
+        prepared
+    }
+
+    /// Remembers the versions that serve now, and puts those on probation that have an earlier one behind them.
+    fn adopt(&mut self) {
+        let (current, now) = (&self.current, Instant::now());
+        for (file, version) in &current.versions {
+            self.library.accept(file, *version);
+            if self.probation.serving(file) != Some(*version) {
+                let on_probation = self.library.history(file).is_some_and(History::is_unproven);
+                let stats = current.uses_of(file).map(|used| Arc::clone(&used.stats)).collect();
+                self.probation.begin(file, *version, stats, on_probation, now);
+            }
+        }
+        self.probation.retain(|file| current.versions.contains_key(file));
+    }
+
+    /// Tells what is remembered of files.
+    fn remembered(&self) {
+        for file in self.current.versions.keys() {
+            let history = self.library.history(file);
+            let pin = history.and_then(History::pin);
+            self.status.remembered(file, pin, history.is_some_and(History::is_unproven));
+        }
     }
 
     fn folders(&self) -> BTreeSet<PathBuf> {
@@ -119,6 +248,16 @@ impl Builder {
     }
 }
 
+fn open_store(config: &Config) -> Result<Option<Store>, Errors> {
+    let Some(state) = &config.plugins.state_directory else { return Ok(None) };
+    Store::open(state).map(Some).map_err(|error| {
+        let what = format!("the state directory {} cannot be used: {error}", state.display());
+        let error =
+            Error::new(&state.place, what).note("name a folder that the gateway's user alone can write to");
+        Errors::from_list(vec![error]).expect("there is one")
+    })
+}
+
 /// Loads every plugin that the configuration names and hands it its configuration: `bascule check --plugins`.
 ///
 /// # Errors
@@ -127,5 +266,15 @@ pub fn check_plugins(config: &Config, engine: Arc<Engine>, services: Arc<Service
     let mut config = config.clone();
     // Unlike the gateway, a check looks at uses that nothing mentions too.
     config.uses.values_mut().for_each(|used| used.mentioned = true);
-    Builder::start(None, config, engine, services, Arc::default()).map(drop)
+    // It says what is in the folder, whatever was good before.
+    let mut library = Library::new(engine, config.plugins.directory.value.clone(), None);
+    library.look(&wanted_files(&config), false);
+    let mut ground = Ground {
+        library: &mut library,
+        uses: &mut Uses::new(services),
+        earlier: &Addresses::new(),
+        status: &Status::default(),
+        may: May::LackNone,
+    };
+    try_all(&Arc::new(config), &mut ground).map(drop)
 }

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use tracing::{error, info, warn};
 
 use super::config::{Config, Errors};
+use crate::name::Name;
 use crate::plugin::Version;
 
 /// The outcomes, shared by control's threads.
@@ -30,17 +31,26 @@ pub(super) struct Outcomes {
     pub(super) error: Option<(SystemTime, String)>,
     /// By the file's name in the folder of plugins.
     pub(super) files: BTreeMap<String, FileOutcomes>,
+    /// Uses that the configuration names and that cannot be loaded at all, and why on one line.
+    pub(super) unavailable: Missing,
 }
+
+/// Uses that cannot be loaded, and why.
+pub(super) type Missing = BTreeMap<Name, String>;
 
 /// What happened to one plugin file.
 #[derive(Debug, Default)]
 pub(super) struct FileOutcomes {
-    /// How often a new content took over.
-    pub(super) loaded: u64,
-    /// How often one was refused.
-    pub(super) refused: u64,
+    /// How often, by [`FileOutcome::place`].
+    counts: [u64; FileOutcome::WORDS.len()],
     /// What happened last.
     pub(super) last: Option<(SystemTime, FileOutcome)>,
+    /// The refusal that was told last: it is found again at each try.
+    refusal: Option<(Version, String)>,
+    /// What its uses are pinned to.
+    pub(super) pin: Option<Version>,
+    /// Whether the version that serves may still be rolled back by itself.
+    pub(super) on_probation: bool,
 }
 
 /// What happened to a plugin file last.
@@ -50,18 +60,92 @@ pub(super) enum FileOutcome {
     Loaded(Version),
     /// This version does not run, and why; an earlier one may.
     Refused(Version, String),
-    /// The file is gone; what it held runs on.
-    Deleted,
+    /// The file is gone; what it held runs on, also after a restart if `kept`.
+    Deleted {
+        /// Whether the state directory keeps it.
+        kept: bool,
+    },
+    /// A version gave way to an earlier one.
+    RolledBack {
+        /// The one that is kept out now.
+        from: Version,
+        /// The one that runs.
+        to: Version,
+        /// On one line.
+        why: String,
+    },
+    /// The file has this content, and is pinned to another version.
+    Held(Version),
 }
 
 impl FileOutcome {
-    /// The word in metrics and the admin API.
-    pub(super) fn as_str(&self) -> &'static str {
+    /// The words in metrics and the admin API.
+    pub(super) const WORDS: [&str; 5] = ["loaded", "refused", "deleted", "rolled_back", "held"];
+
+    fn place(&self) -> usize {
         match self {
-            Self::Loaded(_) => "loaded",
-            Self::Refused(..) => "refused",
-            Self::Deleted => "deleted",
+            Self::Loaded(_) => 0,
+            Self::Refused(..) => 1,
+            Self::Deleted { .. } => 2,
+            Self::RolledBack { .. } => 3,
+            Self::Held(_) => 4,
         }
+    }
+
+    /// The word for this one.
+    pub(super) fn as_str(&self) -> &'static str {
+        Self::WORDS[self.place()]
+    }
+
+    /// The version that it is about.
+    pub(super) fn version(&self) -> Option<Version> {
+        match self {
+            Self::Loaded(version) | Self::Refused(version, _) | Self::Held(version) => Some(*version),
+            Self::RolledBack { from, .. } => Some(*from),
+            Self::Deleted { .. } => None,
+        }
+    }
+
+    /// Why, if there is more to say.
+    pub(super) fn why(&self) -> Option<&str> {
+        match self {
+            Self::Refused(_, why) | Self::RolledBack { why, .. } => Some(why),
+            Self::Loaded(_) | Self::Deleted { .. } | Self::Held(_) => None,
+        }
+    }
+
+    fn log(&self, file: &str) {
+        match self {
+            Self::Loaded(version) => info!(file, version = %version, "plugin loaded"),
+            Self::Refused(version, why) => {
+                error!(file, version = %version, "plugin refused, what ran before stays: {why}");
+            }
+            Self::Deleted { kept: true } => {
+                warn!(file, "plugin file is gone; what it held runs on, also after a restart");
+            }
+            Self::Deleted { kept: false } => {
+                warn!(file, "plugin file is gone; what it held runs on until a restart");
+            }
+            Self::RolledBack { from, to, why } => {
+                error!(file, version = %from, to = %to, "plugin rolled back until its file changes: {why}");
+            }
+            Self::Held(version) => {
+                warn!(file, version = %version, "plugin file changed, but it is pinned to another version");
+            }
+        }
+    }
+}
+
+impl FileOutcomes {
+    /// How often each outcome was, by its word.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        FileOutcome::WORDS.into_iter().zip(self.counts)
+    }
+
+    /// How often a new content was refused.
+    #[cfg(test)]
+    pub(super) fn refused(&self) -> u64 {
+        self.counts[1]
     }
 }
 
@@ -75,8 +159,8 @@ impl Status {
     /// This configuration rules now. `as_written` says whether it is what the files say, or an earlier one.
     pub(super) fn applied(&self, config: &Arc<Config>, as_written: bool) {
         let mut outcomes = self.read();
-        if as_written {
-            outcomes.error = None;
+        if as_written && outcomes.error.take().is_some() {
+            info!("the configuration is right again and rules");
         }
         if outcomes.config.as_ref() != Some(config) {
             outcomes.applied_at = Some(SystemTime::now());
@@ -92,7 +176,11 @@ impl Status {
         if outcomes.error.as_ref().is_some_and(|(_, earlier)| *earlier == text) {
             return;
         }
-        error!("the configuration is refused, the last good one stays:\n{text}");
+        error!(
+            errors = errors.count(),
+            "the configuration is refused, the last good one stays: {}",
+            errors.line()
+        );
         outcomes.error = Some((SystemTime::now(), text));
         outcomes.configurations_refused += 1;
     }
@@ -101,22 +189,37 @@ impl Status {
     pub(super) fn file(&self, name: &str, outcome: FileOutcome) {
         let mut outcomes = self.read();
         let file = outcomes.files.entry(name.to_owned()).or_default();
-        if file.last.as_ref().is_some_and(|(_, last)| *last == outcome) {
+        let refusal = match &outcome {
+            FileOutcome::Refused(version, why) => Some((*version, why.clone())),
+            _ => None,
+        };
+        let again = file.last.as_ref().is_some_and(|(_, last)| *last == outcome);
+        if again || refusal.is_some() && file.refusal == refusal {
             return;
         }
-        match &outcome {
-            FileOutcome::Loaded(version) => {
-                file.loaded += 1;
-                info!(file = name, version = %version, "plugin loaded");
-            }
-            FileOutcome::Refused(version, why) => {
-                file.refused += 1;
-                error!(file = name, version = %version, "plugin refused, what ran before stays: {why}");
-            }
-            FileOutcome::Deleted => {
-                warn!(file = name, "plugin file is gone; what it held runs on until a restart")
-            }
+        outcome.log(name);
+        file.counts[outcome.place()] += 1;
+        if refusal.is_some() || matches!(outcome, FileOutcome::Loaded(_)) {
+            file.refusal = refusal;
         }
         file.last = Some((SystemTime::now(), outcome));
+    }
+
+    /// These uses, and no others, cannot be loaded at all.
+    pub(super) fn unavailable(&self, missing: &Missing) {
+        let mut outcomes = self.read();
+        for (name, why) in missing {
+            if outcomes.unavailable.get(name) != Some(why) {
+                error!(plugin = %name, "plugin cannot be loaded, and the gateway is not ready: {why}");
+            }
+        }
+        outcomes.unavailable.clone_from(missing);
+    }
+
+    /// What is remembered of a file that operators want to see.
+    pub(super) fn remembered(&self, file: &str, pin: Option<Version>, on_probation: bool) {
+        let mut outcomes = self.read();
+        let file = outcomes.files.entry(file.to_owned()).or_default();
+        (file.pin, file.on_probation) = (pin, on_probation);
     }
 }

@@ -3,6 +3,7 @@
 
 mod reload;
 mod running;
+mod versions;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

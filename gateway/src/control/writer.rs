@@ -14,7 +14,7 @@ use super::attempt::Prepared;
 use super::build;
 use super::config::Config;
 use super::folder::Hint;
-use super::status::{FileOutcome, Status};
+use super::status::Status;
 use crate::snapshot::Published;
 
 /// What may change the snapshot.
@@ -23,6 +23,8 @@ pub enum Event {
     Look,
     /// The builder thread made the parts of a new snapshot.
     Prepared(Box<Prepared>),
+    /// To be called when all events before it had their effect: an answer that must not come before what it tells.
+    Then(Box<dyn FnOnce() + Send>),
 }
 
 /// What the task needs.
@@ -45,6 +47,7 @@ impl Writer {
                 // The builder is gone only when all of this ends.
                 Some(Event::Look) => drop(self.hints.send(Hint::Look)),
                 Some(Event::Prepared(prepared)) => self.publish(*prepared),
+                Some(Event::Then(call)) => call(),
                 None => break,
             }
         }
@@ -59,15 +62,17 @@ impl Writer {
             self.published.store(Arc::new(snapshot));
         }
         note(&self.status, &prepared);
-        self.current = prepared;
+        // Noted once: what is prepared next starts from this.
+        self.current = Prepared { outcomes: Vec::new(), ..prepared };
     }
 }
 
 /// Notes what rules now. It comes after the swap: who reads of a version there finds it in service.
 pub(super) fn note(status: &Status, prepared: &Prepared) {
     status.applied(&prepared.config, prepared.as_written);
-    for (file, version) in &prepared.loaded {
-        status.file(file, FileOutcome::Loaded(*version));
+    status.unavailable(&prepared.missing);
+    for (file, outcome) in &prepared.outcomes {
+        status.file(file, outcome.clone());
     }
 }
 

@@ -15,6 +15,11 @@ use super::fault::LoadError;
 
 const MAGIC: &[u8] = b"\0asm";
 const ELF: &[u8] = b"\x7fELF";
+/// What wasmtime writes as the operating system into the ELF files that it precompiles (byte 7 of the file).
+const ELF_OF_WASMTIME: u8 = 200;
+/// How to get a file that is a plugin, for sentences.
+const BUILD_ONE: &str =
+    "build the plugin with `cargo build --release --target wasm32-wasip1` and put its .wasm file here";
 
 /// What was seen of a file without compiling it.
 #[derive(Default)]
@@ -120,18 +125,33 @@ fn not_wasm<T>(bytes: &[u8]) -> Result<T, LoadError> {
         return Err(LoadError::Truncated(bytes.len()));
     }
     if bytes.starts_with(ELF) {
-        return refuse(
-            "this is native code (perhaps a precompiled .cwasm), which is never run; put the .wasm file here instead",
-        );
+        return refuse(match bytes.get(7) {
+            Some(&ELF_OF_WASMTIME) => {
+                "this is a precompiled .cwasm, which is native code and never run; put the .wasm file here that it was made of"
+            }
+            _ => "this is native code, which is never run; put the .wasm file here instead",
+        });
     }
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(512)]);
-    if head.trim_start().starts_with("(module") || head.trim_start().starts_with("(component") {
+    let start = head.trim_start();
+    if start.starts_with("(module") || start.starts_with("(component") {
         return refuse("this is WebAssembly as text; translate it with `wasm-tools parse` first");
     }
-    if !head.contains('\0') && !head.contains('\u{fffd}') {
-        return refuse("this is a text file, not WebAssembly");
+    if start.starts_with("version https://git-lfs") {
+        return refuse("this is Git LFS's note of a file and not the file; fetch it with `git lfs pull`");
     }
-    refuse("this is not WebAssembly: it does not start with \"\\0asm\"")
+    if start.starts_with('<') {
+        return refuse(
+            "this is a web page or XML, perhaps of a download that failed; download the .wasm file again",
+        );
+    }
+    if !head.contains('\0') && !head.contains('\u{fffd}') {
+        return refuse(&format!("this is a text file, not WebAssembly; {BUILD_ONE}"));
+    }
+    if bytes.starts_with(b"\x1f\x8b") || bytes.starts_with(b"PK") || bytes.starts_with(b"\x28\xb5\x2f\xfd") {
+        return refuse("this is a compressed file; unpack it and put the .wasm file here");
+    }
+    refuse(&format!("this is not WebAssembly: it does not start with \"\\0asm\"; {BUILD_ONE}"))
 }
 
 #[cfg(test)]
@@ -147,10 +167,14 @@ mod tests {
     fn what_is_no_plugin_is_named() {
         for (bytes, words) in [
             (&b""[..], "empty"),
-            (b"hello", "a text file"),
+            (b"hello", "a text file, not WebAssembly; build the plugin"),
+            (b"<!DOCTYPE html>", "a download that failed"),
+            (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
             (b" (module)", "WebAssembly as text"),
-            (b"\x7fELF\x02\x01\x01", "native code"),
-            (b"\x1f\x8b\x08\0\0\0", "not WebAssembly"),
+            (b"\x7fELF\x02\x01\x01", "native code, which is never run; put the .wasm file"),
+            (b"\x7fELF\x02\x01\x01\xc8", "a precompiled .cwasm"),
+            (b"\x1f\x8b\x08\0\0\0", "a compressed file; unpack it"),
+            (b"\xde\xad\0\0", "not WebAssembly"),
             (b"\0as", "ends in the middle"),
             (b"\0asm\x01\0\0", "ends in the middle"),
             (b"\0asm\x01\0\0\0\x01\x20\x01", "ends in the middle"),

@@ -2,10 +2,16 @@
 //!
 //! One engine serves the process. Compiling takes tens of milliseconds and is never done on a worker.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use wasmtime::Config;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, Linker};
 
+use super::bounded::Overdue;
+use super::compiled::{Compilations, CompiledCode, FunctionStore};
 use super::fault::LoadError;
 use super::host::Host;
 use super::module::{Functions, Module, Role, Roles, Version};
@@ -20,6 +26,10 @@ pub const STACK: usize = 512 * 1024;
 pub struct Engine {
     linker: Linker<Host>,
     ticker: Ticker,
+    /// Where compiled code outlives the process, if anywhere.
+    code: Option<CompiledCode>,
+    modules: AtomicU64,
+    pub(super) overdue: Overdue,
 }
 
 /// The engine could not be set up: a fault of the machine or of this program.
@@ -36,12 +46,40 @@ impl From<wasmtime::Error> for EngineError {
 impl Engine {
     /// Sets up the engine, everything that plugins may import, and the ticking thread.
     pub fn new() -> Result<Engine, EngineError> {
-        let engine = wasmtime::Engine::new(&config())?;
+        Engine::start(&config(), |_| None)
+    }
+
+    /// The same with a folder where compiled code outlives the process; one that cannot be used is only warned of.
+    pub fn with_code(folder: &Path) -> Result<Engine, EngineError> {
+        let functions = Arc::<FunctionStore>::default();
+        let mut config = config();
+        config.enable_incremental_compilation(functions.clone())?;
+        Engine::start(&config, |engine| {
+            let code = CompiledCode::open(folder, engine, functions);
+            code.inspect_err(|error| {
+                tracing::warn!("compiled code cannot be kept in {}: {error}", folder.display())
+            })
+            .ok()
+        })
+    }
+
+    fn start(
+        config: &Config,
+        code: impl FnOnce(&wasmtime::Engine) -> Option<CompiledCode>,
+    ) -> Result<Engine, EngineError> {
+        let engine = wasmtime::Engine::new(config)?;
+        let code = code(&engine);
         let mut linker = Linker::new(&engine);
         imports::link(&mut linker)?;
         wasi::link(&mut linker)?;
         let ticker = Ticker::start(move || engine.increment_epoch()).map_err(wasmtime::Error::from)?;
-        Ok(Engine { linker, ticker })
+        Ok(Engine { linker, ticker, code, modules: AtomicU64::new(0), overdue: Overdue::default() })
+    }
+
+    /// How much was compiled so far.
+    pub fn compilations(&self) -> Compilations {
+        let (functions, reused) = self.code.as_ref().map_or((0, 0), CompiledCode::counts);
+        Compilations { modules: self.modules.load(Ordering::Relaxed), functions, reused }
     }
 
     /// Compiles what is in a file: a component, or a core module that the SDK made. Takes tens of milliseconds.
@@ -50,7 +88,13 @@ impl Engine {
         let component = classify::component(bytes)?;
         let refused =
             |error: wasmtime::Error| LoadError::Refused(format!("it can not be compiled: {error:#}"));
-        let component = Component::from_binary(self.linker.engine(), &component).map_err(refused)?;
+        let compile = || Component::from_binary(self.linker.engine(), &component);
+        let component = match &self.code {
+            Some(code) => code.with(version, compile),
+            None => compile(),
+        };
+        let component = component.map_err(refused)?;
+        self.modules.fetch_add(1, Ordering::Relaxed);
         let interfaces = self.check_imports(&component)?;
         let roles = self.roles(&component)?;
         let functions = functions(&component, roles)?;

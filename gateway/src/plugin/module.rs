@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
@@ -10,7 +11,8 @@ use super::host::Host;
 use super::ticker::Pulse;
 
 /// A plugin's version: the SHA-256 of its file.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Version([u8; 32]);
 
 impl Version {
@@ -22,6 +24,32 @@ impl Version {
     /// The whole SHA-256.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// The whole SHA-256 as `sha256sum` prints it.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The version of these 64 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Version> {
+        let digits: Option<Vec<u8>> = text.chars().map(|digit| Some(digit.to_digit(16)? as u8)).collect();
+        let bytes: Vec<u8> = digits?.chunks(2).map(|pair| pair[0] << 4 | pair.get(1).unwrap_or(&0)).collect();
+        (text.len() == 64).then_some(Version(bytes.try_into().ok()?))
+    }
+}
+
+impl From<Version> for String {
+    fn from(version: Version) -> String {
+        version.hex()
+    }
+}
+
+impl TryFrom<String> for Version {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Version, String> {
+        Version::from_hex(&text).ok_or_else(|| format!("{text:?} is not a SHA-256 hash"))
     }
 }
 
@@ -176,6 +204,12 @@ mod tests {
     fn a_version_is_short_and_tells_contents_apart() {
         assert_eq!(Version::of(b"").to_string(), "e3b0c44298fc");
         assert_ne!(Version::of(b"a"), Version::of(b"b"));
+        let version = Version::of(b"a");
+        assert_eq!(Version::from_hex(&version.hex()), Some(version));
+        assert!(version.hex().starts_with(&version.to_string()));
+        for wrong in ["", "e3b0", &"g".repeat(64), &"a".repeat(66)] {
+            assert_eq!(Version::from_hex(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -193,7 +193,7 @@ impl UseStats {
     }
 
     /// Counts a fault. If it is one to log, answers how many were not logged since the last that was.
-    pub(super) fn count_fault(&self, role: Role, kind: FaultKind, now: Instant) -> Option<u64> {
+    pub(crate) fn count_fault(&self, role: Role, kind: FaultKind, now: Instant) -> Option<u64> {
         self.faults[role as usize][kind as usize].fetch_add(1, Relaxed);
         let mut last = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *last {

@@ -15,6 +15,7 @@ use super::testing::plugin;
 use super::use_::{Limits, OnFault, Use, UseSpec};
 
 mod caps;
+mod compiling;
 mod edits;
 mod fairness;
 mod faults;

@@ -15,6 +15,6 @@ impl Exchange<'_> {
         self.route = Some(route);
         self.pool = route.pool;
         self.connection.deadline.set(route.timeout);
-        Ok(())
+        route.broken.as_ref().map_or(Ok(()), |filter| Err(Error::PluginFault(filter.to_string())))
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::Admin;
 use crate::control::status::Outcomes;
 use crate::node::Node;
-use crate::plugin::{Cap, FaultKind, QuarantineState, Role, Start, Step, Use, Worn};
+use crate::plugin::{Cap, Compilations, FaultKind, QuarantineState, Role, Start, Step, Use, Worn};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Exposition, Kind};
 
@@ -21,6 +21,7 @@ pub(super) fn text(admin: &Admin) -> String {
     text.family("bascule_snapshot_number", Kind::Gauge, "Which snapshot rules; each swap counts one.")
         .sample(&[], snapshot.number);
     write_reloads(&mut text, &admin.status.read());
+    write_compilations(&mut text, admin.engine.compilations());
     text.family("bascule_sessions", Kind::Gauge, "Bindings of clients to nodes that are kept.")
         .sample(&[], admin.services.sessions.count());
     let mut text = text.into_text();
@@ -150,15 +151,35 @@ fn write_reloads(text: &mut Exposition, outcomes: &Outcomes) {
         text.family("bascule_configuration_applied_seconds", Kind::Gauge, "When it took over, in Unix time.")
             .sample(&[], since.as_secs_f64());
     }
-    let mut family = text.family(
-        "bascule_plugin_loads_total",
-        Kind::Counter,
-        "New contents of a plugin file, by what became of them.",
-    );
+    let mut family =
+        text.family("bascule_plugin_loads_total", Kind::Counter, "What became of a plugin file's contents.");
     for (file, outcomes) in &outcomes.files {
-        family.sample(&[("file", file), ("outcome", "loaded")], outcomes.loaded);
-        family.sample(&[("file", file), ("outcome", "refused")], outcomes.refused);
+        for (outcome, count) in outcomes.counts() {
+            family.sample(&[("file", file), ("outcome", outcome)], count);
+        }
     }
+    text.family(
+        "bascule_plugins_unavailable",
+        Kind::Gauge,
+        "Uses that the configuration names and that cannot be loaded at all; /readyz is 503 while there are any.",
+    )
+    .sample(&[], outcomes.unavailable.len());
+}
+
+fn write_compilations(text: &mut Exposition, made: Compilations) {
+    text.family(
+        "bascule_plugin_compilations_total",
+        Kind::Counter,
+        "Contents of plugin files that were compiled.",
+    )
+    .sample(&[], made.modules);
+    let mut family = text.family(
+        "bascule_plugin_functions_total",
+        Kind::Counter,
+        "Functions of plugins by where their code came from; counted with a state directory only.",
+    );
+    family.sample(&[("from", "compiler")], made.functions);
+    family.sample(&[("from", "state_directory")], made.reused);
 }
 
 /// Seconds since 1970.

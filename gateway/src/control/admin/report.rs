@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::metrics::unix;
 use super::{Admin, Phase};
-use crate::control::status::{FileOutcome, FileOutcomes, Outcomes};
+use crate::control::status::{FileOutcomes, Outcomes};
 use crate::name::Name;
 use crate::node::Node;
 use crate::plugin::{Cap, FaultKind, QuarantineState, Role, Start, Use, Worn};
@@ -28,6 +28,7 @@ struct Report<'a> {
     routes: Vec<RouteRow<'a>>,
     pools: Vec<PoolRow<'a>>,
     plugins: Vec<PluginRow<'a>>,
+    unavailable: Vec<UnavailableRow<'a>>,
 }
 
 #[derive(Serialize)]
@@ -97,6 +98,18 @@ struct PluginRow<'a> {
     recycled: BTreeMap<&'static str, u64>,
     quarantine: QuarantineRow,
     last: Option<LastOutcome<'a>>,
+    /// The only version that may serve.
+    pinned: Option<String>,
+    /// Whether it may still be rolled back by itself.
+    on_probation: bool,
+}
+
+/// A use that cannot be loaded at all.
+#[derive(Serialize)]
+struct UnavailableRow<'a> {
+    r#use: &'a Name,
+    file: Option<&'a str>,
+    why: &'a str,
 }
 
 #[derive(Serialize)]
@@ -141,6 +154,11 @@ pub(super) fn json(admin: &Admin) -> String {
         routes: snapshot.routes.iter().map(|(_, route)| route_row(&snapshot, route)).collect(),
         pools: snapshot.pools.iter().map(|pool| pool_row(&snapshot, pool, now)).collect(),
         plugins: snapshot.uses.iter().map(|used| plugin_row(used, &outcomes)).collect(),
+        unavailable: outcomes
+            .unavailable
+            .iter()
+            .map(|(name, why)| unavailable_row(name, why, &outcomes))
+            .collect(),
     };
     serde_json::to_string_pretty(&report).expect("names are strings and numbers are finite")
 }
@@ -192,6 +210,7 @@ fn node_row<'a>(pool: &Pool, node: &'a Arc<Node>, now: Instant) -> NodeRow<'a> {
 fn plugin_row<'a>(used: &'a Use, outcomes: &'a Outcomes) -> PluginRow<'a> {
     let config = outcomes.config.as_ref().and_then(|config| config.uses.get(&*used.spec.name));
     let file = config.map(|config| config.file.as_str());
+    let of_file = file.and_then(|file| outcomes.files.get(file));
     let roles = used.module.roles;
     let of_kind = |kind| Role::ALL.into_iter().map(|role| used.stats.faults(role, kind)).sum();
     PluginRow {
@@ -209,7 +228,9 @@ fn plugin_row<'a>(used: &'a Use, outcomes: &'a Outcomes) -> PluginRow<'a> {
         starts: Start::ALL.into_iter().map(|start| (start.name(), used.stats.starts(start))).collect(),
         recycled: Worn::ALL.into_iter().map(|worn| (worn.name(), used.stats.recycled(worn))).collect(),
         quarantine: quarantine_row(used),
-        last: file.and_then(|file| outcomes.files.get(file)).and_then(last_outcome),
+        last: of_file.and_then(last_outcome),
+        pinned: of_file.and_then(|file| file.pin).map(|pin| pin.to_string()),
+        on_probation: of_file.is_some_and(|file| file.on_probation),
     }
 }
 
@@ -228,13 +249,13 @@ fn quarantine_row(used: &Use) -> QuarantineRow {
     }
 }
 
+fn unavailable_row<'a>(name: &'a Name, why: &'a str, outcomes: &'a Outcomes) -> UnavailableRow<'a> {
+    let config = outcomes.config.as_ref().and_then(|config| config.uses.get(name));
+    UnavailableRow { r#use: name, file: config.map(|config| config.file.as_str()), why }
+}
+
 fn last_outcome(file: &FileOutcomes) -> Option<LastOutcome<'_>> {
     let (at, outcome) = file.last.as_ref()?;
-    let (version, why) = match outcome {
-        FileOutcome::Loaded(version) => (Some(version), None),
-        FileOutcome::Refused(version, why) => (Some(version), Some(why.as_str())),
-        FileOutcome::Deleted => (None, None),
-    };
-    let version = version.map(ToString::to_string);
-    Some(LastOutcome { outcome: outcome.as_str(), at: unix(*at), version, why })
+    let version = outcome.version().map(|version| version.to_string());
+    Some(LastOutcome { outcome: outcome.as_str(), at: unix(*at), version, why: outcome.why() })
 }

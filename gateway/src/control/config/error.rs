@@ -212,6 +212,18 @@ impl Error {
     pub fn place(&self) -> &Place {
         &self.place
     }
+
+    /// The same on one line, for logs: place, what is wrong, and in brackets what to write.
+    pub fn line(&self) -> String {
+        let notes =
+            if self.notes.is_empty() { String::new() } else { format!(" ({})", self.notes.join("; ")) };
+        one_line(&format!("{}: {}{notes}", self.place, self.what))
+    }
+}
+
+/// A text without line ends, of which plugins' own words may have some.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Display for Error {
@@ -245,6 +257,12 @@ impl Errors {
     /// How many; at least one.
     pub fn count(&self) -> usize {
         self.0.len()
+    }
+
+    /// All of them on one line, for logs.
+    pub fn line(&self) -> String {
+        let lines: Vec<String> = self.0.iter().map(Error::line).collect();
+        lines.join(" | ")
     }
 }
 

@@ -58,6 +58,9 @@ table! { "the admin API" Admin {
 
 table! { "the plugins" Plugins {
     directory: Folder,
+    state_directory: Folder,
+    probation: Duration,
+    replay: Number<0, 1_000>,
 } }
 
 table! { "a plugin" Use {

@@ -17,6 +17,7 @@ use super::nearest::nearest;
 use super::reading::{Entry, Key, Named};
 use super::resolved::*;
 use super::text::Size;
+use super::value::Folder;
 use crate::name::Name;
 
 const KIB: u64 = 1024;
@@ -53,11 +54,6 @@ impl Parse {
         let routes = self.routes(routes, &defaults.route.unless(file::RouteDefaults::default()), &known);
         let pools = self.pools(pools, &defaults.pool.unless(file::PoolDefaults::default()));
         let uses = self.uses(uses, &routes, &pools);
-        let folder = Path::new(self.start.file()).parent().unwrap_or(Path::new("")).join("plugins");
-        let directory = match plugins.directory.get() {
-            Some(at) => At::new(at.value.0, at.place),
-            None => At::new(folder, self.start.clone()),
-        };
         Config {
             gateway: self.gateway(gateway),
             sessions: Sessions {
@@ -70,7 +66,7 @@ impl Parse {
                     .unwrap_or(NonZeroU64::MIN),
             },
             admin,
-            plugins: Plugins { directory },
+            plugins: self.plugins(plugins),
             uses,
             listeners,
             routes,
@@ -200,6 +196,17 @@ impl Parse {
             self.wrong(&address.place, what, write);
         }
         Admin { address, token: admin.token.get().map(|at| at.value) }
+    }
+
+    fn plugins(&self, plugins: file::Plugins) -> Plugins {
+        let folder = Path::new(self.start.file()).parent().unwrap_or(Path::new("")).join("plugins");
+        let path = |at: At<Folder>| At::new(at.value.0, at.place);
+        Plugins {
+            directory: plugins.directory.get().map_or_else(|| At::new(folder, self.start.clone()), path),
+            state_directory: plugins.state_directory.get().map(path),
+            probation: plugins.probation.unless(Duration::from_secs(30)),
+            replay: plugins.replay.get().map_or(64, |at| at.value.0),
+        }
     }
 
     fn listeners(&mut self, tables: Tables<file::Listener>, admin: &Admin) -> BTreeMap<Name, Listener> {

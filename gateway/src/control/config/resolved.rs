@@ -142,11 +142,17 @@ pub struct Admin {
     pub token: Option<Secret>,
 }
 
-/// The folder of plugins.
+/// The folder of plugins, and how a new version takes over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plugins {
     /// Relative paths are joined to the folder of the file that says it. Its place is the file's start if it is the default.
     pub directory: At<PathBuf>,
+    /// Where what was good outlives the process, and compiled code; nothing does if there is none.
+    pub state_directory: Option<At<PathBuf>>,
+    /// How long a new version may be rolled back by itself, at least.
+    pub probation: Duration,
+    /// How many request heads are kept to try new versions on.
+    pub replay: u32,
 }
 
 /// A configured use of a plugin.

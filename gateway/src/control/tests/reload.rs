@@ -56,7 +56,7 @@ fn a_bad_content_changes_nothing_and_is_noted_once() {
     assert!(!after.differs_from(&before));
     assert!(matches!(last(&status, "picker.wasm"), Some(FileOutcome::Refused(..))));
     builder.look();
-    assert_eq!(status.read().files["picker.wasm"].refused, 1);
+    assert_eq!(status.read().files["picker.wasm"].refused(), 1);
 
     site.put("picker.wasm", &newer(shipped(LEAST)));
     assert!(builder.look().0.unwrap().differs_from(&before));
@@ -84,7 +84,7 @@ fn a_deleted_file_runs_on() {
     builder.look();
     fs::remove_file(site.plugin("picker.wasm")).unwrap();
     assert!(builder.look().0.is_none());
-    assert_eq!(last(&status, "picker.wasm"), Some(FileOutcome::Deleted));
+    assert_eq!(last(&status, "picker.wasm"), Some(FileOutcome::Deleted { kept: false }));
     // A new configuration still finds what the file held.
     site.write(&API.replace("127.0.0.1:2", "127.0.0.1:3"));
     assert!(builder.look().0.unwrap().as_written);
@@ -127,7 +127,8 @@ fn configuration_and_plugins_change_together() {
 fn a_plugin_that_is_not_there_is_an_error_with_a_place_and_a_guess() {
     let site = Site::new(&API.replace("picker", "least-conections"));
     site.put("least_connections.wasm", b"");
-    let error = site.builder().err().unwrap().to_string();
+    let config = config::load(&site.path()).unwrap();
+    let error = check_plugins(&config, ENGINE.clone(), Arc::default()).unwrap_err().to_string();
     assert!(error.contains("bascule.toml:4:10"), "{error}");
     assert!(error.contains("did you mean \"least-connections\"?"), "{error}");
 }
@@ -136,7 +137,8 @@ fn a_plugin_that_is_not_there_is_an_error_with_a_place_and_a_guess() {
 fn a_plugin_that_cannot_pick_is_no_policy() {
     let site = Site::new(API);
     site.ship("header_rewrite.wasm", "picker.wasm");
-    let error = site.builder().err().unwrap().to_string();
+    let config = config::load(&site.path()).unwrap();
+    let error = check_plugins(&config, ENGINE.clone(), Arc::default()).unwrap_err().to_string();
     assert!(error.contains("bascule.toml:4:10: plugin \"picker\" cannot be a policy"), "{error}");
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::*;
 
 /// Built by `cargo xtask plugins`; the test fails with that advice if they were not.
-fn shipped(name: &str) -> Vec<u8> {
+pub(super) fn shipped(name: &str) -> Vec<u8> {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target").into(), PathBuf::from);
     let path = target.join("plugins").join(format!("{name}.wasm"));
