@@ -13,10 +13,12 @@ const MOST_NAMES: usize = 64;
 /// The longest name, in bytes.
 pub(super) const LONGEST_NAME: usize = 100;
 /// What the gateway itself counts of plugins: a second family of the same name would spoil the whole scrape.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 16] = [
     "calls_total",
     "capped_total",
+    "compilations_total",
     "faults_total",
+    "functions_total",
     "generation",
     "info",
     "loads_total",
