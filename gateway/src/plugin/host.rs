@@ -14,6 +14,7 @@ use super::metrics::{self, Kind, Metric};
 use super::module::Role;
 use super::output::{LONGEST_LINE, Output};
 use super::shared::Space;
+use super::ticker::Pulse;
 use super::use_::Use;
 use crate::node::selection::Load;
 
@@ -78,6 +79,8 @@ pub(super) struct Host {
     /// The use's note, if this call wrote it.
     pub(super) note: Option<(u64, String)>,
     pub(super) meter: Meter,
+    /// What hears that a call runs.
+    pub(super) pulse: Arc<Pulse>,
     pub(super) limiter: Limiter,
     /// Bytes copied out of the plugin's memory for the length of an import.
     pub(super) scratch: Vec<u8>,
@@ -102,6 +105,7 @@ impl Host {
             reply: Reply::default(),
             note: None,
             meter: Meter::new(owner.spec.limits.deadline),
+            pulse: Arc::clone(&owner.module.pulse),
             limiter: Limiter::new(owner.spec.limits.memory, owner.spec.limits.table_elements),
             scratch: Vec::new(),
             loads: Vec::new(),
@@ -116,7 +120,7 @@ impl Host {
 
     /// Starts the accounts of a call.
     pub(super) fn begin(&mut self, stage: Stage) {
-        self.owner.module.pulse.beat();
+        self.pulse.beat();
         self.stage = stage;
         self.edits = 0;
         self.edit_bytes = 0;

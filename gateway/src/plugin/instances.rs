@@ -28,6 +28,8 @@ use upkeep::Stock;
 /// One worker's running copy of a use.
 pub struct Instances {
     owner: Arc<Use>,
+    /// The module's, here so that a use which does not play a role costs no walk to it.
+    roles: Roles,
     running: RefCell<Option<Running>>,
     calls: Arc<Calls>,
     stock: Stock,
@@ -37,7 +39,8 @@ impl Instances {
     /// Nothing runs until the first call.
     pub fn new(owner: Arc<Use>) -> Instances {
         let calls = owner.stats.worker();
-        Instances { owner, running: RefCell::new(None), calls, stock: Stock::default() }
+        let roles = owner.module.roles;
+        Instances { owner, roles, running: RefCell::new(None), calls, stock: Stock::default() }
     }
 
     /// The use that it runs.
@@ -60,8 +63,9 @@ impl Instances {
         Ok(running.start_took)
     }
 
-    fn plays(&self, role: Roles) -> bool {
-        self.owner.module.roles.contains(role)
+    /// Whether it plays all of these roles.
+    pub fn plays(&self, roles: Roles) -> bool {
+        self.roles.contains(roles)
     }
 
     /// Asks a router; a use that is none goes on.

@@ -53,7 +53,7 @@ impl Running {
         store.set_hostcall_fuel(limits.import_bytes);
         store.set_max_component_handles(MOST_HANDLES);
         store.epoch_deadline_callback(|mut call| {
-            call.data().owner.module.pulse.beat();
+            call.data().pulse.beat();
             call.data_mut().meter.tick()?;
             Ok(UpdateDeadline::Continue(1))
         });

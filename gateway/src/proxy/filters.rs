@@ -26,7 +26,7 @@ impl<'a> Exchange<'a> {
         self.policies_filtered = true;
         for (index, &place) in view.pool(self.pool).policies.iter().enumerate() {
             let instances = &view.instances[place as usize];
-            if !instances.use_().module.roles.contains(Roles::FILTER) {
+            if !instances.plays(Roles::FILTER) {
                 continue;
             }
             match instances.on_request(&mut self.context) {
@@ -44,8 +44,7 @@ impl<'a> Exchange<'a> {
         instances: &Rc<Instances>,
         is_chosen: &mut bool,
     ) -> Result<Option<Answer>, Error> {
-        let roles = instances.use_().module.roles;
-        if roles.contains(Roles::ROUTER) && !*is_chosen {
+        if instances.plays(Roles::ROUTER) && !*is_chosen {
             match instances.route(&mut self.context) {
                 Ok(Decision::GoOn) => {}
                 Ok(Decision::Pool(name)) => {
@@ -62,7 +61,7 @@ impl<'a> Exchange<'a> {
                 Err(_) => forgive(instances)?,
             }
         }
-        if roles.contains(Roles::FILTER) {
+        if instances.plays(Roles::FILTER) {
             match instances.on_request(&mut self.context) {
                 Ok(Verdict::GoOn) => {}
                 Ok(Verdict::Done) => self.filters_done.note(self.filtered),
@@ -80,7 +79,7 @@ impl<'a> Exchange<'a> {
             for (index, &place) in view.pool(self.pool).policies.iter().enumerate().rev() {
                 let instances = &view.instances[place as usize];
                 if !self.policies_done.contains(index)
-                    && instances.use_().module.roles.contains(Roles::FILTER)
+                    && instances.plays(Roles::FILTER)
                     && let Ok(Verdict::Answer(status)) = instances.on_response(&mut self.context)
                 {
                     return Ok(Some(status));
@@ -90,7 +89,7 @@ impl<'a> Exchange<'a> {
         let filters = self.route.map_or(&[][..], |route| &route.filters);
         for (index, &place) in filters[..self.filtered].iter().enumerate().rev() {
             let instances = &view.instances[place as usize];
-            if !instances.use_().module.roles.contains(Roles::FILTER) || self.filters_done.contains(index) {
+            if !instances.plays(Roles::FILTER) || self.filters_done.contains(index) {
                 continue;
             }
             match instances.on_response(&mut self.context) {
@@ -108,7 +107,7 @@ impl<'a> Exchange<'a> {
         let filters = self.route.map_or(&[][..], |route| &route.filters);
         for &place in filters.iter().chain(&view.pool(self.pool).policies) {
             let instances = &view.instances[place as usize];
-            if instances.use_().module.roles.contains(Roles::OBSERVER) {
+            if instances.plays(Roles::OBSERVER) {
                 // A fault is counted and logged by the host; there is nothing to decide here.
                 let _ = instances.on_complete(&mut self.context);
             }

@@ -16,7 +16,7 @@ impl Exchange<'_> {
         let mut why = None;
         for &place in policies {
             let instances = &view.instances[place as usize];
-            if !instances.use_().module.roles.contains(Roles::BALANCER) {
+            if !instances.plays(Roles::BALANCER) {
                 continue;
             }
             match instances.pick(&mut self.context) {

@@ -48,7 +48,7 @@ impl Timers {
         self.tend(view, now);
         let mut timers = self.timers.borrow_mut();
         let id = |instances: &Instances| (instances.use_().key, instances.use_().generation);
-        let plays = |instances: &&Rc<Instances>| instances.use_().module.roles.contains(Roles::TIMER);
+        let plays = |instances: &&Rc<Instances>| instances.plays(Roles::TIMER);
         let find = |of| view.instances.iter().filter(plays).find(|instances| id(instances) == of);
         timers.retain(|timer| find(timer.of).is_some());
         for instances in view.instances.iter().filter(plays) {
