@@ -14,7 +14,7 @@ use super::{Admin, Phase};
 use crate::control::status::{FileOutcomes, Outcomes};
 use crate::name::Name;
 use crate::node::Node;
-use crate::plugin::{FaultKind, Role, Use};
+use crate::plugin::{FaultKind, Role, Use, Version};
 use crate::snapshot::{ListenerSpec, Pool, Route, Snapshot};
 
 #[derive(Serialize)]
@@ -93,10 +93,21 @@ struct PluginRow<'a> {
     calls: BTreeMap<&'static str, u64>,
     faults: BTreeMap<&'static str, u64>,
     last: Option<LastOutcome<'a>>,
+    replay: Option<ReplayRow>,
     /// The only version that may serve.
     pinned: Option<String>,
     /// Whether it may still be rolled back by itself.
     on_probation: bool,
+}
+
+/// What came of playing recent requests to this version and to the one before, for all uses of the file.
+#[derive(Serialize)]
+struct ReplayRow {
+    requests: u32,
+    /// Those on which the two decided otherwise.
+    differ: u32,
+    /// Those on which only this version faulted.
+    faults: u32,
 }
 
 /// A use that cannot be loaded at all.
@@ -206,9 +217,15 @@ fn plugin_row<'a>(used: &'a Use, outcomes: &'a Outcomes) -> PluginRow<'a> {
         calls: roles.iter().map(|role| (role.name(), used.stats.calls(role))).collect(),
         faults: FaultKind::ALL.into_iter().map(|kind| (kind.name(), of_kind(kind))).collect(),
         last: of_file.and_then(last_outcome),
+        replay: of_file.and_then(|file| replay_row(file, used.module.version)),
         pinned: of_file.and_then(|file| file.pin).map(|pin| pin.to_string()),
         on_probation: of_file.is_some_and(|file| file.on_probation),
     }
+}
+
+fn replay_row(file: &FileOutcomes, version: Version) -> Option<ReplayRow> {
+    let (_, replay) = file.replay.filter(|(of, _)| *of == version)?;
+    Some(ReplayRow { requests: replay.requests, differ: replay.differ, faults: replay.faults })
 }
 
 fn unavailable_row<'a>(name: &'a Name, why: &'a str, outcomes: &'a Outcomes) -> UnavailableRow<'a> {

@@ -38,7 +38,10 @@ fn a_restart_compiles_nothing_again() {
     }
     let (third, _) = compile_all(&Engine::with_code(&folder).unwrap());
     println!("{third:?}");
-    assert!(third.functions * 10 > first.functions * 9, "damaged code is made anew: {third:?} after {first:?}");
+    assert!(
+        third.functions * 10 > first.functions * 9,
+        "damaged code is made anew: {third:?} after {first:?}"
+    );
     let (fourth, _) = compile_all(&Engine::with_code(&folder).unwrap());
     println!("{fourth:?}");
     assert!(fourth.functions * 10 < first.functions, "{fourth:?}");
