@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
+mod files;
+mod survival;
 mod versions;
 
 /// Clients that ask one after another while `change` happens; how many requests were answered, all with 200.

@@ -15,7 +15,7 @@ use crate::cidr::Cidr;
 use crate::name::Name;
 use crate::node::Node;
 use crate::node::candidates::Candidates;
-use crate::plugin::Use;
+use crate::plugin::{Samples, Use};
 
 pub mod routes;
 
@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub uses: Arc<[Arc<Use>]>,
     /// What concerns the whole gateway.
     pub settings: Arc<Settings>,
+    /// Where workers leave heads of requests, to try new versions of plugins on.
+    pub samples: Arc<Samples>,
     /// Where the gateway accepts, sorted by name; a route knows its listeners by their places here.
     pub listeners: Arc<[ListenerSpec]>,
 }

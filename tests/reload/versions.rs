@@ -19,6 +19,7 @@ fn a_version_that_faults_in_service_is_rolled_back_and_no_request_fails() {
     let nodes = two_nodes();
     let gateway = gateway_with_hostile_picker(&nodes);
     let first = gateway.plugin_row("picker")["version"].clone();
+    assert!(gateway.plugin_row("picker")["replay"].is_null());
     while_requests_run(&gateway, |_| {
         gateway.drop_plugin("picker.wasm", &plugin_file("hostile.wasm"));
         wait_until("it is rolled back", || loads(&gateway, "rolled_back") == 1.0);
@@ -45,6 +46,9 @@ fn an_operator_rolls_back_pins_and_unpins() {
     assert_eq!((nothing.status, nothing.text().contains("no earlier version")), (409, true), "{nothing:?}");
     gateway.drop_plugin("picker.wasm", &plugin_file("consistent_hash.wasm"));
     wait_until("it is loaded", || stays_with_one(&next_nodes(&gateway)));
+
+    let replay = &gateway.plugin_row("picker")["replay"];
+    assert!(replay["requests"].as_u64() > Some(0) && replay["faults"] == 0, "{replay}");
 
     let done = act("POST", "/plugins/picker/rollback");
     assert_eq!(done.status, 200, "{done:?}");

@@ -103,6 +103,11 @@ impl TestGateway {
         fs::remove_file(self.plugin_path(name)).expect("the file was there");
     }
 
+    /// Where its plugin files are.
+    pub fn plugin_folder(&self) -> PathBuf {
+        self.folder.path().join("plugins")
+    }
+
     fn plugin_path(&self, name: &str) -> PathBuf {
         self.folder.path().join("plugins").join(name)
     }
@@ -208,7 +213,7 @@ pub fn write_configuration(folder: &Path, text: &str, nodes: &[&TestNode]) -> Pa
 }
 
 /// Writes a file so that nobody sees a part of it.
-fn put_whole(path: &Path, content: &[u8]) {
+pub fn put_whole(path: &Path, content: &[u8]) {
     let part = path.with_extension("part");
     fs::write(&part, content).expect("the file is written");
     fs::rename(&part, path).expect("the file is put in place");

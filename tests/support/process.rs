@@ -1,7 +1,7 @@
 //! The gateway as a process of its own, for what cannot be measured inside the test's: memory, and file descriptors.
 
 use super::client::TestClient;
-use super::gateway::write_configuration;
+use super::gateway::{put_whole, write_configuration};
 use super::node::TestNode;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -13,16 +13,24 @@ use tempfile::TempDir;
 pub struct GatewayProcess {
     child: Child,
     address: SocketAddr,
-    _folder: TempDir,
+    admin: SocketAddr,
+    folder: TempDir,
 }
 
 impl GatewayProcess {
     /// All requests go to these nodes, by the native round robin.
     pub fn before(nodes: &[&TestNode]) -> GatewayProcess {
+        GatewayProcess::with_files("[route.all]\npool = \"main\"\n[pool.main]\nnodes = [{nodes}]", nodes, &[])
+    }
+
+    /// A configuration without the table [gateway], and files in the plugin folder.
+    pub fn with_files(text: &str, nodes: &[&TestNode], files: &[(&str, &[u8])]) -> GatewayProcess {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let text = "[gateway]\nworkers = 1\nlog = { format = \"json\" }\n\
-                    [route.all]\npool = \"main\"\n[pool.main]\nnodes = [{nodes}]";
-        let path = write_configuration(folder.path(), text, nodes);
+        let text = format!("[gateway]\nworkers = 1\nlog = {{ format = \"json\" }}\n{text}");
+        let path = write_configuration(folder.path(), &text, nodes);
+        for (name, content) in files {
+            put_whole(&folder.path().join("plugins").join(name), content);
+        }
         let mut child = Command::new(env!("CARGO_BIN_EXE_bascule"))
             .args(["run", "--config"])
             .arg(path)
@@ -33,17 +41,36 @@ impl GatewayProcess {
         let log = BufReader::new(child.stderr.take().expect("it is piped"));
         let mut lines = log.lines().map_while(Result::ok);
         let mut seen = Vec::new();
-        let address = lines.by_ref().find_map(|line| {
-            let address = address_of_public(&line);
-            seen.push(line);
-            address
-        });
-        let Some(address) = address else {
+        let mut address = |of: &str| {
+            lines.by_ref().find_map(|line| {
+                let address = address_in(&line, of);
+                seen.push(line);
+                address
+            })
+        };
+        let (admin, address) = (address("\"admin\""), address("public"));
+        let (Some(admin), Some(address)) = (admin, address) else {
             let _ = child.kill();
             panic!("the gateway did not say where it listens: {}", seen.join("\n"));
         };
         std::thread::spawn(move || lines.for_each(drop)); // a full pipe would stop it
-        GatewayProcess { child, address, _folder: folder }
+        GatewayProcess { child, address, admin, folder }
+    }
+
+    /// Puts a file into the plugin folder, whole.
+    pub fn drop_plugin(&self, name: &str, content: &[u8]) {
+        put_whole(&self.folder.path().join("plugins").join(name), content);
+    }
+
+    /// The gateway's tables and its nodes' live state.
+    pub fn snapshot(&self) -> serde_json::Value {
+        let response = TestClient::connect(self.admin).get_with("/snapshot", "Connection: close\r\n");
+        serde_json::from_slice(&response.body.bytes).expect("/snapshot is JSON")
+    }
+
+    /// Files and sockets that it has open.
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
     }
 
     /// A new client that is connected.
@@ -77,9 +104,9 @@ impl Drop for GatewayProcess {
     }
 }
 
-/// The address in the log line that says where the listener "public" accepts.
-fn address_of_public(line: &str) -> Option<SocketAddr> {
-    if !line.contains("public") {
+/// The address in the log line that says where this listens.
+fn address_in(line: &str, of: &str) -> Option<SocketAddr> {
+    if !line.contains(of) {
         return None;
     }
     let (_, rest) = line.split_once("127.0.0.1:")?;

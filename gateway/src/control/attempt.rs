@@ -13,7 +13,7 @@ use super::library::{Compiled, Library};
 use super::status::{FileOutcome, Missing, Status};
 use super::uses::{Made, Mentions, Uses};
 use crate::name::Name;
-use crate::plugin::{Use, Version};
+use crate::plugin::{Replay, Samples, Use, Version};
 
 /// Everything that a snapshot is built from; it was all tried.
 #[derive(Clone)]
@@ -28,6 +28,10 @@ pub struct Prepared {
     pub(super) versions: BTreeMap<String, Version>,
     /// What is to be noted of plugin files when this rules.
     pub(super) outcomes: Vec<(String, FileOutcome)>,
+    /// What came of playing recent requests to versions that take over, by file.
+    pub(super) replays: Vec<(String, Version, Replay)>,
+    /// Where workers leave those requests.
+    pub(super) samples: Arc<Samples>,
     /// Whether this is the configuration as it is written now, not an earlier one that has to go on.
     pub(super) as_written: bool,
 }
@@ -114,6 +118,7 @@ pub(super) struct Ground<'a> {
     pub(super) uses: &'a mut Uses,
     pub(super) earlier: &'a Addresses,
     pub(super) status: &'a Status,
+    pub(super) samples: &'a Arc<Samples>,
     pub(super) may: May<'a>,
 }
 
@@ -162,6 +167,8 @@ pub(super) fn try_all(config: &Arc<Config>, ground: &mut Ground<'_>) -> Result<P
         addresses,
         versions,
         outcomes,
+        replays: Vec::new(),
+        samples: Arc::clone(ground.samples),
         as_written: true,
     })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::addresses::Addresses;
 use super::attempt::Prepared;
-use super::config::{self, HostHeader};
+use super::config::{self, Config, HostHeader};
 use crate::name::Name;
 use crate::node::candidates::{Candidate, Candidates};
 use crate::node::{Node, NodeSpec};
@@ -53,6 +53,7 @@ pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snaps
         pools: config.pools.values().map(pool).collect(),
         uses: prepared.uses.clone().into(),
         settings: Arc::new(settings(&config.gateway)),
+        samples: Arc::clone(&prepared.samples),
         listeners: config.listeners.values().map(listener).collect(),
     }
 }
@@ -125,11 +126,7 @@ fn build_pool(
             }
         })
         .collect();
-    let eligible = nodes.iter().map(|node| Candidate {
-        node: Arc::clone(node),
-        weight: node.spec.weight.get().saturating_mul(WEIGHT_UNIT),
-    });
-    let candidates = Candidates::new(eligible.collect(), Vec::new());
+    let candidates = candidates(&nodes);
     if let Some(earlier) = earlier {
         candidates.prepare_like(&earlier.candidates);
     }
@@ -147,6 +144,23 @@ fn build_pool(
         candidates: Arc::new(candidates),
         nodes,
     }
+}
+
+fn candidates(nodes: &[Arc<Node>]) -> Candidates {
+    let eligible = nodes.iter().map(|node| Candidate {
+        node: Arc::clone(node),
+        weight: node.spec.weight.get().saturating_mul(WEIGHT_UNIT),
+    });
+    Candidates::new(eligible.collect(), Vec::new())
+}
+
+/// Each pool's candidates as copies without load, which nobody else sees.
+pub(super) fn copies<'a>(config: &'a Config, addresses: &Addresses) -> BTreeMap<&'a str, Arc<Candidates>> {
+    let copy = |pool: &config::Pool| {
+        let nodes: Vec<_> = pool.nodes.iter().map(|node| Node::new(node_spec(node, addresses))).collect();
+        Arc::new(candidates(&nodes))
+    };
+    config.pools.iter().map(|(name, pool)| (name.as_str(), copy(pool))).collect()
 }
 
 fn node_spec(node: &config::Node, addresses: &Addresses) -> NodeSpec {

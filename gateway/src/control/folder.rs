@@ -222,6 +222,26 @@ mod tests {
     }
 
     #[test]
+    fn it_looks_without_any_hint_and_soon_after_something_took_over() {
+        for (watchful, at_least) in [(false, RESCAN), (true, WATCHFUL)] {
+            let (hints, told) = channel();
+            let (looked, looks) = channel();
+            // It follows no folder: as on a file system without events.
+            let watch = Watch { watcher: None, watched: BTreeMap::new() };
+            let thread = std::thread::spawn(move || {
+                run(&told, watch, |_| {
+                    looked.send(Instant::now()).unwrap();
+                    Next { watchful, ..Next::default() }
+                });
+            });
+            let times = [(); 2].map(|()| looks.recv_timeout(PATIENCE).unwrap());
+            assert!(times[1] - times[0] >= at_least, "{:?}", times[1] - times[0]);
+            hints.send(Hint::Stop).unwrap();
+            thread.join().unwrap();
+        }
+    }
+
+    #[test]
     fn it_looks_after_a_hint_and_stops_when_told() {
         let (hints, told) = channel();
         let (looked, looks) = channel();

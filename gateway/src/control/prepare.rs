@@ -4,6 +4,7 @@
 //! published: a [`Prepared`] goes to the writer. What operators ask of versions is done in `obey`.
 
 mod obey;
+mod replays;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -62,6 +63,7 @@ impl Builder {
             uses: &mut uses,
             earlier: &Addresses::new(),
             status: &status,
+            samples: &Arc::default(),
             may: May::LackAny,
         };
         let current = try_all(&config, &mut ground)?;
@@ -204,13 +206,15 @@ impl Builder {
             uses: &mut self.uses,
             earlier: &self.current.addresses,
             status: &self.status,
+            samples: &self.current.samples,
             may: May::Lack(&self.current.missing),
         };
         try_all(config, &mut ground)
     }
 
     /// This is what serves from now on.
-    fn hand_on(&mut self, prepared: Prepared) -> Prepared {
+    fn hand_on(&mut self, mut prepared: Prepared) -> Prepared {
+        prepared.replays = replays::all(&self.current, &prepared);
         self.current = prepared.clone();
         self.adopt();
         prepared
@@ -227,6 +231,7 @@ impl Builder {
                 self.probation.begin(file, *version, stats, on_probation, now);
             }
         }
+        current.samples.keep(current.config.plugins.replay as usize);
         self.probation.retain(|file| current.versions.contains_key(file));
     }
 
@@ -274,6 +279,7 @@ pub fn check_plugins(config: &Config, engine: Arc<Engine>, services: Arc<Service
         uses: &mut Uses::new(services),
         earlier: &Addresses::new(),
         status: &Status::default(),
+        samples: &Arc::default(),
         may: May::LackNone,
     };
     try_all(&Arc::new(config), &mut ground).map(drop)

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use super::config::{Config, Errors};
 use crate::name::Name;
-use crate::plugin::Version;
+use crate::plugin::{Replay, Version};
 
 /// The outcomes, shared by control's threads.
 #[derive(Debug, Default)]
@@ -47,6 +47,8 @@ pub(super) struct FileOutcomes {
     pub(super) last: Option<(SystemTime, FileOutcome)>,
     /// The refusal that was told last: it is found again at each try.
     refusal: Option<(Version, String)>,
+    /// What came of playing recent requests to the version that was loaded last, and to the one before.
+    pub(super) replay: Option<(Version, Replay)>,
     /// What its uses are pinned to.
     pub(super) pin: Option<Version>,
     /// Whether the version that serves may still be rolled back by itself.
@@ -114,8 +116,12 @@ impl FileOutcome {
         }
     }
 
-    fn log(&self, file: &str) {
+    fn log(&self, file: &str, replay: Option<Replay>) {
         match self {
+            Self::Loaded(version) if let Some(Replay { requests, differ, faults }) = replay => {
+                let what = "plugin loaded; on recent requests it was compared with the version before";
+                info!(file, version = %version, requests, differ, faults, "{what}");
+            }
             Self::Loaded(version) => info!(file, version = %version, "plugin loaded"),
             Self::Refused(version, why) => {
                 error!(file, version = %version, "plugin refused, what ran before stays: {why}");
@@ -197,7 +203,8 @@ impl Status {
         if again || refusal.is_some() && file.refusal == refusal {
             return;
         }
-        outcome.log(name);
+        let replay = file.replay.filter(|(of, played)| outcome.version() == Some(*of) && played.requests > 0);
+        outcome.log(name, replay.map(|(_, replay)| replay));
         file.counts[outcome.place()] += 1;
         if refusal.is_some() || matches!(outcome, FileOutcome::Loaded(_)) {
             file.refusal = refusal;
@@ -214,6 +221,11 @@ impl Status {
             }
         }
         outcomes.unavailable.clone_from(missing);
+    }
+
+    /// Recent requests were played to this version of a file. It comes before what became of that version.
+    pub(super) fn replayed(&self, file: &str, version: Version, replay: Replay) {
+        self.read().files.entry(file.to_owned()).or_default().replay = Some((version, replay));
     }
 
     /// What is remembered of a file that operators want to see.

@@ -71,6 +71,9 @@ impl Writer {
 pub(super) fn note(status: &Status, prepared: &Prepared) {
     status.applied(&prepared.config, prepared.as_written);
     status.unavailable(&prepared.missing);
+    for (file, version, replay) in &prepared.replays {
+        status.replayed(file, *version, *replay);
+    }
     for (file, outcome) in &prepared.outcomes {
         status.file(file, outcome.clone());
     }

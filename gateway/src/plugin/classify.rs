@@ -17,6 +17,11 @@ const MAGIC: &[u8] = b"\0asm";
 const ELF: &[u8] = b"\x7fELF";
 /// What wasmtime writes as the operating system into the ELF files that it precompiles (byte 7 of the file).
 const ELF_OF_WASMTIME: u8 = 200;
+/// Bytes of code that are compiled: at the slowest that was measured, 1 MB/s, half a minute.
+const MOST_CODE: u64 = 32 << 20;
+/// The sum of the squares of the functions' sizes in bytes. Time grows with the square where a function branches much: one
+/// of 1 MiB took 28 s, one of 275 KiB 2 s (`how_long_functions_of_a_size_take`). This is a function of 1.4 MiB, or a minute.
+const MOST_SQUARES: u64 = 2 << 40;
 /// How to get a file that is a plugin, for sentences.
 const BUILD_ONE: &str =
     "build the plugin with `cargo build --release --target wasm32-wasip1` and put its .wasm file here";
@@ -29,6 +34,10 @@ struct Seen {
     typed: bool,
     command: bool,
     proxy_wasm: bool,
+    /// Bytes of code, of the largest function, and the sum of the squares.
+    code: u64,
+    largest: u64,
+    squares: u64,
 }
 
 /// The component in a file: the file itself, or what its core module becomes.
@@ -44,6 +53,7 @@ pub fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
             "this is a command with a main function; build a library instead (crate-type = [\"cdylib\"], no main)",
         );
     }
+    seen.check_size()?;
     if seen.component {
         return Ok(Cow::Borrowed(bytes));
     }
@@ -81,6 +91,7 @@ fn look(bytes: &[u8]) -> Result<Seen, LoadError> {
         match &payload {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
+            Payload::CodeSectionEntry(body) => seen.measure(body.range().len() as u64),
             _ if depth == 0 => seen.note(&payload),
             _ => {}
         }
@@ -89,6 +100,30 @@ fn look(bytes: &[u8]) -> Result<Seen, LoadError> {
 }
 
 impl Seen {
+    fn measure(&mut self, function: u64) {
+        self.code += function;
+        self.largest = self.largest.max(function);
+        self.squares = self.squares.saturating_add(function.saturating_mul(function));
+    }
+
+    /// A compilation cannot be stopped, so what would take too long is not begun.
+    fn check_size(&self) -> Result<(), LoadError> {
+        if self.squares > MOST_SQUARES {
+            let largest = self.largest >> 10;
+            return refuse(&format!(
+                "its functions are too large to be compiled in time: the largest has {largest} KiB of code; split it, or build with \
+                 opt-level = \"s\" and less inlining"
+            ));
+        }
+        if self.code > MOST_CODE {
+            let (code, most) = (self.code >> 20, MOST_CODE >> 20);
+            return refuse(&format!(
+                "it has {code} MiB of code, and a plugin may have {most}; build it with opt-level = \"s\" and lto = true"
+            ));
+        }
+        Ok(())
+    }
+
     fn note(&mut self, payload: &Payload<'_>) {
         match payload {
             Payload::Version { encoding, .. } => {
@@ -194,6 +229,24 @@ mod tests {
         };
         assert!(sentence(&module("_start")).contains("a command"));
         assert!(sentence(&module("proxy_abi_version_0_2_1")).contains("proxy-wasm"));
+    }
+
+    #[test]
+    fn what_would_take_too_long_to_compile_is_not_begun() {
+        let module = |functions: usize, size: usize| {
+            let function = format!("(func {})", "nop ".repeat(size));
+            wat::parse_str(format!("(module {})", function.repeat(functions))).unwrap()
+        };
+        assert!(sentence(&module(1, 1_400_000)).contains("without Bascule's types"));
+        assert!(
+            sentence(&module(1, 1_600_000))
+                .contains("too large to be compiled in time: the largest has 1562 KiB")
+        );
+        assert!(sentence(&module(3, 1_000_000)).contains("the largest has 976 KiB"));
+        let mut seen = Seen { code: MOST_CODE, ..Seen::default() };
+        assert!(seen.check_size().is_ok());
+        seen.measure(1 << 20);
+        assert!(seen.check_size().is_err_and(|error| error.to_string().contains("it has 33 MiB of code")));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentType, Linker, LinkerInstance, Lower, Resource, ResourceType};
 
 use super::host::Host;
+use super::replay::is_replaying;
 
 mod io;
 
@@ -121,6 +122,10 @@ fn random_u64() -> wasmtime::Result<u64> {
 }
 
 fn fill(bytes: &mut [u8]) -> wasmtime::Result<()> {
+    if is_replaying() {
+        fastrand::fill(bytes);
+        return Ok(());
+    }
     getrandom::fill(bytes).map_err(|error| wasmtime::Error::msg(error.to_string()))
 }
 

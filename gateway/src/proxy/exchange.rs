@@ -115,6 +115,7 @@ impl<'a> Exchange<'a> {
 
     async fn answer(&mut self) -> Result<Answer, Error> {
         self.find_route()?;
+        self.view.sampler.note(self.context());
         if let Some(answer) = self.filter_request()? {
             return Ok(answer);
         }

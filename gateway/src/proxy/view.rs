@@ -6,9 +6,10 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::node::selection::LocalCandidates;
-use crate::plugin::Instances;
+use crate::plugin::{Instances, Sampler};
 use crate::snapshot::{Pool, Route, Snapshot};
 use crate::telemetry::{PoolMetrics, RouteMetrics, Telemetry};
 
@@ -22,6 +23,8 @@ pub(super) struct View {
     pub pools: Vec<PoolView>,
     /// By [`Route::index`].
     pub routes: Rc<[RouteView]>,
+    /// Takes heads of requests, to try new versions of plugins on.
+    pub sampler: Sampler,
 }
 
 /// What a worker keeps for a pool.
@@ -73,7 +76,8 @@ impl View {
             Some(view) if Arc::ptr_eq(&view.snapshot.routes, &snapshot.routes) => view.routes.clone(),
             _ => route_views(&snapshot, worker, telemetry),
         };
-        View { instances: instances.collect(), pools: pools.collect(), routes, snapshot }
+        let sampler = Sampler::new(Arc::clone(&snapshot.samples), Instant::now());
+        View { instances: instances.collect(), pools: pools.collect(), routes, sampler, snapshot }
     }
 
     /// The pool at a place.

@@ -158,6 +158,18 @@ fn write_reloads(text: &mut Exposition, outcomes: &Outcomes) {
             family.sample(&[("file", file), ("outcome", outcome)], count);
         }
     }
+    let mut family = text.family(
+        "bascule_plugin_replay_requests",
+        Kind::Gauge,
+        "Recent requests that were played to the version loaded last and to the one before, by what they showed.",
+    );
+    for (file, outcomes) in &outcomes.files {
+        let Some((_, replay)) = outcomes.replay else { continue };
+        let same = replay.requests.saturating_sub(replay.differ);
+        for (result, count) in [("same", same), ("differs", replay.differ), ("faults", replay.faults)] {
+            family.sample(&[("file", file), ("result", result)], count);
+        }
+    }
     text.family(
         "bascule_plugins_unavailable",
         Kind::Gauge,

@@ -14,7 +14,7 @@ use super::{Admin, Phase};
 use crate::control::status::{FileOutcomes, Outcomes};
 use crate::name::Name;
 use crate::node::Node;
-use crate::plugin::{Cap, FaultKind, QuarantineState, Role, Start, Use, Worn};
+use crate::plugin::{Cap, FaultKind, QuarantineState, Role, Start, Use, Version, Worn};
 use crate::snapshot::{ListenerSpec, Pool, Route, Snapshot};
 
 #[derive(Serialize)]
@@ -98,10 +98,21 @@ struct PluginRow<'a> {
     recycled: BTreeMap<&'static str, u64>,
     quarantine: QuarantineRow,
     last: Option<LastOutcome<'a>>,
+    replay: Option<ReplayRow>,
     /// The only version that may serve.
     pinned: Option<String>,
     /// Whether it may still be rolled back by itself.
     on_probation: bool,
+}
+
+/// What came of playing recent requests to this version and to the one before, for all uses of the file.
+#[derive(Serialize)]
+struct ReplayRow {
+    requests: u32,
+    /// Those on which the two decided otherwise.
+    differ: u32,
+    /// Those on which only this version faulted.
+    faults: u32,
 }
 
 /// A use that cannot be loaded at all.
@@ -229,6 +240,7 @@ fn plugin_row<'a>(used: &'a Use, outcomes: &'a Outcomes) -> PluginRow<'a> {
         recycled: Worn::ALL.into_iter().map(|worn| (worn.name(), used.stats.recycled(worn))).collect(),
         quarantine: quarantine_row(used),
         last: of_file.and_then(last_outcome),
+        replay: of_file.and_then(|file| replay_row(file, used.module.version)),
         pinned: of_file.and_then(|file| file.pin).map(|pin| pin.to_string()),
         on_probation: of_file.is_some_and(|file| file.on_probation),
     }
@@ -247,6 +259,11 @@ fn quarantine_row(used: &Use) -> QuarantineRow {
         faults: used.faults_since_start(),
         withheld: used.stats.withheld(),
     }
+}
+
+fn replay_row(file: &FileOutcomes, version: Version) -> Option<ReplayRow> {
+    let (_, replay) = file.replay.filter(|(of, _)| *of == version)?;
+    Some(ReplayRow { requests: replay.requests, differ: replay.differ, faults: replay.faults })
 }
 
 fn unavailable_row<'a>(name: &'a Name, why: &'a str, outcomes: &'a Outcomes) -> UnavailableRow<'a> {

@@ -2,12 +2,13 @@
 //! plugin.
 
 use std::fs;
+use std::time::Instant;
 
 use super::*;
 use crate::control::command::{Act, Refusal};
 use crate::control::status::{FileOutcome, Missing};
 use crate::control::{build, writer};
-use crate::plugin::{FaultKind, Role, Version};
+use crate::plugin::{Context, FaultKind, Replay, Role, Sampler, Services, Version};
 
 const LEAST: &str = "least_connections.wasm";
 const API: &str = "[route.all]\npool = \"api\"\n[pool.api]\npolicy = \"picker\"\nnodes = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n";
@@ -87,7 +88,7 @@ fn a_version_that_fails_in_service_is_rolled_back_by_itself() {
     assert!(status.read().files["picker.wasm"].on_probation);
     let fail = |times| {
         for _ in 0..times {
-            prepared.uses[0].stats.count_fault(Role::Balancer, FaultKind::Trap, std::time::Instant::now());
+            prepared.uses[0].stats.count_fault(Role::Balancer, FaultKind::Trap, Instant::now());
         }
     };
     fail(4);
@@ -235,4 +236,72 @@ fn a_state_directory_that_cannot_be_used_is_an_error_at_its_place() {
     fs::write(site.path().with_file_name("picker"), "a file").unwrap();
     let error = site.builder().err().unwrap().to_string();
     assert!(error.contains("bascule.toml:7:") && error.contains("cannot be used"), "{error}");
+}
+
+/// Leaves heads of requests to the pool `api`, as a worker does.
+fn leave_requests(builder: &Builder, count: u32) {
+    let samples = &builder.current().samples;
+    for index in 0..count {
+        let mut context = Context::new(Instant::now());
+        context.request.set_path(format!("/{index}").as_bytes());
+        (context.route, context.pool) = ("all".into(), "api".into());
+        context.client = Some([192, 0, 2, index as u8].into());
+        Sampler::new(Arc::clone(samples), context.now).note(&context);
+    }
+}
+
+/// What replaying on a picker's next content shows.
+fn replayed(first: &str, next: Vec<u8>) -> Replay {
+    let site = Site::new(API);
+    site.ship(first, "picker.wasm");
+    let (mut builder, status) = site.builder().unwrap();
+    leave_requests(&builder, 20);
+    site.put("picker.wasm", &next);
+    writer::note(&status, &builder.look().0.unwrap());
+    let (version, replay) = status.read().files["picker.wasm"].replay.unwrap();
+    assert_eq!(version, Version::of(&next));
+    replay
+}
+
+#[test]
+fn recent_requests_show_what_a_new_version_decides_otherwise() {
+    let same = Replay { requests: 20, differ: 0, faults: 0 };
+    for draws in ["power_of_two.wasm", "round_robin.wasm", "sticky_session.wasm"] {
+        let replay = replayed(draws, newer(shipped(draws)));
+        assert_eq!(replay, same, "{draws}");
+    }
+    let replay = replayed("round_robin.wasm", shipped("consistent_hash.wasm"));
+    assert_eq!((replay.requests, replay.faults), (20, 0));
+    assert!(replay.differ > 0, "{replay:?}");
+}
+
+#[test]
+fn a_replay_touches_nothing_live() {
+    let site = Site::new(API);
+    site.ship("sticky_session.wasm", "picker.wasm");
+    let services = Arc::<Services>::default();
+    let config = config::load(&site.path()).unwrap();
+    let (engine, status) = (ENGINE.clone(), Arc::<Status>::default());
+    let mut builder =
+        Builder::start(Some(site.path()), config, engine, services.clone(), status.clone()).unwrap();
+    let snapshot = build::snapshot(builder.current(), None);
+    leave_requests(&builder, 20);
+    site.put("picker.wasm", &newer(shipped("sticky_session.wasm")));
+    let prepared = builder.look().0.unwrap();
+    assert_eq!(prepared.replays[0].2.requests, 20);
+    assert_eq!(services.sessions.count(), 0);
+    let calls: u64 = Role::ALL.into_iter().map(|role| prepared.uses[0].stats.calls(role)).sum();
+    assert_eq!(calls + prepared.uses[0].stats.all_faults(), 0);
+    let after = build::snapshot(&prepared, Some(&snapshot));
+    assert!(after.pools[0].nodes.iter().all(|node| node.live.attempts() == 0 && node.live.in_flight() == 0));
+}
+
+#[test]
+fn no_requests_are_kept_if_none_are_wanted() {
+    let site = site("[plugins]\nreplay = 0\n");
+    let (mut builder, status) = site.builder().unwrap();
+    leave_requests(&builder, 20);
+    site.put("picker.wasm", &second());
+    writer::note(&status, &builder.look().0.unwrap());
+    assert_eq!(status.read().files["picker.wasm"].replay.map(|(_, replay)| replay), Some(Replay::default()));
 }

@@ -64,3 +64,25 @@ fn a_compilation_whose_time_is_over_is_refused_and_blocks_no_later_one_for_ever(
         std::thread::yield_now();
     }
 }
+
+/// What the bounds on code were chosen from: `cargo test -p bascule --lib -- --ignored how_long --nocapture`.
+#[test]
+#[ignore = "it measures, and asserts nothing"]
+fn how_long_functions_of_a_size_take() {
+    for (what, line) in [
+        ("straight", "(local.set $a (i32.add (i32.mul (local.get $a) (local.get $b)) (i32.const 7)))"),
+        ("branching", "(block (br_if 0 (local.get $a)) (local.set $b (i32.load (local.get $a))))"),
+        ("calling", "(local.set $a (call $answer (local.get $a) (local.get $b)))"),
+    ] {
+        for lines in [5_000, 20_000, 80_000] {
+            let body = format!(
+                "(func (export \"balancer#pick\") (result i32) (local $a i32) (local $b i32) {} (local.get $a))",
+                line.repeat(lines)
+            );
+            let file = plugin(&["balancer"], &body);
+            let start = std::time::Instant::now();
+            let made = ENGINE.compile(&file).map(|_| ());
+            println!("{what}: {} KiB in {:?} {made:?}", file.len() >> 10, start.elapsed());
+        }
+    }
+}

@@ -125,6 +125,29 @@ fn a_refused_configuration_speaks_in_the_plugins_words() {
 }
 
 #[test]
+fn a_trial_plays_each_function_of_each_role() {
+    let pointer = "(result i32)";
+    let fine = "(call $verdict (i32.const 0) (i32.const 0))";
+    for (role, functions) in [
+        ("router", vec![("route", pointer, "")]),
+        ("balancer", vec![("pick", pointer, "")]),
+        ("filter", vec![("on-request", pointer, ""), ("on-response", pointer, fine)]),
+        ("filter", vec![("on-response", pointer, ""), ("on-request", pointer, fine)]),
+        ("observer", vec![("on-complete", "", "")]),
+        ("timer", vec![("period", pointer, ""), ("tick", "", "nop")]),
+    ] {
+        let function = |(name, result, body): &(&str, &str, &str)| {
+            let body = if body.is_empty() { "unreachable" } else { body };
+            format!("(func (export \"{role}#{name}\") {result} {body})")
+        };
+        let body: String = functions.iter().map(function).collect();
+        let sentence = use_of(spec(&[]), &plugin(&[role], &body)).unwrap().trial().unwrap_err().to_string();
+        let expected = format!("plugin \"test\" failed in {} on an invented request: trap", functions[0].0);
+        assert!(sentence.starts_with(&expected), "{sentence}");
+    }
+}
+
+#[test]
 fn a_trial_finds_what_fails_on_a_request() {
     let file = plugin(
         &["filter"],
