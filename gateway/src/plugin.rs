@@ -37,6 +37,6 @@ pub use stats::UseStats;
 pub use use_::{Limits, OnFault, Use, UseSpec};
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

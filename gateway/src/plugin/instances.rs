@@ -19,6 +19,8 @@ use super::use_::Use;
 use crate::http::fields::Mark;
 use crate::http::head::RequestMark;
 
+mod memory;
+
 /// After an instance failed to start, the next try waits so long: starting may cost far more than a call may.
 const START_PAUSE: Duration = Duration::from_millis(100);
 

@@ -23,6 +23,11 @@ impl Limiter {
     pub(super) fn new(memory: usize) -> Limiter {
         Limiter { memory_left: memory, elements_left: MOST_ELEMENTS, refused: false }
     }
+
+    /// Bytes of linear memory that it may still take.
+    pub(super) fn memory_left(&self) -> usize {
+        self.memory_left
+    }
 }
 
 impl ResourceLimiter for Limiter {
