@@ -52,7 +52,7 @@ fn engine() -> Result<Engine, Problem> {
 }
 
 fn refused(error: LoadError) -> Problem {
-    Problem::Input(format!("this file cannot be a plugin: {error}"))
+    Problem::Input(format!("no plugin: {error}"))
 }
 
 /// What is tried when no configuration says otherwise: every grant, and no keys.

@@ -10,7 +10,7 @@ use bascule::author::new::Template;
 use bascule::author::{self, Problem, bench, check, dev, inspect, new};
 use bascule::control;
 use bascule::plugin::UseSpec;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use crate::{Failure, load};
 
@@ -71,14 +71,10 @@ pub(crate) enum Role {
 }
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("gateway").required(true).args(["config", "gateway_folder"])))]
 pub(crate) struct DevOptions {
     /// The gateway's configuration file: its plugin folder and admin address are read from it.
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present = "gateway_folder",
-        conflicts_with = "gateway_folder"
-    )]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The gateway's plugin folder.
     #[arg(long, value_name = "DIR")]
@@ -110,13 +106,20 @@ impl From<Problem> for Failure {
     }
 }
 
+fn about(file: &Path, problem: Problem) -> Problem {
+    match problem {
+        Problem::Input(text) => Problem::Input(format!("{}: {text}", file.display())),
+        Problem::Machine(text) => Problem::Machine(format!("{}: {text}", file.display())),
+    }
+}
+
 /// Does it.
 pub(crate) fn run(command: PluginCommand) -> Result<(), Failure> {
     match command {
         PluginCommand::New { name, role } => make(&name, role),
         PluginCommand::Dev(options) => match develop(options)? {},
         PluginCommand::Inspect { file, json } => {
-            let report = inspect::inspect(&author::read(&file)?)?;
+            let report = inspect::inspect(&author::read(&file)?).map_err(|problem| about(&file, problem))?;
             match serde_json::to_string_pretty(&report) {
                 Ok(text) if json => println!("{text}"),
                 _ => print!("{report}"),
@@ -125,18 +128,33 @@ pub(crate) fn run(command: PluginCommand) -> Result<(), Failure> {
         }
         PluginCommand::Check { file, used } => {
             let (spec, invented) = used.spec(&file)?;
-            let checked = check::check(&author::read(&file)?, spec, invented)?;
+            let checked = check::check(&author::read(&file)?, spec, invented);
+            let checked = checked.map_err(|problem| about(&file, problem))?;
             println!("{checked}");
             if checked.is_fine() { Ok(()) } else { Err(Failure::Told) }
         }
         PluginCommand::Bench { files, nodes, used } => {
+            let mut failed = None;
             for file in files {
-                let benched = bench::bench(&author::read(&file)?, used.spec(&file)?.0, nodes)?;
-                println!("{}: {benched}\n", file.display());
+                // One that needs a configuration is no reason to leave out the others.
+                match measure(&file, nodes, &used) {
+                    Ok(()) => {}
+                    Err(Failure::Input(text)) => {
+                        eprintln!("{text}\n");
+                        failed = Some(Failure::Input("not all of them could be measured".to_owned()));
+                    }
+                    Err(failure) => return Err(failure),
+                }
             }
-            Ok(())
+            failed.map_or(Ok(()), Err)
         }
     }
+}
+
+fn measure(file: &Path, nodes: u32, used: &UseOptions) -> Result<(), Failure> {
+    let benched = bench::bench(&author::read(file)?, used.spec(file)?.0, nodes);
+    println!("{}: {}\n", file.display(), benched.map_err(|problem| about(file, problem))?);
+    Ok(())
 }
 
 fn make(name: &str, role: Role) -> Result<(), Failure> {

@@ -101,7 +101,12 @@ impl TestGateway {
     }
 
     fn plugin_path(&self, name: &str) -> PathBuf {
-        self.folder.path().join("plugins").join(name)
+        self.plugin_folder().join(name)
+    }
+
+    /// Its folder of plugins.
+    pub fn plugin_folder(&self) -> PathBuf {
+        self.folder.path().join("plugins")
     }
 
     /// Where clients connect.

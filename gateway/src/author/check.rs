@@ -132,7 +132,7 @@ fn play_all(instances: &Instances, functions: &mut [Played]) {
     let pools = POOLS.map(|count| (count, scene::nodes(count)));
     for scene in Scene::odd() {
         for (count, nodes) in &pools {
-            let name = format!("{}, {count} nodes", scene.name);
+            let name = format!("{}, {count} {}", scene.name, if *count == 1 { "node" } else { "nodes" });
             for _ in 0..ROUNDS {
                 play_request(instances, functions, &scene, &name, nodes);
             }

@@ -22,6 +22,8 @@ use watch::Watch;
 
 /// How long the gateway may take to say something of a new file.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a configuration that does not use the file may take to do so: it may have waited for it.
+const UNUSED: Duration = Duration::from_secs(2);
 /// How often it is asked meanwhile.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
@@ -85,17 +87,18 @@ fn build(folder: &Path, target: &Target, watch: &mut Watch) -> Result<String, Pr
 
 /// Asks until the gateway knows what became of this version, or something is saved again.
 fn wait_for_news(target: &Target, file: &str, version: &str, watch: &mut Watch) -> String {
-    let end = Instant::now() + PATIENCE;
+    let began = Instant::now();
     loop {
-        let answer = ask::snapshot(target.admin, target.token.as_deref());
-        let news = match answer {
+        let news = match ask::snapshot(target.admin, target.token.as_deref()) {
             Answer::Snapshot(snapshot) => ask::news(&snapshot, file, version),
             Answer::Silent(why) => return why,
         };
-        if matches!(news, News::Runs(_) | News::Refused(_))
-            || Instant::now() >= end
-            || watch.saved_within(ASK_EVERY)
-        {
+        let patience = match &news {
+            News::Runs(_) | News::Refused(_) => Duration::ZERO,
+            News::Unused => UNUSED,
+            News::Nothing => PATIENCE,
+        };
+        if began.elapsed() >= patience || watch.saved_within(ASK_EVERY) {
             return news.told(file);
         }
     }

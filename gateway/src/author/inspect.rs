@@ -72,9 +72,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Report, Problem> {
         ..Report::default()
     };
     let broken = |error: wasmparser::BinaryReaderError| {
-        Problem::Input(format!(
-            "this file cannot be a plugin: it is broken WebAssembly: {error}; build it again"
-        ))
+        Problem::Input(format!("no plugin: it is broken WebAssembly: {error}; build it again"))
     };
     report.read_own(bytes).map_err(broken)?;
     report.read_interfaces(&component).map_err(broken)?;
@@ -140,6 +138,8 @@ impl Report {
                 _ => {}
             }
         }
+        let place = |role: &String| Role::ALL.iter().position(|known| known.name() == role);
+        self.roles.sort_by_key(place);
         self.grants = self.imports.iter().filter(|interface| needs_grant(interface)).cloned().collect();
         self.other_imports = others.into_iter().collect();
         Ok(())
@@ -186,14 +186,17 @@ impl fmt::Display for Report {
                 line("grants", &format!("write `grants = [{}]` in its use's table", quoted.join(", ")))?;
             }
         }
-        line("beside", &listed(&self.other_imports))?;
+        line("others", &listed(&packages(&self.other_imports)))?;
         line("memory", &self.memory.to_string())?;
         line(
             "contract",
             self.contract.as_deref().unwrap_or("unknown: it neither imports nor exports anything of it"),
         )?;
         line("SDK", self.sdk.as_deref().unwrap_or("unknown: it was not written with the Rust SDK"))?;
-        line("made by", &listed(&self.producers))
+        match &*self.producers {
+            [] => Ok(()), // stripped, as most are
+            producers => line("made by", &producers.join(", ")),
+        }
     }
 }
 
@@ -206,6 +209,14 @@ impl fmt::Display for Memory {
             None => write!(out, "no maximum of its own"),
         }
     }
+}
+
+/// "wasi:cli" of "wasi:cli/stdin@0.2.6", each once.
+fn packages(imports: &[String]) -> Vec<String> {
+    let mut packages: Vec<_> =
+        imports.iter().map(|import| import.split(['/', '@']).next().unwrap_or(import)).collect();
+    packages.dedup();
+    packages.into_iter().map(str::to_owned).collect()
 }
 
 /// Bytes as people read them.

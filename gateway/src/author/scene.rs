@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::node::candidates::{Candidate, Candidates};
-use crate::node::selection::LocalCandidates;
+use crate::node::selection::{LocalCandidates, Selection};
 use crate::node::{Node, NodeSpec};
 use crate::plugin::context::{Context, Outcome, RequestId};
 
@@ -98,7 +98,12 @@ impl Scene {
 
 /// So many idle nodes, in three zones.
 pub(super) fn nodes(count: u32) -> LocalCandidates {
-    Rc::new(Arc::new(Candidates::new((0..count).map(candidate).collect(), Vec::new())))
+    let nodes = Rc::new(Arc::new(Candidates::new((0..count).map(candidate).collect(), Vec::new())));
+    // As control does for a pool whose policies hash: the first call must not pay for the ring.
+    let mut selection = Selection::default();
+    selection.begin(Rc::clone(&nodes));
+    selection.by_hash(b"");
+    nodes
 }
 
 fn candidate(number: u32) -> Candidate {

@@ -35,8 +35,13 @@ fn manifest() -> String {
             }
         }
     }
-    let comment = "# A copy of Bascule's SDK, so that the plugin beside it builds wherever it lies. Not for changes.\n\n";
-    comment.to_owned() + &toml::to_string(&manifest).expect("a manifest can be written as it was read")
+    let comment =
+        "# A copy of Bascule's SDK, so that the plugin beside it builds wherever it lies. Not for changes.";
+    // A reader expects the package first; a table sorts its keys.
+    let package =
+        manifest.remove("package").map(|package| Table::from_iter([("package".to_owned(), package)]));
+    let written = |table: &Table| toml::to_string(table).expect("a manifest can be written as it was read");
+    format!("{comment}\n\n{}\n{}", written(&package.unwrap_or_default()), written(&manifest))
 }
 
 #[cfg(test)]

@@ -110,7 +110,8 @@ pub(super) fn news(snapshot: &Value, file: &str, version: &str) -> News {
     match refused {
         Some(last) if last["outcome"] != "loaded" => {
             let why = last["why"].as_str().or(last["outcome"].as_str()).unwrap_or("see its log");
-            News::Refused(why.to_owned())
+            // What follows the first line shows the configuration.
+            News::Refused(why.lines().next().unwrap_or(why).to_owned())
         }
         _ if rows.is_empty() => waiting(snapshot, file).map_or(News::Unused, News::Refused),
         _ => News::Nothing,
