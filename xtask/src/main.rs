@@ -5,8 +5,10 @@
 
 mod bench;
 mod demo;
+mod freeze;
 mod lint;
 mod plugins;
+mod samples;
 mod test;
 mod tools;
 
@@ -33,6 +35,8 @@ enum Command {
     Bench(bench::Options),
     /// Build every shipped plugin into target/plugins
     Plugins(plugins::Options),
+    /// Keep the plugin contract as it is now, and plugins that were built for it, for the tests
+    Freeze(freeze::Options),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Plugins(options) => plugins::run(&options),
+        Command::Freeze(options) => freeze::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
