@@ -7,7 +7,9 @@
 mod support;
 
 mod admin;
+mod author;
 mod balancing;
+mod contract;
 mod doubles;
 mod errors;
 mod forwarding;

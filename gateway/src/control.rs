@@ -35,6 +35,7 @@ use tracing::{info, warn};
 
 pub use admin::Phase;
 pub use prepare::check_plugins;
+pub use uses::use_spec;
 pub use writer::Event;
 
 use admin::{Admin, PhaseCell};

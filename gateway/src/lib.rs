@@ -2,6 +2,7 @@
 //!
 //! The request path is [`proxy`], the control path is [`control`]; they meet in [`snapshot`] and [`node`].
 
+pub mod author;
 pub mod cidr;
 pub mod control;
 pub mod gateway;

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to people")]
 
 mod demo;
+mod plugin_command;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use bascule::gateway::Gateway;
 use bascule::plugin::Engine;
 use bascule::telemetry;
 use clap::{Parser, Subcommand};
+use plugin_command::PluginCommand;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// An edge gateway that hands every balancing decision to sandboxed WebAssembly plugins.
@@ -49,6 +51,9 @@ enum Command {
         #[arg(long, default_value = "config/quickstart.toml")]
         config: PathBuf,
     },
+    /// Make, look at and try plugins.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
 }
 
 /// What ends the program early.
@@ -57,6 +62,8 @@ enum Failure {
     Input(String),
     /// It failed while running.
     Running(anyhow::Error),
+    /// The same, and what there is to say was said.
+    Told,
 }
 
 impl From<anyhow::Error> for Failure {
@@ -70,6 +77,7 @@ fn main() -> ExitCode {
         Command::Run { config } => run(config, false),
         Command::Demo { config } => run(config, true),
         Command::Check { config, plugins } => check(&config, plugins),
+        Command::Plugin(command) => plugin_command::run(command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,6 +89,7 @@ fn main() -> ExitCode {
             eprintln!("bascule: {error:#}");
             ExitCode::FAILURE
         }
+        Err(Failure::Told) => ExitCode::FAILURE,
     }
 }
 

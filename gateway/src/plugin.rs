@@ -51,6 +51,6 @@ pub use stats::{Start, UseStats, Worn};
 pub use use_::{Limits, OnFault, Use, UseSpec};
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

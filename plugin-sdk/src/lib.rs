@@ -7,8 +7,8 @@
 //!
 //! # Your first policy in five minutes
 //!
-//! `bascule plugin new two-choices` makes this crate for you. By hand: a library with
-//! `crate-type = ["cdylib", "rlib"]` that depends on `bascule-plugin`, and this in `src/lib.rs`:
+//! [`first_policy`] goes through all of it. In short: `bascule plugin new two-choices` makes a crate with this in
+//! `src/lib.rs`,
 //!
 //! ```
 //! use bascule_plugin::prelude::*;
@@ -25,7 +25,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! Test it with `cargo test`, natively: [`testing`] has doubles for everything that the gateway offers.
+//! `cargo test` runs it natively, against the doubles in [`testing`],
 //!
 //! ```
 //! # use bascule_plugin::prelude::*;
@@ -43,15 +43,8 @@
 //! assert_eq!(test.pick(&request("GET", "/")), Picked::Node("idle"));
 //! ```
 //!
-//! Build it, and drop it into the gateway's plugin folder, while it runs:
-//!
-//! ```sh
-//! rustup target add wasm32-wasip1
-//! cargo build --release --target wasm32-wasip1
-//! cp target/wasm32-wasip1/release/two_choices.wasm plugins/
-//! ```
-//!
-//! The file's name is the plugin's: `policy = "two-choices"` in a pool's table makes it that pool's policy.
+//! and `cargo build --release --target wasm32-wasip1` makes the file that is dropped into the gateway's plugin folder while
+//! it runs. The file's name is the plugin's: `policy = "two-choices"` in a pool's table makes it that pool's policy.
 //! `wasm32-wasip2` works as well.
 //!
 //! # Configuration
@@ -107,6 +100,7 @@ pub mod clock;
 mod config;
 pub mod duration;
 mod export;
+pub mod first_policy;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod glue;

@@ -103,13 +103,13 @@ impl TestGateway {
         fs::remove_file(self.plugin_path(name)).expect("the file was there");
     }
 
-    /// Where its plugin files are.
-    pub fn plugin_folder(&self) -> PathBuf {
-        self.folder.path().join("plugins")
+    fn plugin_path(&self, name: &str) -> PathBuf {
+        self.plugin_folder().join(name)
     }
 
-    fn plugin_path(&self, name: &str) -> PathBuf {
-        self.folder.path().join("plugins").join(name)
+    /// Its folder of plugins.
+    pub fn plugin_folder(&self) -> PathBuf {
+        self.folder.path().join("plugins")
     }
 
     /// Where clients connect.

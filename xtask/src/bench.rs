@@ -5,6 +5,7 @@
 //! every proxy alike; a ratio to nginx is taken within a round, and medians over the rounds are printed. CPU time is
 //! that of the proxy's whole process tree, from the kernel's own count.
 
+mod calls;
 mod configuration;
 mod faults;
 mod idle;
@@ -55,6 +56,8 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure what each call of each shipped plugin costs, in nanoseconds
+    Plugins,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -78,6 +81,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(What::Criterion { arguments }) = &options.what {
         return tools::run(tools::cargo().args(["bench", "--package", "bascule"]).args(arguments));
     }
+    if let Some(What::Plugins) = options.what {
+        return calls::measure(&gateway(options)?);
+    }
     if !cfg!(target_os = "linux") {
         bail!(
             "the benchmark reads Linux's /proc: run it on Linux, or only the benches with `cargo xtask bench criterion`"
@@ -97,11 +103,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         tools::require(program, why, &format!("apt-get install {package}"))?;
     }
 
-    let gateway = match &options.gateway {
-        Some(path) => path.canonicalize().with_context(|| format!("there is no {}", path.display()))?,
-        None => build()?,
-    };
-    let ground = Ground::prepare(gateway)?;
+    let ground = Ground::prepare(gateway(options)?)?;
     let mut proxies = vec![Proxy::Nginx, Proxy::Bascule, Proxy::BasculeNative];
     match tools::find("haproxy") {
         Some(_) => proxies.insert(1, Proxy::Haproxy),
@@ -131,6 +133,14 @@ fn wanted(named: &[Scenario]) -> Vec<Scenario> {
     match named {
         [] => vec![Scenario::Small, Scenario::Body100k, Scenario::Idle],
         named => named.to_vec(),
+    }
+}
+
+/// The binary to measure.
+fn gateway(options: &Options) -> Result<PathBuf> {
+    match &options.gateway {
+        Some(path) => path.canonicalize().with_context(|| format!("there is no {}", path.display())),
+        None => build(),
     }
 }
 

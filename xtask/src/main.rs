@@ -6,8 +6,10 @@
 mod bench;
 mod client;
 mod demo;
+mod freeze;
 mod lint;
 mod plugins;
+mod samples;
 mod test;
 mod tools;
 
@@ -34,6 +36,8 @@ enum Command {
     Bench(bench::Options),
     /// Build every shipped plugin into target/plugins
     Plugins(plugins::Options),
+    /// Keep the plugin contract as it is now, and plugins that were built for it, for the tests
+    Freeze(freeze::Options),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Plugins(options) => plugins::run(&options),
+        Command::Freeze(options) => freeze::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

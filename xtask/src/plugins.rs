@@ -3,7 +3,7 @@
 //! A running gateway watches that folder, so a file appears there whole, and only when its content changed. Nothing is
 //! ever deleted from it: people drop plugins of their own there.
 
-use crate::tools;
+use crate::{samples, tools};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::io::Write;
@@ -35,13 +35,14 @@ pub(crate) fn shipped() -> Result<()> {
 }
 
 /// Builds every crate of tests/guests into target/guests, and beside them one shipped plugin as a component, which
-/// shows that both kinds of file load.
+/// shows that both kinds of file load; and the sample in C.
 ///
 /// # Errors
 /// As [`shipped`].
 pub(crate) fn guests() -> Result<()> {
     build("tests/guests", "guests", "wasm32-wasip1", |_| true, "")?;
-    build("plugins", "guests", "wasm32-wasip2", |name| name == "round-robin", "_p2")
+    build("plugins", "guests", "wasm32-wasip2", |name| name == "round-robin", "_p2")?;
+    samples::c_policy()
 }
 
 /// Where the built plugins lie: target/ in the workspace, wherever cargo's own target directory is.

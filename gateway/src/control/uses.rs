@@ -106,7 +106,7 @@ impl Uses {
         let generation = kept.serving.as_ref().map_or(1, |serving| serving.made.generation + 1);
         let (module, stats, services) =
             (Arc::clone(module), Arc::clone(&kept.stats), Arc::clone(&self.services));
-        let made = Use::new(kept.key, generation, spec(used), module, stats, services);
+        let made = Use::new(kept.key, generation, use_spec(used), module, stats, services);
         let made = made.and_then(|made| made.trial().map(|()| made));
         let made = made.map_err(|why| error(why.to_string()))?;
         Ok(Made { from, made: Arc::new(made) })
@@ -126,7 +126,7 @@ impl Uses {
 }
 
 /// What the host is told of a use.
-fn spec(used: &config::Use) -> UseSpec {
+pub fn use_spec(used: &config::Use) -> UseSpec {
     UseSpec {
         name: used.name.as_str().into(),
         configuration: used.config.json().to_string(),

@@ -21,6 +21,7 @@ use super::use_::Use;
 use crate::http::fields::Mark;
 use crate::http::head::RequestMark;
 
+mod memory;
 mod upkeep;
 
 use upkeep::Stock;

@@ -219,6 +219,11 @@ impl Use {
     }
 }
 
+/// Whether a plugin that imports this interface is refused unless its use is granted it.
+pub fn needs_grant(interface: &str) -> bool {
+    !Grants::default().allows(interface)
+}
+
 /// The grants and one more, as TOML writes them.
 fn with(grants: &[String], more: &str) -> String {
     let all = grants.iter().map(|grant| &**grant).chain([more]);

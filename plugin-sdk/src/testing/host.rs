@@ -4,8 +4,53 @@
 use super::message::Fields;
 use super::world::with;
 
+/// What requests and responses have in common: reading and editing their fields.
+macro_rules! header_fields {
+    ($message:ident) => {
+        pub(crate) fn header(name: &str) -> Option<Vec<u8>> {
+            header_values(name).into_iter().next()
+        }
+        pub(crate) fn header_values(name: &str) -> Vec<Vec<u8>> {
+            with(|world| world.$message.headers.values(name))
+        }
+        pub(crate) fn set_header(name: &str, value: &[u8]) -> Result<(), String> {
+            Fields::check(name, value)?;
+            remove_header(name)?;
+            add_header(name, value)
+        }
+        pub(crate) fn add_header(name: &str, value: &[u8]) -> Result<(), String> {
+            Fields::check(name, value)?;
+            with(|world| world.$message.headers.add(name, value));
+            Ok(())
+        }
+        pub(crate) fn remove_header(name: &str) -> Result<(), String> {
+            Fields::check(name, b"")?;
+            with(|world| world.$message.headers.remove(name));
+            Ok(())
+        }
+    };
+}
+
+/// What both stores have in common. The contract gives each an error type of its own.
+macro_rules! store_error {
+    () => {
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) enum StoreError {
+            Unavailable,
+            #[allow(dead_code, reason = "the double of sessions takes everything")]
+            Refused,
+        }
+
+        fn up() -> Result<(), StoreError> {
+            if with(|world| world.store_down) { Err(StoreError::Unavailable) } else { Ok(()) }
+        }
+    };
+}
+
 pub(crate) mod request {
     use super::{Fields, with};
+
+    header_fields!(request);
 
     pub(crate) fn method() -> String {
         with(|world| world.request.method.clone())
@@ -37,12 +82,6 @@ pub(crate) mod request {
     pub(crate) fn node() -> Option<String> {
         with(|world| world.request.node.clone())
     }
-    pub(crate) fn header(name: &str) -> Option<Vec<u8>> {
-        header_values(name).into_iter().next()
-    }
-    pub(crate) fn header_values(name: &str) -> Vec<Vec<u8>> {
-        with(|world| world.request.headers.values(name))
-    }
     pub(crate) fn cookie(name: &str) -> Option<Vec<u8>> {
         with(|world| world.request.headers.cookie(name))
     }
@@ -51,21 +90,6 @@ pub(crate) mod request {
             return Err("a path must start with `/`".into());
         }
         with(|world| world.request.path = path.to_vec());
-        Ok(())
-    }
-    pub(crate) fn set_header(name: &str, value: &[u8]) -> Result<(), String> {
-        Fields::check(name, value)?;
-        remove_header(name)?;
-        add_header(name, value)
-    }
-    pub(crate) fn add_header(name: &str, value: &[u8]) -> Result<(), String> {
-        Fields::check(name, value)?;
-        with(|world| world.request.headers.add(name, value));
-        Ok(())
-    }
-    pub(crate) fn remove_header(name: &str) -> Result<(), String> {
-        Fields::check(name, b"")?;
-        with(|world| world.request.headers.remove(name));
         Ok(())
     }
     pub(crate) fn note() -> u64 {
@@ -89,35 +113,16 @@ pub(crate) mod request {
 pub(crate) mod response {
     use super::{Fields, with};
 
+    header_fields!(response);
+
     pub(crate) fn status() -> u16 {
         with(|world| world.response.status)
-    }
-    pub(crate) fn header(name: &str) -> Option<Vec<u8>> {
-        header_values(name).into_iter().next()
-    }
-    pub(crate) fn header_values(name: &str) -> Vec<Vec<u8>> {
-        with(|world| world.response.headers.values(name))
     }
     pub(crate) fn set_status(status: u16) -> Result<(), String> {
         if !(200..600).contains(&status) {
             return Err(format!("{status} is not a status from 200 to 599"));
         }
         with(|world| world.response.status = status);
-        Ok(())
-    }
-    pub(crate) fn set_header(name: &str, value: &[u8]) -> Result<(), String> {
-        Fields::check(name, value)?;
-        remove_header(name)?;
-        add_header(name, value)
-    }
-    pub(crate) fn add_header(name: &str, value: &[u8]) -> Result<(), String> {
-        Fields::check(name, value)?;
-        with(|world| world.response.headers.add(name, value));
-        Ok(())
-    }
-    pub(crate) fn remove_header(name: &str) -> Result<(), String> {
-        Fields::check(name, b"")?;
-        with(|world| world.response.headers.remove(name));
         Ok(())
     }
 }
@@ -284,20 +289,12 @@ pub(crate) mod sessions {
     use super::with;
     use crate::random;
 
-    #[derive(Clone, Copy, Debug)]
-    pub(crate) enum StoreError {
-        Unavailable,
-        #[expect(dead_code, reason = "the double takes everything")]
-        Refused,
-    }
+    store_error!();
+
     #[derive(Debug)]
     pub(crate) struct Binding {
         pub(crate) token: String,
         pub(crate) node: String,
-    }
-
-    fn up() -> Result<(), StoreError> {
-        if with(|world| world.store_down) { Err(StoreError::Unavailable) } else { Ok(()) }
     }
 
     pub(crate) fn get(token: &str) -> Result<Option<String>, StoreError> {
@@ -333,15 +330,7 @@ pub(crate) mod sessions {
 pub(crate) mod shared {
     use super::with;
 
-    #[derive(Clone, Copy, Debug)]
-    pub(crate) enum StoreError {
-        Unavailable,
-        Refused,
-    }
-
-    fn up() -> Result<(), StoreError> {
-        if with(|world| world.store_down) { Err(StoreError::Unavailable) } else { Ok(()) }
-    }
+    store_error!();
 
     pub(crate) fn get(key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         up()?;
