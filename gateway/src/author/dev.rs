@@ -22,7 +22,7 @@ use watch::Watch;
 
 /// How long the gateway may take to say something of a new file.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a configuration that does not use the file may take to do so: it may have waited for it.
+/// How long a gateway that does not use the file may take to do so: it may have waited for it.
 const UNUSED: Duration = Duration::from_secs(2);
 /// How often it is asked meanwhile.
 const ASK_EVERY: Duration = Duration::from_millis(100);
@@ -94,8 +94,8 @@ fn wait_for_news(target: &Target, file: &str, version: &str, watch: &mut Watch) 
             Answer::Silent(why) => return why,
         };
         let patience = match &news {
-            News::Runs(_) | News::Refused(_) => Duration::ZERO,
-            News::Unused => UNUSED,
+            News::Runs(..) | News::Refused(_) => Duration::ZERO,
+            News::Unused | News::Unavailable(_) => UNUSED,
             News::Nothing => PATIENCE,
         };
         if began.elapsed() >= patience || watch.saved_within(ASK_EVERY) {

@@ -152,68 +152,11 @@ fn type_name(name: &str, code: &str) -> String {
 }
 
 /// Words that cargo takes for no crate's name, or that would hide a crate that is needed.
-const TAKEN: [&str; 60] = [
-    "abstract",
-    "alloc",
-    "as",
-    "async",
-    "await",
-    "bascule-plugin",
-    "become",
-    "box",
-    "break",
-    "const",
-    "continue",
-    "core",
-    "crate",
-    "do",
-    "dyn",
-    "else",
-    "enum",
-    "extern",
-    "false",
-    "final",
-    "fn",
-    "for",
-    "gen",
-    "if",
-    "impl",
-    "in",
-    "let",
-    "loop",
-    "macro",
-    "match",
-    "mod",
-    "move",
-    "mut",
-    "override",
-    "priv",
-    "proc-macro",
-    "pub",
-    "ref",
-    "return",
-    "self",
-    "serde",
-    "serde-json",
-    "static",
-    "std",
-    "struct",
-    "super",
-    "test",
-    "trait",
-    "true",
-    "try",
-    "type",
-    "typeof",
-    "unsafe",
-    "unsized",
-    "use",
-    "virtual",
-    "where",
-    "while",
-    "wit-bindgen",
-    "yield",
-];
+const TAKEN: &str = "\
+    abstract alloc as async await bascule-plugin become box break const continue core crate do dyn else \
+    enum extern false final fn for gen if impl in let loop macro match mod move mut override priv \
+    proc-macro pub ref return self serde serde-json static std struct super test trait true try type \
+    typeof unsafe unsized use virtual where while wit-bindgen yield";
 
 fn check_name(name: &str) -> Result<(), Problem> {
     let nearest = || match Name::nearest(name) {
@@ -229,7 +172,7 @@ fn check_name(name: &str) -> Result<(), Problem> {
             "{name:?} cannot name a plugin: a crate's name begins with a letter; `by-zone` would do"
         ));
     }
-    if TAKEN.contains(&name) {
+    if TAKEN.split(' ').any(|word| word == name) {
         return refuse(format!(
             "{name:?} cannot name a plugin: the word has a meaning in Rust already; `my-{name}` would do"
         ));

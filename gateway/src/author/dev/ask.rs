@@ -24,12 +24,14 @@ pub(super) enum Answer {
 /// What the gateway knows of a version of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// These uses run it.
-    Runs(Vec<String>),
+    /// These uses run it; and what they did otherwise on recent requests, if the gateway tried that.
+    Runs(Vec<String>, Option<String>),
     /// It does not take it, in its words.
     Refused(String),
     /// It has not looked yet, or says nothing of it.
     Nothing,
+    /// It had no content of this file that it could take, when it looked last.
+    Unavailable(String),
     /// No use of its configuration has this file.
     Unused,
 }
@@ -38,8 +40,10 @@ impl News {
     /// In words for the one who saved.
     pub(super) fn told(self, file: &str) -> String {
         match self {
-            Self::Runs(uses) => format!("The gateway runs it as {}.", uses.join(", ")),
-            Self::Refused(why) => format!("The gateway does not take it: {why}"),
+            Self::Runs(uses, replay) => {
+                format!("The gateway runs it as {}.{}", uses.join(", "), replay.unwrap_or_default())
+            }
+            Self::Refused(why) | Self::Unavailable(why) => format!("The gateway does not take it: {why}"),
             Self::Nothing => "The gateway has not said anything of it yet: see its log.".to_owned(),
             Self::Unused => {
                 let name = file.trim_end_matches(".wasm").replace('_', "-");
@@ -101,27 +105,40 @@ fn get(admin: SocketAddr, token: Option<&str>) -> io::Result<(u16, Vec<u8>)> {
 pub(super) fn news(snapshot: &Value, file: &str, version: &str) -> News {
     let plugins = snapshot["plugins"].as_array().map_or(&[][..], Vec::as_slice);
     let rows: Vec<_> = plugins.iter().filter(|row| row["file"] == file).collect();
-    let runs = rows.iter().filter(|row| row["version"] == version);
-    let runs: Vec<_> = runs.filter_map(|row| Some(format!("\"{}\"", row["use"].as_str()?))).collect();
-    if !runs.is_empty() {
-        return News::Runs(runs);
+    let runs: Vec<_> = rows.iter().filter(|row| row["version"] == version).collect();
+    let uses: Vec<_> = runs.iter().filter_map(|row| Some(format!("\"{}\"", row["use"].as_str()?))).collect();
+    if !uses.is_empty() {
+        return News::Runs(uses, runs.iter().find_map(|row| replayed(&row["replay"])));
     }
     let refused = rows.iter().map(|row| &row["last"]).find(|last| last["version"] == version);
     match refused {
         Some(last) if last["outcome"] != "loaded" => {
-            let why = last["why"].as_str().or(last["outcome"].as_str()).unwrap_or("see its log");
-            // What follows the first line shows the configuration.
-            News::Refused(why.lines().next().unwrap_or(why).to_owned())
+            News::Refused(first_line(last["why"].as_str().or(last["outcome"].as_str())))
         }
-        _ if rows.is_empty() => waiting(snapshot, file).map_or(News::Unused, News::Refused),
+        _ if rows.is_empty() => waiting(snapshot, file).map_or(News::Unused, News::Unavailable),
         _ => News::Nothing,
     }
 }
 
-/// What is wrong with the configuration as it is written now, if that is about this file.
+/// What the gateway saw when it played recent requests to this version and to the one before.
+fn replayed(replay: &Value) -> Option<String> {
+    let (requests, differ) = (replay["requests"].as_u64()?, replay["differ"].as_u64()?);
+    (requests > 0).then(|| format!(" Of {requests} recent requests, it decides otherwise on {differ}."))
+}
+
+/// Why a use of this file waits for one that can be taken, if one does.
 fn waiting(snapshot: &Value, file: &str) -> Option<String> {
+    let rows = snapshot["unavailable"].as_array().map_or(&[][..], Vec::as_slice);
+    if let Some(row) = rows.iter().find(|row| row["file"] == file) {
+        return Some(first_line(row["why"].as_str()));
+    }
     let text = snapshot["configuration"]["error"]["text"].as_str()?;
-    text.contains(file).then(|| text.to_owned())
+    text.contains(file).then(|| first_line(Some(text)))
+}
+
+/// What follows the first line shows the configuration.
+fn first_line(text: Option<&str>) -> String {
+    text.and_then(|text| text.lines().next()).unwrap_or("see its log").to_owned()
 }
 
 #[cfg(test)]
@@ -140,7 +157,14 @@ mod tests {
     #[test]
     fn a_version_runs_is_refused_is_awaited_or_is_not_used() {
         let row = |version: &str, last: Value| json!([{ "use": "by-zone", "file": "by_zone.wasm", "version": version, "last": last }]);
-        assert_eq!(of(row("0123456789ab", json!(null))), News::Runs(vec!["\"by-zone\"".to_owned()]));
+        assert_eq!(of(row("0123456789ab", json!(null))), News::Runs(vec!["\"by-zone\"".to_owned()], None));
+        let mut replayed = row("0123456789ab", json!(null));
+        replayed[0]["replay"] = json!({ "requests": 64, "differ": 3, "faults": 0 });
+        let told = of(replayed).told("by_zone.wasm");
+        assert_eq!(
+            told,
+            "The gateway runs it as \"by-zone\". Of 64 recent requests, it decides otherwise on 3."
+        );
         let refused = json!({ "outcome": "refused", "version": "0123456789ab", "why": "it traps" });
         assert_eq!(of(row("older", refused)), News::Refused("it traps".to_owned()));
         let earlier = json!({ "outcome": "refused", "version": "another", "why": "it traps" });
@@ -153,7 +177,12 @@ mod tests {
     fn a_configuration_that_waits_for_the_file_says_so() {
         let error =
             json!({ "configuration": { "error": { "text": "plugin \"by-zone\": by_zone.wasm: it traps" } } });
-        assert!(matches!(news(&error, "by_zone.wasm", "0123456789ab"), News::Refused(_)));
+        let why = "plugin \"by-zone\": by_zone.wasm: it traps".to_owned();
+        assert_eq!(news(&error, "by_zone.wasm", "0123456789ab"), News::Unavailable(why));
+        let unavailable =
+            json!({ "unavailable": [{ "use": "by-zone", "file": "by_zone.wasm", "why": "it traps" }] });
+        let expected = News::Unavailable("it traps".to_owned());
+        assert_eq!(news(&unavailable, "by_zone.wasm", "0123456789ab"), expected);
     }
 
     #[test]
