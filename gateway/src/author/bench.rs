@@ -57,6 +57,7 @@ pub fn bench(bytes: &[u8], mut spec: UseSpec, nodes: u32) -> Result<Benched, Pro
     spec.grants.extend(module.interfaces.iter().filter(|interface| needs_grant(interface)).cloned());
     // A call that the machine interrupts must not end the whole measurement.
     spec.limits.deadline = spec.limits.deadline.max(Duration::from_secs(1));
+    spec.limits.quarantine = None;
     let plugin = started(spec, Arc::clone(&module))?;
     let empty = started(plain_use("empty"), empty(&engine)?)?;
     let memory = plugin.memory().unwrap_or(0);

@@ -13,7 +13,7 @@ const MOST_NAMES: usize = 64;
 /// The longest name, in bytes.
 pub(super) const LONGEST_NAME: usize = 100;
 /// What the gateway itself counts of plugins: a second family of the same name would spoil the whole scrape.
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 17] = [
     "calls_total",
     "capped_total",
     "compilations_total",
@@ -27,6 +27,7 @@ const RESERVED: [&str; 16] = [
     "quarantined_total",
     "recycled_total",
     "reloads_total",
+    "replay_requests",
     "rollbacks_total",
     "starts_total",
     "withheld_total",
