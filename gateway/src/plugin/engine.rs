@@ -2,14 +2,11 @@
 //!
 //! One engine serves the process. Compiling takes tens of milliseconds and is never done on a worker.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use wasmtime::Config;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, Linker};
 
-use super::deadline::TICK;
+use super::deadline::Ticker;
 use super::fault::LoadError;
 use super::host::Host;
 use super::module::{Functions, Module, Role, Roles, Version};
@@ -43,7 +40,7 @@ impl Engine {
         let mut linker = Linker::new(&engine);
         imports::link(&mut linker)?;
         wasi::link(&mut linker)?;
-        let ticker = Ticker::start(engine).map_err(wasmtime::Error::from)?;
+        let ticker = Ticker::start(move || engine.increment_epoch()).map_err(wasmtime::Error::from)?;
         Ok(Engine { linker, ticker })
     }
 
@@ -63,7 +60,15 @@ impl Engine {
         };
         wasi::link_the_rest(&mut linker, &component).map_err(misfit)?;
         let pre = linker.instantiate_pre(&component).map_err(misfit)?;
-        Ok(Module { version, roles, interfaces, size: bytes.len(), pre, functions })
+        Ok(Module {
+            version,
+            roles,
+            interfaces,
+            size: bytes.len(),
+            pre,
+            functions,
+            bell: self.ticker.bell.clone(),
+        })
     }
 
     /// The contract's interfaces that a plugin imports. Whatever is neither of the contract nor of the little WASI
@@ -107,12 +112,6 @@ impl Engine {
             ));
         }
         Ok(roles)
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        self.ticker.stop();
     }
 }
 
@@ -162,33 +161,4 @@ fn functions(component: &Component, roles: Roles) -> Result<Functions, LoadError
         period: find(Role::Timer, "period")?,
         tick: find(Role::Timer, "tick")?,
     })
-}
-
-/// The thread that ticks.
-struct Ticker {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Ticker {
-    fn start(engine: wasmtime::Engine) -> std::io::Result<Ticker> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new().name("plugin-ticker".to_owned()).spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                std::thread::park_timeout(TICK);
-                engine.increment_epoch();
-            }
-        })?;
-        Ok(Ticker { stop, thread: Some(thread) })
-    }
-
-    fn stop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // It only counts, so it can not have panicked.
-            let _ = thread.join();
-        }
-    }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
+use super::deadline::Bell;
 use super::host::Host;
 
 /// A plugin's version: the SHA-256 of its file.
@@ -137,6 +138,8 @@ pub struct Module {
     pub size: usize,
     pub(super) pre: InstancePre<Host>,
     pub(super) functions: Functions,
+    /// Asks for the ticks by which calls are measured.
+    pub(super) bell: Bell,
 }
 
 /// Where each role's functions are found in an instance: looked up once for all instances.

@@ -53,7 +53,10 @@ impl Running {
         store.set_hostcall_fuel(limits.import_bytes);
         store.set_max_component_handles(MOST_HANDLES);
         store.epoch_deadline_callback(|mut call| {
-            call.data_mut().meter.tick()?;
+            let host = call.data_mut();
+            if let Some(soon) = host.meter.tick()? {
+                host.owner.module.bell.ring_in(soon);
+            }
             Ok(UpdateDeadline::Continue(1))
         });
         store.set_epoch_deadline(1);
