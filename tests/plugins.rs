@@ -6,3 +6,4 @@ mod files;
 mod quarantine;
 mod rewrite;
 mod routers;
+mod safety;
