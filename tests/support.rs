@@ -6,6 +6,7 @@
 
 mod client;
 mod gateway;
+mod log;
 mod node;
 mod process;
 mod wait;
@@ -13,6 +14,7 @@ mod wire;
 
 pub use client::{Response, TestClient};
 pub use gateway::{TestGateway, plugin_file};
+pub use log::{keep_log, logged};
 pub use node::{Request, TestNode};
 pub use process::GatewayProcess;
 pub use wait::wait_until;

@@ -44,12 +44,22 @@ impl TestGateway {
 
     /// The same with further files in the plugin folder.
     pub fn with_files(text: &str, nodes: &[&TestNode], files: &[(&str, &[u8])]) -> TestGateway {
-        TestGateway::start(text, nodes, files).unwrap_or_else(|error| panic!("{error}"))
+        let prepare = |plugins: &Path| {
+            for (name, content) in files {
+                put_whole(&plugins.join(name), content);
+            }
+        };
+        TestGateway::start(text, nodes, prepare).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// What a gateway says that does not start, or that starts and is not ready since it lacks a plugin.
     pub fn refused(text: &str, nodes: &[&TestNode]) -> String {
-        let gateway = match TestGateway::start(text, nodes, &[]) {
+        TestGateway::refused_with(text, nodes, |_| {})
+    }
+
+    /// The same, where `prepare` puts what it likes into the plugin folder before.
+    pub fn refused_with(text: &str, nodes: &[&TestNode], prepare: impl FnOnce(&Path)) -> String {
+        let gateway = match TestGateway::start(text, nodes, prepare) {
             Ok(gateway) => gateway,
             Err(error) => return error,
         };
@@ -58,12 +68,10 @@ impl TestGateway {
         ready.text()
     }
 
-    fn start(text: &str, nodes: &[&TestNode], files: &[(&str, &[u8])]) -> Result<TestGateway, String> {
+    fn start(text: &str, nodes: &[&TestNode], prepare: impl FnOnce(&Path)) -> Result<TestGateway, String> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = write_configuration(folder.path(), text, nodes);
-        for (name, content) in files {
-            put_whole(&folder.path().join("plugins").join(name), content);
-        }
+        prepare(&folder.path().join("plugins"));
         let config = config::load(&path).map_err(|errors| errors.to_string())?;
         for plugin in config.uses.values() {
             if let Some(built) = built_plugin(&plugin.file) {

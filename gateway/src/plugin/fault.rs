@@ -3,7 +3,7 @@
 //! Both are values with words for people. Neither is ever a status code: who calls a plugin decides what its failure
 //! means for the request.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::caps::{self, Cap};
 use super::deadline::OutOfTime;
@@ -47,20 +47,19 @@ pub enum FaultKind {
     Busy,
     /// Its answer makes no sense, such as a status of 7.
     Garbage,
-    /// The call was not made: its version failed too often.
+    /// The call was not made: its version failed too often. Counted as withheld, not as a fault.
     Quarantined,
 }
 
 impl FaultKind {
-    /// All kinds, in the order of their numbers.
-    pub const ALL: [FaultKind; 7] = [
+    /// The kinds of faults of calls that were made, in the order of their numbers.
+    pub const ALL: [FaultKind; 6] = [
         FaultKind::Trap,
         FaultKind::Deadline,
         FaultKind::Memory,
         FaultKind::Start,
         FaultKind::Busy,
         FaultKind::Garbage,
-        FaultKind::Quarantined,
     ];
 
     /// The kind as logs and metrics name it.
@@ -122,17 +121,10 @@ fn describe(error: &wasmtime::Error) -> String {
     // The innermost frames are std's panic machinery, so a few more than one are needed to see the plugin's own.
     for (index, name) in names.take(8).enumerate() {
         text.push_str(if index == 0 { " in " } else { " < " });
-        text.push_str(&wasmtime_demangle(name));
+        // Without the hash.
+        let _ = write!(text, "{:#}", rustc_demangle::demangle(name));
     }
     text
-}
-
-/// Rust's names without their hash are what people know.
-fn wasmtime_demangle(name: &str) -> String {
-    match name.rsplit_once("::h") {
-        Some((path, hash)) if hash.len() == 16 => path.to_owned(),
-        _ => name.to_owned(),
-    }
 }
 
 impl fmt::Display for Fault {

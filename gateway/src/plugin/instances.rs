@@ -127,13 +127,19 @@ impl Instances {
         self.call(Stage::Tick, &mut None, |store, exports| play(&exports.tick, store))
     }
 
+    /// Counts a router's decision as a fault: it named a pool that there is not, which only the caller could see.
+    pub fn disown_pool(&self, context: &Option<Box<Context>>, pool: &str) {
+        let message = format!("route named the pool \"{pool}\", which there is not");
+        self.report(Stage::Route, context, &Fault::new(FaultKind::Garbage, message));
+    }
+
     fn call<A: Answer>(
         &self,
         stage: Stage,
         context: &mut Option<Box<Context>>,
         play: impl FnOnce(&mut wasmtime::Store<Host>, &Exports) -> wasmtime::Result<A>,
     ) -> Result<A, Fault> {
-        if !self.owner.quarantine.is_closed() {
+        if !self.owner.quarantine.is_closed(stage.role()) {
             return self.probe(stage, context, play);
         }
         self.calls.count(stage.role());
@@ -144,7 +150,7 @@ impl Instances {
         result
     }
 
-    /// A call of a version in quarantine: it is made only if it is due as a probe.
+    /// A call of a role in quarantine: it is made only if it is due as a probe.
     #[cold]
     fn probe<A: Answer>(
         &self,
@@ -152,16 +158,16 @@ impl Instances {
         context: &mut Option<Box<Context>>,
         play: impl FnOnce(&mut wasmtime::Store<Host>, &Exports) -> wasmtime::Result<A>,
     ) -> Result<A, Fault> {
-        if !self.owner.admits(stage, Instant::now()) {
+        let Some(role) = self.owner.admits(stage, Instant::now()) else {
             self.calls.withhold();
             return Err(Fault::new(FaultKind::Quarantined, "it failed too often"));
-        }
+        };
         self.calls.count(stage.role());
         let result = self.try_call(stage, context, play);
         if let Err(fault) = &result {
             self.report(stage, context, fault);
         }
-        self.owner.probed(stage, result.as_ref().err(), Instant::now());
+        self.owner.probed(role, stage, result.as_ref().err(), Instant::now());
         result
     }
 

@@ -1,6 +1,8 @@
-//! Keeps a version of a plugin from its work while it fails again and again.
+//! Keeps a role of a plugin's version from its work while it fails again and again.
 //!
-//! Closed: calls are made, and faults are counted; so many within a window open it. Open: no call is made, at no cost
+//! Each role has a record of its own, so that an observer that fails, which costs nobody anything, does not take the
+//! filter with it that the same plugin is. That instances do not start counts for the role `lifecycle`, without which no
+//! other can be played. Closed: calls are made, and faults are counted; so many within a window open it. Open: no call is made, at no cost
 //! but one look at the clock. After a pause it is half open: one call at a time is a probe, of the function that failed
 //! last; enough good ones in a row close it, a bad one opens it again with twice the pause. Where calls go well
 //! one relaxed load is all that this costs; locks are taken after a fault only.
@@ -16,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::fault::FaultKind;
 use super::host::Stage;
+use super::module::Role;
 
 /// The pause before the first probe. Each bad probe doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -98,7 +101,78 @@ const CLOSED: u8 = 0;
 const OPEN: u8 = 1;
 const HALF_OPEN: u8 = 2;
 
-/// The quarantine of one version and configuration of a use.
+/// The quarantines of one version and configuration of a use.
+#[derive(Debug)]
+pub(super) struct Quarantines {
+    /// A bit for each role that is not closed: all that a good call reads.
+    shut: AtomicU8,
+    roles: [Quarantine; Role::ALL.len()],
+}
+
+impl Quarantines {
+    /// All closed. Without a tolerance none ever opens.
+    pub(super) fn new(tolerance: Option<Tolerance>, now: Instant) -> Quarantines {
+        Quarantines { shut: AtomicU8::new(0), roles: Role::ALL.map(|_| Quarantine::new(tolerance, now)) }
+    }
+
+    /// Whether calls of a role are made without asking further.
+    pub(super) fn is_closed(&self, role: Role) -> bool {
+        self.shut.load(Relaxed) & (bit(role) | bit(Role::Lifecycle)) == 0
+    }
+
+    /// The roles whose calls are not made, or only as probes.
+    pub(super) fn shut(&self) -> impl Iterator<Item = Role> {
+        let shut = self.shut.load(Relaxed);
+        Role::ALL.into_iter().filter(move |&role| shut & bit(role) != 0)
+    }
+
+    pub(super) fn of(&self, role: Role) -> &Quarantine {
+        &self.roles[role as usize]
+    }
+
+    /// What keeps calls of a role from being made: its own record, or else that instances do not start.
+    pub(super) fn behind(&self, role: Role) -> (Role, &Quarantine) {
+        let own = self.of(role);
+        let role = if own.is_closed() { Role::Lifecycle } else { role };
+        (role, self.of(role))
+    }
+
+    /// A role's record took this step.
+    pub(super) fn note(&self, role: Role, step: Step) {
+        match step {
+            Step::Opened => self.shut.fetch_or(bit(role), Relaxed),
+            Step::Probing => 0,
+            Step::Closed => self.shut.fetch_and(!bit(role), Relaxed),
+        };
+    }
+
+    /// The worst state of a role.
+    pub(super) fn state(&self) -> QuarantineState {
+        let states = self.shut().map(|role| self.of(role).state());
+        let worst = states.max_by_key(|state| match state {
+            QuarantineState::Closed => 0,
+            QuarantineState::HalfOpen => 1,
+            QuarantineState::Open { .. } => 2,
+        });
+        match worst.unwrap_or(QuarantineState::Closed) {
+            QuarantineState::Open { since, last_kind, .. } => {
+                QuarantineState::Open { since, faults: self.faults(), last_kind }
+            }
+            other => other,
+        }
+    }
+
+    /// Faults of this version and configuration so far.
+    pub(super) fn faults(&self) -> u64 {
+        self.roles.iter().map(Quarantine::faults).sum()
+    }
+}
+
+fn bit(role: Role) -> u8 {
+    1 << role as u8
+}
+
+/// The quarantine of one role.
 #[derive(Debug)]
 pub(super) struct Quarantine {
     tolerance: Option<Tolerance>,
@@ -159,7 +233,7 @@ impl Quarantine {
         }
     }
 
-    /// Faults of this version and configuration so far.
+    /// Faults of this version and configuration so far, in this role.
     pub(super) fn faults(&self) -> u64 {
         self.faults.load(Relaxed)
     }

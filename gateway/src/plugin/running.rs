@@ -53,8 +53,11 @@ impl Running {
         store.set_hostcall_fuel(limits.import_bytes);
         store.set_max_component_handles(MOST_HANDLES);
         store.epoch_deadline_callback(|mut call| {
-            call.data().pulse.beat();
-            call.data_mut().meter.tick()?;
+            let host = call.data_mut();
+            host.pulse.beat();
+            if let Some(soon) = host.meter.tick()? {
+                host.pulse.ring_in(soon);
+            }
             Ok(UpdateDeadline::Continue(1))
         });
         store.set_epoch_deadline(1);

@@ -127,7 +127,7 @@ impl UseStats {
 
     /// Calls of a role that failed in this way.
     pub fn faults(&self, role: Role, kind: FaultKind) -> u64 {
-        self.faults[role as usize][kind as usize].load(Relaxed)
+        self.faults[role as usize].get(kind as usize).map_or(0, |count| count.load(Relaxed))
     }
 
     /// Calls that failed, in any role and way.
@@ -194,7 +194,9 @@ impl UseStats {
 
     /// Counts a fault. If it is one to log, answers how many were not logged since the last that was.
     pub(crate) fn count_fault(&self, role: Role, kind: FaultKind, now: Instant) -> Option<u64> {
-        self.faults[role as usize][kind as usize].fetch_add(1, Relaxed);
+        if let Some(count) = self.faults[role as usize].get(kind as usize) {
+            count.fetch_add(1, Relaxed);
+        }
         let mut last = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *last {
             Some((at, silent)) if now.saturating_duration_since(*at) < LOG_EVERY => {

@@ -4,21 +4,24 @@
 //! hundredths of a core, so a gateway whose plugins are idle, or that has none, is spared them. Calls say that they
 //! begin; the ticker forgets it now and then, and stops when nobody says so again.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
 
 use super::deadline::TICK;
 
 /// Ticks after which calls have to say again that there are any. Chosen: a worker then writes to the shared flag so
 /// seldom that it costs nothing.
-const ROUND: u32 = 128;
+const ROUND: u32 = 64;
 
 /// What calls tell the ticker.
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
     awake: AtomicBool,
     stop: AtomicBool,
+    /// Microseconds until the next tick; 0: whenever it comes.
+    next: AtomicU64,
     thread: OnceLock<Thread>,
 }
 
@@ -30,9 +33,19 @@ impl Pulse {
         }
     }
 
+    /// Asks for the next tick so soon. Where several calls ask at once, the last one is heard.
+    pub(super) fn ring_in(&self, soon: Duration) {
+        self.next.store(soon.clamp(Duration::from_micros(1), TICK).as_micros() as u64, Relaxed);
+        self.unpark();
+    }
+
     #[cold]
     fn wake(&self) {
         self.awake.store(true, Relaxed);
+        self.unpark();
+    }
+
+    fn unpark(&self) {
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
@@ -80,9 +93,15 @@ fn run(pulse: &Pulse, tick: impl Fn()) {
     // The first to write it, so this can not fail.
     let _ = pulse.thread.set(thread::current());
     let tick_after_a_while = || {
-        // An unpark ends it early; such a tick costs a running call one look at its clock.
-        thread::park_timeout(TICK);
-        tick();
+        let mut pause = TICK;
+        loop {
+            // An unpark ends it early; such a tick costs a running call one look at its clock.
+            thread::park_timeout(pause);
+            match pulse.next.swap(0, Relaxed) {
+                soon @ 1.. if !pulse.is_stopped() => pause = Duration::from_micros(soon),
+                _ => return tick(),
+            }
+        }
     };
     while !pulse.is_stopped() {
         while !pulse.awake.load(Relaxed) && !pulse.is_stopped() {
@@ -99,7 +118,7 @@ fn run(pulse: &Pulse, tick: impl Fn()) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::atomic::AtomicU64;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -111,6 +130,20 @@ mod tests {
         while !is_so() {
             assert!(start.elapsed() < PATIENCE, "{what}");
             thread::sleep(TICK);
+        }
+    }
+
+    #[test]
+    fn ticks_come_by_themselves_and_when_they_are_asked_for() {
+        let (send, receive) = std::sync::mpsc::channel();
+        let ticker = Ticker::start(move || send.send(()).unwrap_or_default()).unwrap();
+        let pulse = ticker.pulse();
+        wait_until("it starts", || pulse.thread.get().is_some());
+        for _ in 0..3 {
+            pulse.beat();
+            receive.recv_timeout(PATIENCE).unwrap();
+            pulse.ring_in(TICK / 10);
+            receive.recv_timeout(PATIENCE).unwrap();
         }
     }
 

@@ -12,7 +12,7 @@ use super::context::{Context, Outcome, RequestId};
 use super::fault::{Fault, LoadError};
 use super::instances::Instances;
 use super::module::Role;
-use super::quarantine::Quarantine;
+use super::quarantine::Quarantines;
 use super::services::Services;
 use super::stats::UseStats;
 use super::use_::Use;
@@ -35,7 +35,7 @@ impl Use {
             stats: Arc::clone(&stats),
             services: Arc::new(Services::default()),
             grants: self.grants,
-            quarantine: Quarantine::new(None, Instant::now()),
+            quarantine: Quarantines::new(None, Instant::now()),
             start_took: OnceLock::new(),
         }));
         let took = instances.warm_up().map_err(|fault| self.refused("", &fault))?;

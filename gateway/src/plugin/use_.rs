@@ -3,10 +3,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::fault::{Fault, LoadError};
+use super::fault::{Fault, FaultKind, LoadError};
 use super::host::Stage;
-use super::module::Module;
-use super::quarantine::{Quarantine, QuarantineState, Step, Tolerance};
+use super::module::{Module, Role};
+use super::quarantine::{QuarantineState, Quarantines, Step, Tolerance};
 use super::services::Services;
 use super::stats::UseStats;
 
@@ -128,7 +128,7 @@ pub struct Use {
     /// What is kept outside instances.
     pub services: Arc<Services>,
     pub(super) grants: Grants,
-    pub(super) quarantine: Quarantine,
+    pub(super) quarantine: Quarantines,
     /// CPU time that the start of the trial's instance took.
     pub(super) start_took: OnceLock<Duration>,
 }
@@ -153,7 +153,7 @@ impl Use {
                 )));
             }
         }
-        let quarantine = Quarantine::new(spec.limits.quarantine, Instant::now());
+        let quarantine = Quarantines::new(spec.limits.quarantine, Instant::now());
         let start_took = OnceLock::new();
         Ok(Use { key, generation, spec, module, stats, services, grants, quarantine, start_took })
     }
@@ -161,9 +161,14 @@ impl Use {
 
 /// How the present version fares.
 impl Use {
-    /// Whether its calls are made.
+    /// Whether its calls are made: the worst state of its roles.
     pub fn quarantine(&self) -> QuarantineState {
         self.quarantine.state()
+    }
+
+    /// The roles whose calls are not made, or only tried. Where it is `lifecycle`, no role is played.
+    pub fn quarantined_roles(&self) -> impl Iterator<Item = Role> {
+        self.quarantine.shut()
     }
 
     /// Faults of this version and configuration so far, on all workers.
@@ -174,46 +179,51 @@ impl Use {
     /// Counts a fault, which may be the one too many. `stage` is where; none if an instance did not start.
     #[cold]
     pub(super) fn bear(&self, stage: Option<Stage>, fault: &Fault, now: Instant) {
-        let step = self.quarantine.fault(stage, fault.kind, now);
-        self.tell(step, &fault.message);
+        let role = stage.map_or(Role::Lifecycle, Stage::role);
+        let step = self.quarantine.of(role).fault(stage, fault.kind, now);
+        self.tell(role, step, &fault.message);
     }
 
-    /// Whether a call may be made in quarantine, as a probe.
-    pub(super) fn admits(&self, stage: Stage, now: Instant) -> bool {
-        let (admitted, step) = self.quarantine.admits(stage, now);
-        self.tell(step, "");
-        admitted
+    /// Whether a call may be made in quarantine: then it is a probe of this role.
+    pub(super) fn admits(&self, stage: Stage, now: Instant) -> Option<Role> {
+        let (role, quarantine) = self.quarantine.behind(stage.role());
+        let (admitted, step) = quarantine.admits(stage, now);
+        self.tell(role, step, "");
+        admitted.then_some(role)
     }
 
-    /// A probe is over.
-    pub(super) fn probed(&self, stage: Stage, fault: Option<&Fault>, now: Instant) {
-        let step = self.quarantine.probed(stage, fault.map(|fault| fault.kind), now);
-        self.tell(step, fault.map_or("", |fault| &fault.message));
+    /// A probe of this role is over.
+    pub(super) fn probed(&self, role: Role, stage: Stage, fault: Option<&Fault>, now: Instant) {
+        // Whether it starts is all that the first role is about.
+        let fault = fault.filter(|fault| role != Role::Lifecycle || fault.kind == FaultKind::Start);
+        let step = self.quarantine.of(role).probed(stage, fault.map(|fault| fault.kind), now);
+        self.tell(role, step, fault.map_or("", |fault| &fault.message));
     }
 
-    /// Counts a step of the quarantine, and logs it.
-    fn tell(&self, step: Option<Step>, why: &str) {
+    /// Counts a step of a role's quarantine, and logs it.
+    fn tell(&self, role: Role, step: Option<Step>, why: &str) {
         let Some(step) = step else { return };
+        self.quarantine.note(role, step);
         self.stats.count_step(step);
         let (plugin, version) = (&*self.spec.name, tracing::field::display(self.module.version));
-        let faults = self.faults_since_start();
+        let (faults, pause) = (self.faults_since_start(), self.quarantine.of(role).pause());
+        let role = role.name();
         match step {
             Step::Opened => {
-                let pause = self.quarantine.pause();
                 tracing::warn!(
                     target: "plugin",
-                    plugin, version, faults, quarantine = step.name(),
+                    plugin, version, role, faults, quarantine = step.name(),
                     "it failed too often and is not called; it is tried again in {} s; the last fault: {why}",
                     pause.as_secs()
                 );
             }
             Step::Probing => tracing::info!(
                 target: "plugin",
-                plugin, version, faults, quarantine = step.name(), "single calls are made to see if it is well again"
+                plugin, version, role, faults, quarantine = step.name(), "single calls are made to see if it is well again"
             ),
             Step::Closed => tracing::info!(
                 target: "plugin",
-                plugin, version, faults, quarantine = step.name(), "it is well again and is called as usual"
+                plugin, version, role, faults, quarantine = step.name(), "it is well again and is called as usual"
             ),
         }
     }

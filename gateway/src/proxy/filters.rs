@@ -47,11 +47,17 @@ impl<'a> Exchange<'a> {
         if instances.plays(Roles::ROUTER) && !*is_chosen {
             match instances.route(&mut self.context) {
                 Ok(Decision::GoOn) => {}
-                Ok(Decision::Pool(name)) => {
-                    self.pool = self.view.snapshot.pool_named(&name).ok_or(Error::UnknownPool(name))?;
-                    self.context_mut().pool = self.view.pools[self.pool as usize].name.clone();
-                    *is_chosen = true;
-                }
+                Ok(Decision::Pool(name)) => match self.view.snapshot.pool_named(&name) {
+                    Some(pool) => {
+                        self.pool = pool;
+                        self.context_mut().pool = self.view.pools[pool as usize].name.clone();
+                        *is_chosen = true;
+                    }
+                    None => {
+                        instances.disown_pool(&self.context, &name);
+                        forgive(instances).map_err(|_| Error::UnknownPool(name))?;
+                    }
+                },
                 Ok(Decision::Answer(status)) => return Ok(Some(Answer::Plugin(status))),
                 Ok(Decision::Redirect { status, location }) => {
                     let field = (b"location"[..].into(), location.into_bytes().into_boxed_slice());

@@ -126,6 +126,8 @@ struct UnavailableRow<'a> {
 #[derive(Serialize)]
 struct QuarantineRow {
     state: &'static str,
+    /// Those that are not played, or only tried; all if `lifecycle` is among them.
+    roles: Vec<&'static str>,
     since: Option<f64>,
     last_fault: Option<&'static str>,
     /// Faults of this version and configuration.
@@ -254,6 +256,7 @@ fn quarantine_row(used: &Use) -> QuarantineRow {
     };
     QuarantineRow {
         state: state.name(),
+        roles: used.quarantined_roles().map(Role::name).collect(),
         since,
         last_fault,
         faults: used.faults_since_start(),

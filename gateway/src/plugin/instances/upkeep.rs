@@ -10,6 +10,7 @@ use super::Instances;
 use crate::plugin::context::Context;
 use crate::plugin::fault::{Fault, FaultKind};
 use crate::plugin::host::Stage;
+use crate::plugin::module::Role;
 use crate::plugin::running::Running;
 use crate::plugin::stats::{Start, Worn};
 
@@ -89,7 +90,7 @@ impl Instances {
     /// Looks after this worker's instances: one works, the others stand by. Whether an instance was started, which
     /// takes its time; at most one is.
     pub fn tend(&self, now: Instant) -> bool {
-        if !self.owner.quarantine.is_closed() || self.may_not_start_before(now) {
+        if !self.owner.quarantine.is_closed(Role::Lifecycle) || self.may_not_start_before(now) {
             return false;
         }
         let Ok(mut slot) = self.running.try_borrow_mut() else {

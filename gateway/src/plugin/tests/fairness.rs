@@ -82,3 +82,43 @@ fn an_innocent_call_on_a_thread_that_is_not_scheduled_is_no_fault() {
     });
     calling.join().unwrap();
 }
+
+/// `cargo test -p bascule --lib -- --ignored --nocapture what_a_deadline_costs_and_gives`
+#[test]
+#[ignore = "prints figures and asserts nothing"]
+#[expect(clippy::print_stdout, reason = "figures are what it is for")]
+fn what_a_deadline_costs_and_gives() {
+    let text = r#"(func (export "balancer#pick") (result i32) (loop (br 0)) unreachable)"#;
+    let limits = Limits { quarantine: None, instances: 2, ..Limits::default() };
+    let looping =
+        Instances::new(use_of(UseSpec { limits, ..spec(&[]) }, &plugin(&["balancer"], text)).unwrap());
+    let (mut ran, mut took) = (Vec::new(), Vec::new());
+    for _ in 0..1_000 {
+        while looping.tend(Instant::now()) {}
+        let (began, before) = (Instant::now(), thread_cpu_time());
+        looping.pick(&mut context()).unwrap_err();
+        ran.push(thread_cpu_time() - before);
+        took.push(began.elapsed());
+    }
+    for (what, figures) in [("CPU time", &mut ran), ("wall time", &mut took)] {
+        figures.sort_unstable();
+        let [least, median, p99, most] = [0, 500, 990, 999].map(|place| figures[place]);
+        println!(
+            "a looping call is ended after {what} {least:?} to {most:?}, median {median:?}, p99 {p99:?}"
+        );
+    }
+    let ticker = || -> u64 {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten().map(|task| task.path());
+        let ours = tasks.filter(|task| {
+            std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("plugin-ticker"))
+        });
+        let spent = ours.map(|task| std::fs::read_to_string(task.join("schedstat")).unwrap());
+        spent.map(|text| text.split(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    };
+    let (began, before) = (Instant::now(), ticker());
+    while began.elapsed() < Duration::from_secs(5) {
+        std::thread::park_timeout(Duration::from_secs(1));
+    }
+    let share = (ticker() - before) as f64 / began.elapsed().as_nanos() as f64;
+    println!("ticking takes {:.2} % of a core", share * 100.0);
+}

@@ -1,108 +1,25 @@
 //! One plugin that misbehaves in every role, as its configuration says, so that tests can show that the gateway
 //! stands it. `README.md` lists the words. A role that is not named behaves.
 
+mod config;
 mod mischief;
 
+use std::time::Duration;
+
 use bascule_plugin::prelude::*;
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+
+use config::{Config, Configure, Filtering, Period, Pick, Route};
 use mischief::{Mischief, break_down};
-
-/// What it does, for each role; left out, the role behaves. Words are checked in `configure`, so that a misspelt test
-/// fails instead of testing nothing.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    configure: Option<Configure>,
-    route: Option<Route>,
-    pick: Option<Pick>,
-    on_request: Option<Filtering>,
-    on_response: Option<Filtering>,
-    on_complete: Option<Mischief>,
-    /// It misbehaves on each such call only, counted for each role in the instance.
-    every: u32,
-    /// It misbehaves only on requests with this header.
-    when: Option<String>,
-    /// Whether it misbehaves in the trial that the gateway makes before it takes a plugin. Or else it is taken, and
-    /// misbehaves when requests come.
-    trial: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            configure: None,
-            route: None,
-            pick: None,
-            on_request: None,
-            on_response: None,
-            on_complete: None,
-            every: 1,
-            when: None,
-            trial: false,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Configure {
-    Error,
-    #[serde(untagged)]
-    Break(Mischief),
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Route {
-    NoSuchPool,
-    #[serde(rename = "answer-403")]
-    Answer403,
-    #[serde(rename = "answer-99")]
-    Answer99,
-    Redirect,
-    RedirectCrlf,
-    #[serde(untagged)]
-    Break(Mischief),
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Pick {
-    OutOfRange,
-    #[serde(rename = "node-0")]
-    Node0,
-    Abstain,
-    #[serde(rename = "reject-503")]
-    Reject503,
-    #[serde(rename = "reject-99")]
-    Reject99,
-    KeepNonsense,
-    #[serde(untagged)]
-    Break(Mischief),
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Filtering {
-    Crlf,
-    Framing,
-    BadName,
-    ManyHeaders,
-    HugeHeader,
-    BadPath,
-    BadStatus,
-    EditThenTrap,
-    #[serde(rename = "answer-403")]
-    Answer403,
-    AnswerHuge,
-    #[serde(untagged)]
-    Break(Mischief),
-}
 
 /// The plugin.
 #[derive(Debug)]
 pub struct Hostile {
     config: Config,
     calls: [u32; 5],
+    /// Whether this instance is the one that the gateway tries; a timer cannot see it in a request.
+    is_on_trial: bool,
 }
 
 /// Places in `calls`.
@@ -124,6 +41,22 @@ impl Hostile {
         self.calls[role] += 1;
         self.calls[role].is_multiple_of(self.config.every)
     }
+
+    /// What a role does now: what its key says, or the request if the role is the one to ask for.
+    fn word<W: Copy + DeserializeOwned>(
+        &mut self,
+        (role, key): (usize, &str),
+        word: fn(&Config) -> Option<W>,
+        request: &Request,
+    ) -> Option<W> {
+        self.is_on_trial |= !self.config.trial && request.pool() == "trial";
+        if self.config.ask.as_deref() == Some(key) {
+            let said = request.header("x-mischief")?;
+            let said = StrDeserializer::<ValueError>::new(said.as_str()?);
+            return Some(W::deserialize(said).expect("a word that the README lists"));
+        }
+        word(&self.config).filter(|_| self.due(role, request))
+    }
 }
 
 impl Lifecycle for Hostile {
@@ -138,19 +71,20 @@ impl Lifecycle for Hostile {
             Some(Configure::Break(mischief)) => break_down(mischief),
             None => {}
         }
-        Ok(Self { config, calls: [0; 5] })
+        Ok(Self { config, calls: [0; 5], is_on_trial: false })
     }
 }
 
 impl Router for Hostile {
     fn route(&mut self, request: &Request) -> Decision {
-        let Some(route) = self.config.route.filter(|_| self.due(ROUTE, request)) else {
+        let Some(route) = self.word((ROUTE, "route"), |config| config.route, request) else {
             return Decision::GoOn;
         };
         match route {
             Route::NoSuchPool => Decision::Pool("no-such-pool".into()),
             Route::Answer403 => Answer::new(403).header("x-hostile", "route").body("route says no").into(),
             Route::Answer99 => Answer::new(99).into(),
+            Route::Answer0 => Answer::new(0).into(),
             Route::Redirect => Decision::Redirect { status: 302, location: "/elsewhere".into() },
             Route::RedirectCrlf => {
                 Decision::Redirect { status: 302, location: "/a\r\nset-cookie: stolen=1".into() }
@@ -165,7 +99,7 @@ impl Router for Hostile {
 
 impl Balancer for Hostile {
     fn pick(&mut self, request: &Request, nodes: &Nodes) -> Choice {
-        let Some(pick) = self.config.pick.filter(|_| self.due(PICK, request)) else {
+        let Some(pick) = self.word((PICK, "pick"), |config| config.pick, request) else {
             return Choice::Abstain;
         };
         match pick {
@@ -174,6 +108,7 @@ impl Balancer for Hostile {
             Pick::Abstain => Choice::Abstain,
             Pick::Reject503 => Choice::Reject(503),
             Pick::Reject99 => Choice::Reject(99),
+            Pick::Reject0 => Choice::Reject(0),
             Pick::KeepNonsense => {
                 nodes.keep([Node::at(u32::MAX), Node::at(77_777)]);
                 Choice::Abstain
@@ -188,7 +123,7 @@ impl Balancer for Hostile {
 
 impl Filter for Hostile {
     fn on_request(&mut self, request: &mut RequestMut) -> Verdict {
-        match self.config.on_request.filter(|_| self.due(ON_REQUEST, request)) {
+        match self.word((ON_REQUEST, "on_request"), |config| config.on_request, request) {
             None => Verdict::GoOn,
             Some(Filtering::BadPath) => {
                 let tries = ["no-slash", "/a b", "/a\r\nx: y", ""].map(|path| request.set_path(path));
@@ -199,7 +134,7 @@ impl Filter for Hostile {
     }
 
     fn on_response(&mut self, request: &Request, response: &mut ResponseMut) -> Verdict {
-        match self.config.on_response.filter(|_| self.due(ON_RESPONSE, request)) {
+        match self.word((ON_RESPONSE, "on_response"), |config| config.on_response, request) {
             None => Verdict::GoOn,
             Some(Filtering::BadStatus) => {
                 let tries = [0, 101, 199, 600, u16::MAX].map(|status| response.set_status(status));
@@ -212,7 +147,30 @@ impl Filter for Hostile {
 
 impl Observer for Hostile {
     fn on_complete(&mut self, request: &Request, _outcome: &Outcome) {
-        if let Some(mischief) = self.config.on_complete.filter(|_| self.due(ON_COMPLETE, request)) {
+        let word = self.word((ON_COMPLETE, "on_complete"), |config| config.on_complete, request);
+        if let Some(mischief) = word {
+            break_down(mischief);
+        }
+    }
+}
+
+impl Timer for Hostile {
+    fn schedule(&mut self) -> Schedule {
+        let period = match self.config.period {
+            _ if self.is_on_trial => Duration::from_secs(3600),
+            None if self.config.tick.is_some() => Duration::from_millis(1),
+            None => Duration::from_secs(3600),
+            Some(Period::Zero) => Duration::ZERO,
+            Some(Period::Break(mischief)) => {
+                break_down(mischief);
+                Duration::from_secs(3600)
+            }
+        };
+        Schedule { period, scope: Scope::EveryWorker }
+    }
+
+    fn tick(&mut self) {
+        if let Some(mischief) = self.config.tick.filter(|_| !self.is_on_trial) {
             break_down(mischief);
         }
     }
@@ -246,6 +204,11 @@ fn edit(what: Filtering, mut add: impl FnMut(&str, &[u8]) -> Result<(), Refused>
             let refused = (0..1000).filter(|_| add("x-many", b"1").is_err()).count();
             tell(refused, 1000, |value| add("x-refused", value))
         }
+        Filtering::MillionHeaders => {
+            let refused = (0..1_000_000).filter(|_| add("x-many", b"1").is_err()).count();
+            tell(refused, 1_000_000, |value| add("x-refused", value))
+        }
+        Filtering::SetHost => report([add("host", b"other.test")], |value| add("x-refused", value)),
         Filtering::HugeHeader => {
             report([add("x-huge", &filled.repeat(2000))], |value| add("x-refused", value))
         }
@@ -255,6 +218,8 @@ fn edit(what: Filtering, mut add: impl FnMut(&str, &[u8]) -> Result<(), Refused>
             Verdict::GoOn
         }
         Filtering::Answer403 => Answer::new(403).header("x-hostile", "filter").body("filter says no").into(),
+        Filtering::Answer99 => Answer::new(99).into(),
+        Filtering::Answer0 => Answer::new(0).into(),
         Filtering::AnswerHuge => Answer::new(200).body(filled.repeat(8000)).into(),
         Filtering::Break(mischief) => {
             break_down(mischief);
@@ -279,7 +244,7 @@ fn tell(refused: usize, tries: usize, add: impl FnOnce(&[u8]) -> Result<(), Refu
     Verdict::GoOn
 }
 
-bascule_plugin::export!(Hostile: lifecycle, router, balancer, filter, observer);
+bascule_plugin::export!(Hostile: lifecycle, router, balancer, filter, observer, timer);
 
 #[cfg(test)]
 mod tests {

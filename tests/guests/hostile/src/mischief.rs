@@ -16,9 +16,16 @@ pub(crate) enum Mischief {
     LogFlood,
     MetricFlood,
     Exit,
+    GrowAtOnce,
+    Leak,
+    MillionLines,
+    MillionImports,
+    LargeLine,
+    HugeLine,
+    Print,
 }
 
-/// Does it. Floods come back; the rest does not.
+/// Does it. Floods, leaks and lines come back; the rest does not, unless it is stopped.
 pub(crate) fn break_down(mischief: Mischief) {
     match mischief {
         Mischief::Trap => trap(),
@@ -34,6 +41,16 @@ pub(crate) fn break_down(mischief: Mischief) {
         Mischief::MetricFlood => {
             (0..1000).for_each(|series: u32| metrics::counter(&format!("hostile_{series}"), 1));
         }
+        Mischief::GrowAtOnce => {
+            black_box(vec![1_u8; 1 << 30]);
+        }
+        Mischief::Leak => std::mem::forget(black_box(vec![1_u8; 4 << 10])),
+        Mischief::MillionLines => (0..1_000_000).for_each(|_| log::error("hostile: a line of a million")),
+        Mischief::MillionImports => (0..1_000_000).for_each(|_| metrics::counter("hostile_imports", 1)),
+        Mischief::LargeLine => log::error("x".repeat(4 << 20)),
+        Mischief::HugeLine => log::error("x".repeat(100 << 20)),
+        #[expect(clippy::print_stderr, reason = "the host takes it for the log")]
+        Mischief::Print => eprintln!("hostile: printed"),
         #[expect(clippy::disallowed_methods, reason = "no plugin may exit, which is the point")]
         Mischief::Exit => std::process::exit(0),
     }
