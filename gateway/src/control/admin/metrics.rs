@@ -120,7 +120,7 @@ fn write_reloads(text: &mut Exposition, outcomes: &Outcomes) {
         }
     }
     let mut family = text.family(
-        "bascule_plugins_replayed",
+        "bascule_plugin_replay_requests",
         Kind::Gauge,
         "Recent requests that were played to the version loaded last and to the one before, by what they showed.",
     );
