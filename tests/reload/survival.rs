@@ -1,5 +1,11 @@
 //! What outlives a swap: counts, latencies, sessions, memory; and no request is lost over any number of them.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "swaps have a pace; measurements are printed"
+)]
+
 use super::{gateway_with_picker, loads, next_nodes, reloads, two_nodes, while_requests_run};
 use crate::support::{GatewayProcess, TestGateway, TestNode, plugin_file, wait_until};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

@@ -3,6 +3,7 @@
 //! Only the content says that a file changed. It reads and compiles, on control's builder thread and never on a worker;
 //! whether a module suits a use is decided elsewhere, which then tells what is good.
 
+mod ahead;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ahead::Ahead;
 use read::{GIVEN_UP, Seen, Stamp};
 
 use super::history::History;
@@ -54,13 +56,23 @@ pub(super) struct Library {
     /// Modules of versions that served and may serve again.
     past: BTreeMap<Version, Arc<Module>>,
     store: Option<Store>,
+    /// What was compiled before it was looked at.
+    ahead: Ahead,
 }
 
 impl Library {
     /// A library that has not looked yet, and remembers what the state directory says.
     pub(super) fn new(engine: Arc<Engine>, folder: PathBuf, store: Option<Store>) -> Self {
         let histories = store.as_ref().map(|store| store.histories().clone()).unwrap_or_default();
-        Self { engine, folder, known: BTreeMap::new(), histories, past: BTreeMap::new(), store }
+        Self {
+            engine,
+            folder,
+            known: BTreeMap::new(),
+            histories,
+            past: BTreeMap::new(),
+            store,
+            ahead: Ahead::new(),
+        }
     }
 
     /// Where the files are.
@@ -76,6 +88,9 @@ impl Library {
     /// Reads and compiles the wanted files that changed. At the start (`wait` is false) nothing is still being written.
     pub(super) fn look(&mut self, wanted: &BTreeSet<String>, wait: bool) -> Look {
         let mut look = Look::default();
+        if !wait {
+            self.ahead = ahead::compile(&self.engine, self.contents(wanted));
+        }
         self.known.retain(|name, _| wanted.contains(name));
         for name in wanted {
             let mut known = self.known.remove(name).unwrap_or_default();
@@ -112,7 +127,17 @@ impl Library {
             }
             self.known.insert(name.clone(), known);
         }
+        self.ahead.clear();
         look
+    }
+
+    /// What the wanted files hold.
+    fn contents(&self, wanted: &BTreeSet<String>) -> BTreeMap<Version, Vec<u8>> {
+        let content = |name: &String| match read::read(&self.folder.join(name), None, false) {
+            Seen::Content(_, content) => Some((Version::of(&content), content)),
+            _ => None,
+        };
+        wanted.iter().filter_map(content).collect()
     }
 
     /// What the file holds now.
@@ -141,7 +166,10 @@ impl Library {
         }
         let module = match self.module(version) {
             Some(module) => Ok(module),
-            None => self.compile_now(&self.store.as_ref()?.bytes(version)?),
+            None => {
+                let content = self.store.as_ref()?.bytes(version)?;
+                self.compile_now(version, &content)
+            }
         };
         if let Ok(module) = &module {
             self.past.insert(version, Arc::clone(module));
@@ -205,7 +233,10 @@ impl Library {
         same.or_else(|| self.past.get(&version).cloned())
     }
 
-    fn compile_now(&self, content: &[u8]) -> Result<Arc<Module>, LoadError> {
+    fn compile_now(&mut self, version: Version, content: &[u8]) -> Result<Arc<Module>, LoadError> {
+        if let Some(made) = self.ahead.remove(&version) {
+            return made;
+        }
         self.engine.compile_within(content, COMPILE_TIMEOUT).map(Arc::new)
     }
 
@@ -217,7 +248,7 @@ impl Library {
         }
         let module = match self.module(version) {
             Some(same) => Ok(same),
-            None => self.compile_now(content),
+            None => self.compile_now(version, content),
         };
         if let (Ok(_), Some(store)) = (&module, &mut self.store) {
             store.keep(version, content);

@@ -25,13 +25,16 @@ const MASK: &[u8] = b"masked";
 const SENSITIVE: [&str; 9] =
     ["auth", "cookie", "token", "secret", "password", "api-key", "api_key", "session", "signature"];
 
+/// A field's name and value.
+type Line = (Box<[u8]>, Box<[u8]>);
+
 /// One request's head, as it came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
     pub(super) method: Box<str>,
     pub(super) path: Box<[u8]>,
     pub(super) authority: Box<[u8]>,
-    pub(super) fields: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub(super) fields: Vec<Line>,
     pub(super) client: Option<IpAddr>,
     pub(super) secure: bool,
     /// The route that it took.

@@ -215,6 +215,30 @@ fn without_any_good_version_the_gateway_starts_and_waits_for_one() {
 }
 
 #[test]
+fn a_restart_with_many_plugins_compiles_each_once_and_few_functions_again() {
+    let names: Vec<String> = (0..8).map(|number| format!("picker-{number}")).collect();
+    let policies: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    let site =
+        Site::new(&format!("{}{KEPT}", API.replace("\"picker\"", &format!("[{}]", policies.join(", ")))));
+    let mut content = first();
+    for name in &names {
+        content = newer(content);
+        site.put(&format!("{}.wasm", name.replace('-', "_")), &content);
+    }
+    let code = site.path().with_file_name("state").join("compiled");
+    let start = || {
+        let (config, engine) =
+            (config::load(&site.path()).unwrap(), Arc::new(Engine::with_code(&code).unwrap()));
+        let builder = Builder::start(None, config, engine.clone(), Arc::default(), Arc::default()).unwrap();
+        assert_eq!(builder.current().uses.len(), 8);
+        engine.compilations()
+    };
+    let (cold, warm) = (start(), start());
+    assert_eq!((cold.modules, warm.modules), (8, 8));
+    assert!(warm.functions * 5 < cold.functions, "{warm:?} after {cold:?}");
+}
+
+#[test]
 fn another_content_than_the_pinned_hash_is_refused_in_a_sentence() {
     let pinned = format!("[plugin.picker]\nsha256 = \"{}\"\n", Version::of(&first()).hex());
     let site = site(&pinned);
