@@ -122,3 +122,38 @@ fn what_a_deadline_costs_and_gives() {
     let share = (ticker() - before) as f64 / began.elapsed().as_nanos() as f64;
     println!("ticking takes {:.2} % of a core", share * 100.0);
 }
+
+/// `cargo test -p bascule --lib -- --ignored --nocapture what_a_fault_costs`
+#[test]
+#[ignore = "prints figures and asserts nothing"]
+#[expect(clippy::print_stdout, reason = "figures are what it is for")]
+fn what_a_fault_costs() {
+    // It traps at each second call.
+    let text = r#"(global $calls (mut i32) (i32.const 0))
+        (func (export "balancer#pick") (result i32)
+            (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+            (if (i32.eq (global.get $calls) (i32.const 2)) (then unreachable))
+            (call $answer (i32.const 0) (i32.const 0)))"#;
+    for spares in [0, 1] {
+        let limits = Limits { quarantine: None, instances: 1 + spares, ..Limits::default() };
+        let file = plugin(&["balancer"], text);
+        let failing = Instances::new(use_of(UseSpec { limits, ..spec(&[]) }, &file).unwrap());
+        let (mut faults, mut next) = (Vec::new(), Vec::new());
+        let mut context = context();
+        for _ in 0..2_000 {
+            for took in [&mut next, &mut faults] {
+                let began = Instant::now();
+                let _ = failing.pick(&mut context);
+                took.push(began.elapsed());
+            }
+            if spares > 0 {
+                while failing.tend(Instant::now()) {}
+            }
+        }
+        for (what, figures) in [("a call that traps", &mut faults), ("the call after it", &mut next)] {
+            figures.sort_unstable();
+            let [median, p99] = [1_000, 1_980].map(|place| figures[place]);
+            println!("{spares} spares: {what} takes {median:?}, p99 {p99:?}");
+        }
+    }
+}
