@@ -71,15 +71,17 @@ fn steady(words: &str) -> String {
     }
 }
 
-/// The sentence about a use in what a gateway says that does not start.
+/// The sentence about a use in what a gateway says that cannot load it, without the place in a temporary folder.
 fn sentence_about<'a>(name: &str, said: &'a str) -> &'a str {
     let about = format!("plugin \"{name}\"");
     let line = said.lines().find(|line| line.contains(&about));
     let line = line.unwrap_or_else(|| panic!("nothing about {name} in:\n{said}"));
-    line.split_once(&about).map_or(line, |(_, rest)| rest.trim_start_matches([':', ' ']))
+    let said = line.rsplit_once(&about).map_or(line, |(_, rest)| rest.trim_start_matches([':', ' ']));
+    let said = said.strip_prefix("cannot be loaded: ").unwrap_or(said);
+    said.strip_prefix('/').and_then(|rest| Some(rest.split_once(": ")?.1)).unwrap_or(said)
 }
 
-/// What a gateway says that does not start.
+/// What a gateway says that lacks a plugin.
 fn refusal(text: &str, prepare: impl FnOnce(&Path)) -> String {
     let node = TestNode::answering("a");
     let said = TestGateway::refused_with(text, &[&node], prepare);

@@ -38,6 +38,30 @@ fn a_version_that_faults_in_service_is_rolled_back_and_no_request_fails() {
 }
 
 #[test]
+fn a_version_that_is_quarantined_long_after_it_took_over_gives_way_too() {
+    let nodes = two_nodes();
+    let text = "[plugins]\ndirectory = \"plugins\"\nprobation = \"1ms\"\n\
+                [plugin.picker]\nfile = \"picker.wasm\"\nconfig = { pick = \"trap\", when = \"x-trap\" }\n\
+                [route.all]\npool = \"main\"\n[pool.main]\npolicy = \"picker\"\nnodes = [{nodes}]";
+    let first = plugin_file("power_of_two.wasm");
+    let gateway = TestGateway::with_files(text, &[&nodes[0], &nodes[1]], &[("picker.wasm", &first)]);
+    let first = gateway.plugin_row("picker")["version"].clone();
+    gateway.drop_plugin("picker.wasm", &plugin_file("hostile.wasm"));
+    wait_until("it is loaded", || gateway.plugin_row("picker")["version"] != first);
+    let mut client = gateway.client();
+    (0..150).for_each(|_| assert_eq!(client.get("/").status, 200));
+    wait_until("its probation is over", || gateway.plugin_row("picker")["on_probation"] == false);
+
+    (0..30).for_each(|_| assert_eq!(client.get_with("/", "X-Trap: 1\r\n").status, 200));
+    wait_until("the earlier version is back", || gateway.plugin_row("picker")["version"] == first);
+    let row = gateway.plugin_row("picker");
+    assert_eq!(row["last"]["outcome"], "rolled_back");
+    assert!(row["last"]["why"].as_str().is_some_and(|why| why.contains("is in quarantine after")), "{row}");
+    assert_eq!(row["quarantine"]["state"], "closed", "the earlier version has a record of its own");
+    assert_eq!(loads(&gateway, "rolled_back"), 1.0, "and it goes back no further");
+}
+
+#[test]
 fn an_operator_rolls_back_pins_and_unpins() {
     let nodes = two_nodes();
     let gateway = gateway_with_picker(&nodes);

@@ -24,7 +24,7 @@ use super::sources::{self, Sources};
 use super::status::{FileOutcome, Status};
 use super::store::Store;
 use super::uses::Uses;
-use crate::plugin::{Engine, Services};
+use crate::plugin::{Engine, QuarantineState, Services, Version};
 
 /// What the builder thread keeps from one look to the next.
 pub(super) struct Builder {
@@ -149,7 +149,12 @@ impl Builder {
     fn judge(&mut self) -> Option<Prepared> {
         let length = self.current.config.plugins.probation;
         let mut prepared = None;
-        for (file, version, verdict) in self.probation.verdicts(length, Instant::now()) {
+        let verdicts = self.probation.verdicts(length, Instant::now());
+        for (file, version, verdict) in verdicts.into_iter().chain(self.quarantined()) {
+            if self.current.versions.get(&file) != Some(&version) {
+                // It was judged twice, and is gone already.
+                continue;
+            }
             match verdict {
                 Verdict::Passed => {
                     debug!(file, version = %version, "plugin passed its probation");
@@ -164,6 +169,24 @@ impl Builder {
             }
         }
         prepared
+    }
+
+    /// Versions in quarantine that have an earlier one behind them: it comes back, however long ago they took over.
+    fn quarantined(&self) -> Vec<(String, Version, Verdict)> {
+        let told = self.current.versions.iter().filter_map(|(file, version)| {
+            let history = self.library.history(file).filter(|history| history.pin().is_none())?;
+            history.earlier()?;
+            let mut uses = self.current.uses_of(file);
+            uses.find_map(|used| match used.quarantine() {
+                QuarantineState::Open { faults, last_kind, .. } => {
+                    let (name, kind) = (&used.spec.name, last_kind.name());
+                    let why = format!("\"{name}\" is in quarantine after {faults} faults, the last a {kind}");
+                    Some((file.clone(), *version, Verdict::Failed(why)))
+                }
+                QuarantineState::Closed | QuarantineState::HalfOpen => None,
+            })
+        });
+        told.collect()
     }
 
     /// Goes back to the version of a file that served before, and keeps the one that serves out.

@@ -220,11 +220,11 @@ fn table_of(role: &Role, gateway: &TestGateway, client: &mut TestClient, node: &
     text
 }
 
-/// Those that misbehave when they are configured: the gateway does not start with them.
+/// Those that misbehave when they are configured: the gateway is not ready with them.
 pub(super) fn configure() -> String {
     let mut text = heading(
         "In configure",
-        "At the start the gateway says this and does not start; later the plugin is refused with it, and what ran before stays.",
+        "At the start the gateway is not ready and says this; later the plugin is refused with it, and what ran before stays.",
         &["it", "what the gateway says"],
     );
     let bounded = ["million-lines", "million-imports", "metric-flood"];
