@@ -73,6 +73,9 @@ fn assert_everything_works(guest: &[u8]) {
         assert_eq!((response.status, response.header("x-answered")), (status, answered), "{want}");
     }
     assert_eq!(guests.get("on-response").header("x-answered"), Some("on-response"));
+    let response = guests.get("done");
+    let saw = (response.status, response.header("x-front-saw"), response.header("x-picker-saw"));
+    assert_eq!(saw, (200, None, None), "who is done does not see the response");
     assert_eq!(guests.nodes[1].hits(), 1, "only the request that wanted the other pool went there");
     let faults = guests.gateway.metric("bascule_plugin_faults_total", &[]);
     assert_eq!(faults, 0.0);

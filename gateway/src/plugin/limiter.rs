@@ -35,11 +35,6 @@ impl Limiter {
     pub(super) fn memory_used(&self) -> usize {
         self.memory - self.memory_left
     }
-
-    /// Bytes of linear memory that it may still take.
-    pub(super) fn memory_left(&self) -> usize {
-        self.memory_left
-    }
 }
 
 impl ResourceLimiter for Limiter {

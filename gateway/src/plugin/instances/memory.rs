@@ -6,7 +6,6 @@ impl Instances {
     /// Bytes of linear memory that the instance has now; none if it does not run.
     pub fn memory(&self) -> Option<usize> {
         let running = self.running.try_borrow().ok()?;
-        let left = running.as_ref()?.store.data().limiter.memory_left();
-        Some(self.owner.spec.limits.memory.saturating_sub(left))
+        Some(running.as_ref()?.store.data().limiter.memory_used())
     }
 }

@@ -101,6 +101,7 @@ impl Everything {
         }
         match request.header("x-want") {
             Some(wanted) if wanted == stage => Answer::new(418).header("x-answered", stage).into(),
+            Some(wanted) if wanted == "done" => Verdict::Done,
             // Of a response it is the same as to go on.
             _ if stage == "on-response" => Verdict::Done,
             _ => Verdict::GoOn,
@@ -141,6 +142,7 @@ impl Balancer for Everything {
             && nodes.all().iter().count() == count as usize
             && nodes.sample(1).iter().count() == 1
             && nodes.two_random().iter().count() == 2
+            && nodes.least_loaded(2).is_some()
             && nodes.least_loaded(8).is_some()
             && nodes.by_hash("key").is_some()
             && nodes.by_hash_bounded("key", 125).is_some()
