@@ -129,7 +129,7 @@ mod tests {
         let start = Instant::now();
         while !is_so() {
             assert!(start.elapsed() < PATIENCE, "{what}");
-            thread::sleep(TICK);
+            thread::park_timeout(TICK);
         }
     }
 
@@ -157,13 +157,13 @@ mod tests {
         .unwrap();
         let pulse = ticker.pulse();
         wait_until("it starts", || pulse.thread.get().is_some());
-        thread::sleep(20 * TICK);
+        thread::park_timeout(20 * TICK);
         assert_eq!(ticks.load(Relaxed), 0, "nothing runs yet");
         pulse.beat();
         wait_until("a beat makes it tick", || ticks.load(Relaxed) > u64::from(ROUND));
         wait_until("it rests", || {
             let before = ticks.load(Relaxed);
-            thread::sleep(20 * TICK);
+            thread::park_timeout(20 * TICK);
             ticks.load(Relaxed) == before
         });
         let before = ticks.load(Relaxed);

@@ -42,6 +42,7 @@ pub(crate) fn percentile(sorted: &[u64], share: f64) -> u64 {
 
 /// Sends `a_second` requests to a port for so long, or until `stop` is set. `fields` names the fields of the request of
 /// a number; one that has any is marked.
+#[allow(clippy::disallowed_methods, reason = "a client waits until its next request is due")]
 pub(crate) fn run(
     port: u16,
     a_second: u64,
