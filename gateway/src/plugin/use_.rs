@@ -234,9 +234,9 @@ pub fn needs_grant(interface: &str) -> bool {
     !Grants::default().allows(interface)
 }
 
-/// The grants and one more, as TOML writes them.
+/// The grants and one more, as TOML writes them; sessions need not be written.
 fn with(grants: &[String], more: &str) -> String {
-    let all = grants.iter().map(|grant| &**grant).chain([more]);
+    let all = grants.iter().map(|grant| &**grant).filter(|grant| *grant != "sessions").chain([more]);
     all.map(|grant| format!("\"{grant}\"")).collect::<Vec<_>>().join(", ")
 }
 
