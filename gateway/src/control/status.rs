@@ -133,7 +133,7 @@ impl FileOutcome {
                 warn!(file, "plugin file is gone; what it held runs on until a restart");
             }
             Self::RolledBack { from, to, why } => {
-                error!(file, version = %from, to = %to, "plugin rolled back until its file changes: {why}");
+                warn!(file, version = %from, to = %to, "plugin rolled back until its file changes: {why}");
             }
             Self::Held(version) => {
                 warn!(file, version = %version, "plugin file changed, but it is pinned to another version");

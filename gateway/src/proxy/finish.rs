@@ -74,7 +74,8 @@ impl Exchange<'_> {
         let id = context.id;
         // No node gave this answer: no plugin may take it for one's.
         let node = context.node.take();
-        if status >= 500 {
+        // What a policy refuses is its decision and no failure, and may be many.
+        if status >= 500 && !matches!(error, Error::Refused(_)) {
             let node = node.as_ref().map(|node| &*node.spec.id);
             tracing::warn!(request_id = id.as_str(), pool = &*context.pool, node, status, "{error}");
         } else {
