@@ -45,3 +45,26 @@ fn one_file_may_have_many_uses_with_different_configuration() {
     let request = node.last_request();
     assert_eq!((request.header("x-one"), request.header("x-two")), (None, Some("2")));
 }
+
+#[test]
+fn a_hundred_routes_with_one_plugin_cost_what_one_does() {
+    let node = TestNode::answering("fine");
+    let routes: String = (0..100)
+        .map(|number| {
+            format!("[route.r{number}]\npath = \"/{number}\"\nfilters = [\"edge\"]\npool = \"main\"\n")
+        })
+        .collect();
+    let text = format!(
+        "[gateway]\nworkers = 1\n[plugin.edge]\nfile = \"header_rewrite.wasm\"\n\
+         config = {{ request = {{ set = {{ x-edge = \"1\" }} }} }}\n{routes}[pool.main]\nnodes = [{{nodes}}]"
+    );
+    let gateway = TestGateway::with(&text, &[&node]);
+    let mut client = gateway.client();
+    for number in 0..100 {
+        assert_eq!(client.get(&format!("/{number}")).status, 200);
+        assert_eq!(node.last_request().header("x-edge"), Some("1"));
+    }
+    // One instance is all the memory that a use takes on a worker, and the code of all is the module's.
+    assert_eq!(gateway.metric("bascule_plugin_starts_total", &[("plugin", "edge")]), 1.0);
+    assert_eq!(gateway.metric("bascule_plugin_compilations_total", &[]), 1.0);
+}
