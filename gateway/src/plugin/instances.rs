@@ -142,6 +142,16 @@ impl Instances {
         if !self.owner.quarantine.is_closed(stage.role()) {
             return self.probe(stage, context, play);
         }
+        self.counted_call(stage, context, play)
+    }
+
+    /// A call that counts, and whose fault is borne.
+    fn counted_call<A: Answer>(
+        &self,
+        stage: Stage,
+        context: &mut Option<Box<Context>>,
+        play: impl FnOnce(&mut wasmtime::Store<Host>, &Exports) -> wasmtime::Result<A>,
+    ) -> Result<A, Fault> {
         self.calls.count(stage.role());
         let result = self.try_call(stage, context, play);
         if let Err(fault) = &result {
@@ -162,11 +172,7 @@ impl Instances {
             self.calls.withhold();
             return Err(Fault::new(FaultKind::Quarantined, "it failed too often"));
         };
-        self.calls.count(stage.role());
-        let result = self.try_call(stage, context, play);
-        if let Err(fault) = &result {
-            self.report(stage, context, fault);
-        }
+        let result = self.counted_call(stage, context, play);
         self.owner.probed(role, stage, result.as_ref().err(), Instant::now());
         result
     }
