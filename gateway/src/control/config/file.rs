@@ -8,7 +8,7 @@ use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantin
 use super::secret::{PluginConfig, Secret};
 use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Size};
 use super::text::{PluginFile, RoutePath, Sha256, Word};
-use super::value::{Folder, NodeEntry};
+use super::value::{AdaptiveWish, Folder, NodeEntry};
 use crate::cidr::Cidr;
 use crate::name::Name;
 
@@ -113,6 +113,20 @@ table! { "a pool" Pool {
     idle_connections: Number<0, 100_000>,
     idle_timeout: Duration,
     attempts: Number<1, 100>,
+    limits: PoolLimits,
+} }
+
+table! { "a pool's limits" PoolLimits {
+    in_flight: Number<1, 1_000_000>,
+    in_flight_per_node: Number<1, 1_000_000>,
+    queue: Number<0, 1_000_000>,
+    queue_timeout: Duration,
+    adaptive: AdaptiveWish,
+} }
+
+table! { "an adaptive limit" AdaptiveRange {
+    min: Number<1, 1_000_000>,
+    max: Number<1, 1_000_000>,
 } }
 
 table! { "a node" Node {
@@ -150,5 +164,6 @@ table! {
         idle_connections: Number<0, 100_000>,
         idle_timeout: Duration,
         attempts: Number<1, 100>,
+        limits: PoolLimits,
     }
 }

@@ -9,6 +9,10 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod limits;
+
+pub use limits::{AdaptiveRange, PoolLimits};
+
 use super::error::At;
 use super::secret::{PluginConfig, Secret};
 use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, PathPattern, Size};
@@ -307,6 +311,8 @@ pub struct Pool {
     pub idle_timeout: Duration,
     /// On how many nodes a request is tried at most while no connection can be made.
     pub attempts: NonZeroU32,
+    /// How many of its requests may be in flight and wait; none if that is not limited.
+    pub limits: Option<PoolLimits>,
 }
 
 /// What nodes are sent as Host.

@@ -36,6 +36,7 @@ impl Parse {
         };
         let idle_connections = table.idle_connections.or(&defaults.idle_connections).get();
         let attempts = table.attempts.or(&defaults.attempts).get();
+        let limits = table.limits.or(&defaults.limits).get();
         Pool {
             policy,
             nodes,
@@ -47,6 +48,7 @@ impl Parse {
             idle_connections: idle_connections.map_or(64, |at| at.value.0),
             idle_timeout: table.idle_timeout.or(&defaults.idle_timeout).unless(Duration::from_secs(60)),
             attempts: number(attempts.map(|at| at.value.0), 3),
+            limits: limits.and_then(|at| self.pool_limits(at)),
             name,
         }
     }
