@@ -146,7 +146,7 @@ fn write_routes(text: &mut Exposition, routes: &ByName<RouteMetrics>) {
     bytes("bascule_response_body_bytes_total", "Bytes of response bodies.", |route| route.bytes_out.get());
 }
 
-/// What pools without limits never count is left out.
+/// Refusals of every pool, zeros too; the histogram only where somebody waited.
 fn write_queues(text: &mut Exposition, pools: &ByName<PoolMetrics>) {
     let mut family = text.family(
         "bascule_pool_refused_total",
