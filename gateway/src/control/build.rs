@@ -144,6 +144,7 @@ fn build_pool(
         idle_connections: pool.idle_connections as usize,
         idle_timeout: pool.idle_timeout,
         attempts: pool.attempts.get(),
+        load_report_ttl: pool.load_report_ttl,
         limits: pool.limits.as_ref().map(limits),
         gate: earlier.map_or_else(Arc::<Gate>::default, |earlier| Arc::clone(&earlier.gate)),
         candidates: Arc::new(candidates),

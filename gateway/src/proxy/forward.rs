@@ -72,8 +72,11 @@ impl Exchange<'_> {
         let result = self.send_and_await(&node).await;
 
         let now = Instant::now();
+        self.context_mut().now = now;
+        if result.is_ok() {
+            self.take_load_report();
+        }
         let context = self.context_mut();
-        context.now = now;
         context.outcome = Outcome {
             status: result.is_ok().then_some(context.response.status),
             latency: now.duration_since(in_flight.started()),

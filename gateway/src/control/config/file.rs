@@ -114,6 +114,8 @@ table! { "a pool" Pool {
     idle_timeout: Duration,
     attempts: Number<1, 100>,
     limits: PoolLimits,
+    load_reports: bool,
+    load_report_ttl: Duration,
 } }
 
 table! { "a pool's limits" PoolLimits {
@@ -165,5 +167,7 @@ table! {
         idle_timeout: Duration,
         attempts: Number<1, 100>,
         limits: PoolLimits,
+        load_reports: bool,
+        load_report_ttl: Duration,
     }
 }
