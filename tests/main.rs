@@ -20,4 +20,5 @@ mod plugins;
 mod reload;
 mod routing;
 mod samples;
+mod simulated;
 mod streaming;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::Node;
-use super::average::{ErrorRate, PeakLatency};
+use super::average::{ErrorRate, PeakLatency, ServiceTime};
 use super::signals::Signals;
 
 /// A load report of a node is taken so many milliseconds after the one before, at the earliest.
@@ -37,6 +37,7 @@ pub struct Live {
 struct Hot {
     in_flight: AtomicU32,
     latency: PeakLatency,
+    service: ServiceTime,
     errors: ErrorRate,
     attempts: AtomicU64,
     failures: AtomicU64,
@@ -98,6 +99,12 @@ impl Live {
     /// See [`Seen::latency`].
     pub fn latency(&self, now: Instant) -> u32 {
         self.hot.latency.get(self.millis(now))
+    }
+
+    /// Moving average of the time that one request takes there, queues aside, in microseconds; 0 if unknown. Not in
+    /// [`Seen`], since most policies do not weigh it.
+    pub fn service(&self, now: Instant) -> u32 {
+        self.hot.service.get(self.millis(now))
     }
 
     /// See [`Seen::error_rate`].
@@ -189,6 +196,8 @@ pub enum AttemptResult {
 pub struct InFlight {
     node: Arc<Node>,
     started: Instant,
+    /// Requests that were in flight already.
+    others: u32,
     slot: Option<u8>,
     observed: bool,
 }
@@ -210,7 +219,7 @@ impl InFlight {
         let live = &node.live;
         live.hot.attempts.fetch_add(1, Relaxed);
         let slot = live.starts.watch(others, live.millis(now));
-        InFlight { node, started: now, slot, observed: false }
+        InFlight { node, started: now, others, slot, observed: false }
     }
 
     /// The node that it is in flight on.
@@ -234,6 +243,7 @@ impl InFlight {
         let micros = micros.clamp(1, u128::from(u32::MAX)) as u32;
         let millis = live.millis(now);
         live.hot.errors.attempt(result != AttemptResult::Ok, millis);
+        live.hot.service.sample(micros, self.others, result != AttemptResult::Ok, millis);
         if result == AttemptResult::Ok {
             live.hot.latency.sample(micros, millis);
         } else {

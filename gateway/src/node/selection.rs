@@ -30,6 +30,15 @@ pub struct Load {
     pub oldest: u32,
 }
 
+/// A candidate's load, and how long a request takes there; as the record of the plugin contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// Its load.
+    pub load: Load,
+    /// The time that one request takes there, queues aside, in microseconds; 0 if unknown.
+    pub service: u32,
+}
+
 impl Load {
     /// What a least-connections policy compares: requests in flight and the one to come, for the weight, divided by the
     /// square of the share of attempts that succeed. A node that fails fast looks idle, and must not attract for it.
@@ -106,6 +115,12 @@ impl Selection {
             error_rate: seen.error_rate,
             oldest: seen.oldest,
         })
+    }
+
+    /// One candidate's load and service time.
+    pub fn estimate(&self, index: u32, now: Instant) -> Option<Estimate> {
+        let service = self.candidate(index)?.node.live.service(now);
+        Some(Estimate { load: self.load(index, now)?, service })
     }
 
     /// Every candidate's load, by index, in place of what `out` held.

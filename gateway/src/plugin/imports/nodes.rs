@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmtime::component::{ComponentType, Lower, WasmList, WasmStr};
 
 use super::{Call, Instance};
-use crate::node::selection::Load;
+use crate::node::selection::{Estimate, Load};
 use crate::plugin::host::Host;
 
 /// A candidate's load as the contract writes it.
@@ -36,6 +36,20 @@ impl From<&Load> for LoadRecord {
     }
 }
 
+/// A candidate's load and service time as the contract writes them.
+#[derive(Clone, Copy, ComponentType, Lower)]
+#[component(record)]
+struct EstimateRecord {
+    load: LoadRecord,
+    service: u32,
+}
+
+impl From<&Estimate> for EstimateRecord {
+    fn from(estimate: &Estimate) -> EstimateRecord {
+        EstimateRecord { load: LoadRecord::from(&estimate.load), service: estimate.service }
+    }
+}
+
 pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     link_loads(instance)?;
     link_facts(instance)?;
@@ -58,6 +72,11 @@ fn link_loads(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         let Host { context, loads, .. } = call.data_mut();
         context.selection.sample(most, context.now, loads);
         Ok((records(loads),))
+    })?;
+    instance.func_wrap("estimates", |mut call: Call<'_>, (sample,): (u32,)| {
+        let Host { context, estimates, .. } = call.data_mut();
+        context.selection.estimates(sample, context.now, estimates);
+        Ok((estimates.iter().map(EstimateRecord::from).collect::<Vec<_>>(),))
     })?;
     instance.func_wrap("least-loaded", |mut call: Call<'_>, (most,): (u32,)| {
         let Host { context, loads, .. } = call.data_mut();
