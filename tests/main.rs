@@ -17,6 +17,7 @@ mod framing;
 mod layering;
 mod plugins;
 mod reload;
+mod retries;
 mod routing;
 mod samples;
 mod streaming;

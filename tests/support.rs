@@ -15,7 +15,7 @@ mod wire;
 pub use client::{Response, TestClient};
 pub use gateway::{TestGateway, plugin_file};
 pub use log::{keep_log, logged};
-pub use node::{Request, TestNode};
+pub use node::{Connection, Request, TestNode};
 pub use process::GatewayProcess;
 pub use wait::wait_until;
 pub use wire::PATIENCE;

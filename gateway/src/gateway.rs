@@ -96,6 +96,7 @@ impl Gateway {
         for (index, listeners) in by_worker.into_iter().enumerate() {
             let start = worker::Start {
                 index,
+                count,
                 listeners,
                 published: Arc::clone(&published),
                 telemetry: Arc::clone(&telemetry),

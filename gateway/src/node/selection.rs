@@ -89,6 +89,13 @@ impl Selection {
         self.list().map_or(0, |list| list.count() as u32 - self.tried.len() as u32)
     }
 
+    /// Whether a node is left that was not tried, beside the one of this index and whatever policies kept.
+    pub fn has_other(&self, index: u32) -> bool {
+        let Some(list) = self.list() else { return false };
+        let is_eligible = self.raw(index).is_some_and(|raw| (raw as usize) < list.count());
+        list.count() > self.tried.len() + usize::from(is_eligible)
+    }
+
     /// A candidate by index, or a draining node by the index that [`Selection::find`] told.
     pub fn candidate(&self, index: u32) -> Option<&Candidate> {
         self.list()?.get(self.raw(index)?)

@@ -5,7 +5,8 @@
 //! route.rs    find the route           404
 //! filters.rs  filters see the request  an answer of their own, another pool, 500
 //! pick.rs     policies pick a node     503
-//! forward.rs  send it, await the head  502, 504; another node if nothing was sent
+//! forward.rs  send it, await the head  502, 504
+//! retry.rs    another node, if that does no harm
 //! filters.rs  filters see the response, in reverse order
 //! finish.rs   send the answer; the only place where an error becomes a status
 //! ```
@@ -17,6 +18,7 @@ use super::connection::{After, Connection};
 use super::error::Error;
 use super::filters::Places;
 use super::forward::NodeResponse;
+use super::timeouts::Timeouts;
 use super::transfer::Transfer;
 use super::view::View;
 use super::worker::Worker;
@@ -51,6 +53,10 @@ pub(super) struct Exchange<'a> {
     pub in_flight: Option<InFlight>,
     /// The request on its way to the node.
     pub upload: Option<Transfer>,
+    /// Whether the client has a part of an answer, be it an informational one.
+    pub begun: bool,
+    /// The time limits that it is under.
+    pub timeouts: Timeouts,
 }
 
 /// What a client is answered.
@@ -87,6 +93,8 @@ pub(super) async fn serve(worker: &Rc<Worker>, connection: &mut Connection) -> A
         policy: "",
         in_flight: None,
         upload: None,
+        begun: false,
+        timeouts: Timeouts::none(),
     };
     let after = exchange.run().await;
     let Exchange { context, upload, .. } = exchange;
@@ -119,25 +127,13 @@ impl<'a> Exchange<'a> {
         if let Some(answer) = self.filter_request()? {
             return Ok(answer);
         }
-        let attempts = self.view.pool(self.pool).attempts;
-        let mut failed = None;
+        self.view.pools[self.pool as usize].budget.borrow_mut().request(self.context().now);
         loop {
             self.context_mut().attempt += 1;
-            let node = match (self.pick(), failed) {
-                // Nobody is left to try: why the last one failed says more than that.
-                (Err(Error::NoNode), Some(error)) => return Err(error),
-                (picked, _) => picked?,
-            };
-            match self.attempt(node).await {
-                Err(error) if error.may_try_another() && self.context().attempt < attempts => {
-                    let context = self.context();
-                    if let Some(node) = &context.node {
-                        self.worker.notices.another_is_tried(node, &context.pool, &error, context.now);
-                    }
-                    self.context_mut().selection.next_attempt(node);
-                    failed = Some(error);
-                }
-                result => return result.map(Answer::Node),
+            let node = self.pick()?;
+            let result = self.attempt(node).await;
+            if let Some(settled) = self.settle(node, result) {
+                return settled.map(Answer::Node);
             }
         }
     }

@@ -5,12 +5,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 
-use super::error::Error;
 use crate::node::Node;
 
 /// A node has at most one line in this time.
@@ -27,9 +27,9 @@ pub(super) struct Notices {
 impl Notices {
     /// Another node is tried in place of this one.
     #[cold]
-    pub(super) fn another_is_tried(&self, node: &Node, pool: &str, error: &Error, now: Instant) {
+    pub(super) fn another_is_tried(&self, node: &Node, pool: &str, why: &dyn fmt::Display, now: Instant) {
         if let Some(not_logged) = self.count(node.spec.address, now) {
-            tracing::warn!(pool, node = &*node.spec.id, not_logged, "another node is tried: {error}");
+            tracing::warn!(pool, node = &*node.spec.id, not_logged, "another node is tried: {why}");
         }
     }
 

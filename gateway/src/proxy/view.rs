@@ -3,11 +3,12 @@
 //! A request holds one view from its head to its last byte, so that it pins the version of every plugin and never
 //! sees half of a reload. Views are counted by `Rc`: no shared cache line is written to take one.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::retry::Budget;
 use crate::node::selection::LocalCandidates;
 use crate::plugin::{Instances, Sampler};
 use crate::snapshot::{Pool, Route, Snapshot};
@@ -35,6 +36,8 @@ pub(super) struct PoolView {
     pub candidates: LocalCandidates,
     /// Where the native round robin stands; it goes on through reloads.
     pub turn: Rc<Cell<u32>>,
+    /// What its retries are taken from; it goes on through reloads, too.
+    pub budget: Rc<RefCell<Budget>>,
     /// This worker's counters.
     pub metrics: Arc<PoolMetrics>,
 }
@@ -61,6 +64,7 @@ impl View {
                 .and_then(|view| view.instances.iter().find(|running| Arc::ptr_eq(running.use_(), wanted)))
                 .map_or_else(|| Rc::new(Instances::new(wanted.clone())), Rc::clone)
         });
+        let now = Instant::now();
         let pools = snapshot.pools.iter().map(|pool| {
             let same =
                 earlier.and_then(|view| view.pools.iter().find(|other| *other.name == *pool.name.as_str()));
@@ -69,6 +73,8 @@ impl View {
                 candidates: Rc::new(pool.candidates.clone()),
                 // At random, or all workers would choose the same nodes at the same time.
                 turn: same.map_or_else(|| Rc::new(Cell::new(fastrand::u32(..))), |other| other.turn.clone()),
+                budget: same
+                    .map_or_else(|| Rc::new(RefCell::new(Budget::new(now))), |other| other.budget.clone()),
                 metrics: telemetry.pool(worker, &pool.name),
             }
         });
@@ -76,7 +82,7 @@ impl View {
             Some(view) if Arc::ptr_eq(&view.snapshot.routes, &snapshot.routes) => view.routes.clone(),
             _ => route_views(&snapshot, worker, telemetry),
         };
-        let sampler = Sampler::new(Arc::clone(&snapshot.samples), Instant::now());
+        let sampler = Sampler::new(Arc::clone(&snapshot.samples), now);
         View { instances: instances.collect(), pools: pools.collect(), routes, sampler, snapshot }
     }
 

@@ -34,6 +34,8 @@ const SWEEP_TICKS: u32 = 50;
 pub struct Start {
     /// Counts from 0.
     pub index: usize,
+    /// How many workers there are.
+    pub count: usize,
     /// A bound socket for each listener, by its place in the snapshot.
     pub listeners: Vec<TcpListener>,
     /// Where control publishes.
@@ -47,6 +49,8 @@ pub struct Start {
 /// What all connections of one worker share.
 pub(super) struct Worker {
     index: usize,
+    /// How many workers there are, this one included: each has its share of what the whole gateway may do.
+    pub workers: u32,
     published: RefCell<Cache<Published, Arc<Snapshot>>>,
     view: RefCell<Rc<View>>,
     telemetry: Arc<Telemetry>,
@@ -71,11 +75,12 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    fn new(index: usize, published: Published, telemetry: Arc<Telemetry>) -> Worker {
+    fn new(index: usize, count: usize, published: Published, telemetry: Arc<Telemetry>) -> Worker {
         let mut published = Cache::new(published);
         let view = View::new(published.load().clone(), None, index, &telemetry);
         Worker {
             index,
+            workers: u32::try_from(count).unwrap_or(u32::MAX),
             published: RefCell::new(published),
             view: RefCell::new(Rc::new(view)),
             metrics: telemetry.worker(index),
@@ -199,8 +204,8 @@ impl Worker {
 pub fn run(start: Start) -> std::io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
-        let Start { index, listeners, published, telemetry, mut stop } = start;
-        let worker = Rc::new(Worker::new(index, published, telemetry));
+        let Start { index, count, listeners, published, telemetry, mut stop } = start;
+        let worker = Rc::new(Worker::new(index, count, published, telemetry));
         let ticking = tokio::task::spawn_local(worker.clone().tick());
         let mut accepting = Vec::new();
         for (place, listener) in listeners.into_iter().enumerate() {

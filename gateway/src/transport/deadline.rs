@@ -13,14 +13,21 @@ use std::time::{Duration, Instant};
 /// How often deadlines are compared with the clock: fine enough for time-outs in tenths of a second.
 pub const TICK: Duration = Duration::from_millis(20);
 
-const NEVER: u64 = u64::MAX;
+/// A time on a worker's coarse clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct End(u64);
+
+impl End {
+    /// A time that does not come.
+    pub const NEVER: End = End(u64::MAX);
+}
 
 /// All deadlines of a worker.
 #[derive(Debug)]
 pub struct Deadlines {
     start: Instant,
     now: Cell<u64>,
-    at: RefCell<Vec<u64>>,
+    at: RefCell<Vec<End>>,
     idle: RefCell<Vec<bool>>,
     wakers: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
@@ -50,7 +57,7 @@ impl Deadlines {
         let at = self.at.borrow();
         let mut wakers = self.wakers.borrow_mut();
         for (index, at) in at.iter().enumerate() {
-            if *at <= now
+            if at.0 <= now
                 && let Some(waker) = wakers[index].take()
             {
                 waker.wake();
@@ -62,7 +69,7 @@ impl Deadlines {
     pub fn expire_idle(&self) {
         for (at, idle) in self.at.borrow_mut().iter_mut().zip(self.idle.borrow().iter()) {
             if *idle {
-                *at = 0;
+                *at = End(0);
             }
         }
     }
@@ -70,7 +77,7 @@ impl Deadlines {
     /// A new deadline, not set.
     pub fn deadline(self: &Rc<Self>) -> Deadline {
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            self.at.borrow_mut().push(NEVER);
+            self.at.borrow_mut().push(End::NEVER);
             self.idle.borrow_mut().push(false);
             self.wakers.borrow_mut().push(None);
             self.at.borrow().len() - 1
@@ -89,12 +96,21 @@ pub struct Deadline {
 impl Deadline {
     /// Sets it to `after` from now.
     pub fn set(&self, after: Duration) {
+        self.set_end(self.end(after));
+    }
+
+    /// Sets it to an end that [`Deadline::end`] told.
+    pub fn set_end(&self, end: End) {
+        self.owner.at.borrow_mut()[self.index] = end;
+        self.owner.idle.borrow_mut()[self.index] = false;
+    }
+
+    /// When it will be `after` from now; sets nothing.
+    pub fn end(&self, after: Duration) -> End {
         let after = after.saturating_add(TICK);
         // In 64 bits, unlike `as_millis`: this is done some times a request.
         let after = after.as_secs().saturating_mul(1000).saturating_add(u64::from(after.subsec_millis()));
-        let at = self.owner.now.get().saturating_add(after);
-        self.owner.at.borrow_mut()[self.index] = at;
-        self.owner.idle.borrow_mut()[self.index] = false;
+        End(self.owner.now.get().saturating_add(after))
     }
 
     /// The same for a wait that may be cut short when the worker drains.
@@ -105,7 +121,7 @@ impl Deadline {
 
     /// Whether the time is over; else the task is woken when it is.
     pub fn poll_elapsed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.owner.at.borrow()[self.index] <= self.owner.now.get() {
+        if self.owner.at.borrow()[self.index].0 <= self.owner.now.get() {
             return Poll::Ready(());
         }
         let mut wakers = self.owner.wakers.borrow_mut();
@@ -136,7 +152,7 @@ impl Deadline {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        self.owner.at.borrow_mut()[self.index] = NEVER;
+        self.owner.at.borrow_mut()[self.index] = End::NEVER;
         self.owner.wakers.borrow_mut()[self.index] = None;
         self.owner.free.borrow_mut().push(self.index);
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::reading::{Fields, Item, Key, List, Named, Number, OneOrMany, Reading, Texts, Value, table};
-use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, Store, Workers};
+use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, RetryOn, Store, Workers};
 use super::secret::{PluginConfig, Secret};
 use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Size};
 use super::text::{PluginFile, RoutePath, Sha256, Word};
@@ -103,6 +103,7 @@ table! { "a route" Route {
     filters: OneOrMany<Name>,
     pool: Name,
     timeout: Duration,
+    total_timeout: Duration,
 } }
 
 table! { "a pool" Pool {
@@ -110,9 +111,20 @@ table! { "a pool" Pool {
     nodes: List<NodeEntry>,
     host: HostHeader,
     connect_timeout: Duration,
+    first_byte_timeout: Duration,
+    attempt_timeout: Duration,
+    between_bytes_timeout: Duration,
     idle_connections: Number<0, 100_000>,
     idle_timeout: Duration,
     attempts: Number<1, 100>,
+    retry: Retry,
+} }
+
+table! { "a pool's `retry`" Retry {
+    on: List<RetryOn>,
+    budget: Number<0, 100>,
+    floor: Number<0, 1_000_000>,
+    buffer: Size,
 } }
 
 table! { "a node" Node {
@@ -138,6 +150,7 @@ table! {
         filters: OneOrMany<Name>,
         pool: Name,
         timeout: Duration,
+        total_timeout: Duration,
     }
 }
 
@@ -147,8 +160,12 @@ table! {
         policy: OneOrMany<Name>,
         host: HostHeader,
         connect_timeout: Duration,
+        first_byte_timeout: Duration,
+        attempt_timeout: Duration,
+        between_bytes_timeout: Duration,
         idle_connections: Number<0, 100_000>,
         idle_timeout: Duration,
         attempts: Number<1, 100>,
+        retry: Retry,
     }
 }

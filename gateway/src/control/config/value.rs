@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::file;
 use super::reading::{Item, Number, Reading, Value, texts};
-use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, Store, Workers};
+use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, RetryOn, Store, Workers};
 use super::secret::{PluginConfig, Secret};
 use super::text::{HostPattern, Method, NodeAddress, Size, Text};
 use super::text::{PluginFile, RoutePath, Sha256, Word};
@@ -18,7 +18,7 @@ use crate::cidr::Cidr;
 use crate::name::Name;
 
 texts!(String, Name, Cidr, SocketAddr, Duration, Size, NodeAddress, HostPattern, HostHeader, Method);
-texts!(PluginFile, RoutePath, Sha256, Word, Grant, OnFault, LogFormat, LogLevel, Store);
+texts!(PluginFile, RoutePath, Sha256, Word, Grant, OnFault, LogFormat, LogLevel, RetryOn, Store);
 
 impl Value for Workers {
     fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
