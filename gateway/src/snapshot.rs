@@ -15,11 +15,14 @@ use crate::cidr::Cidr;
 use crate::name::Name;
 use crate::node::Node;
 use crate::node::candidates::Candidates;
+use crate::node::gate::Gate;
 use crate::plugin::{Samples, Use};
 
+mod limits;
 pub mod retry;
 pub mod routes;
 
+pub use limits::PoolLimits;
 use retry::RetryRules;
 use routes::RouteTable;
 
@@ -98,6 +101,10 @@ pub struct Pool {
     pub attempts: u32,
     /// After what it is tried again.
     pub retry: RetryRules,
+    /// How many of its requests may be in flight and wait, if that is limited; counted at its gate.
+    pub limits: Option<PoolLimits>,
+    /// Shared with the same pool of an earlier snapshot.
+    pub gate: Arc<Gate>,
     /// The nodes that may be picked now. Its own `Arc`: health changes it without touching the rest.
     pub candidates: Arc<Candidates>,
     /// Every node, in the configuration's order, whether it may be picked or not.

@@ -10,7 +10,7 @@ mod process;
 mod registry;
 
 pub use counters::{
-    Counter, ErrorKind, FallbackReason, Gauge, LATENCY_BUCKETS, Latencies, PoolMetrics, RetryReason,
+    Counter, ErrorKind, FallbackReason, Gauge, LATENCY_BUCKETS, Latencies, PoolMetrics, Refusal, RetryReason,
     RetryRefusal, RouteMetrics, WorkerMetrics,
 };
 pub use exposition::{Exposition, Family, Kind};

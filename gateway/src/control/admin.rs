@@ -5,6 +5,7 @@
 //! clients are the operator's own.
 
 mod change;
+mod limits;
 mod metrics;
 mod report;
 

@@ -4,6 +4,7 @@
 //! before, by pool and node id.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::addresses::Addresses;
@@ -11,10 +12,12 @@ use super::attempt::Prepared;
 use super::config::{self, Config, HostHeader};
 use crate::name::Name;
 use crate::node::candidates::{Candidate, Candidates};
+use crate::node::gate::Gate;
+use crate::node::gradient::LimitRange;
 use crate::node::{Node, NodeSpec};
 use crate::snapshot::retry::RetryRules;
 use crate::snapshot::routes::{HostPattern, PathPattern, RouteMatch, RouteTable};
-use crate::snapshot::{HostPolicy, ListenerSpec, Pool, Route, Settings, Snapshot};
+use crate::snapshot::{HostPolicy, ListenerSpec, Pool, PoolLimits, Route, Settings, Snapshot};
 use crate::telemetry::RetryReason;
 
 /// Thousandths in a weight of 1.
@@ -148,6 +151,8 @@ fn build_pool(
         idle_timeout: pool.idle_timeout,
         attempts: pool.attempts.get(),
         retry: retry_rules(&pool.retry),
+        limits: pool.limits.as_ref().map(limits),
+        gate: earlier.map_or_else(Arc::<Gate>::default, |earlier| Arc::clone(&earlier.gate)),
         candidates: Arc::new(candidates),
         nodes,
     }
@@ -167,6 +172,17 @@ fn retry_rules(retry: &config::Retry) -> RetryRules {
         budget: retry.budget,
         floor: retry.floor,
         buffer: retry.buffer.get(),
+    }
+}
+
+fn limits(limits: &config::PoolLimits) -> PoolLimits {
+    let range = |range: config::AdaptiveRange| LimitRange { min: range.min.get(), max: range.max.get() };
+    PoolLimits {
+        in_flight: limits.in_flight.map_or(u32::MAX, NonZeroU32::get),
+        per_node: limits.in_flight_per_node.map(NonZeroU32::get),
+        adaptive: limits.adaptive.map(range),
+        queue: limits.queue,
+        queue_timeout: limits.queue_timeout,
     }
 }
 

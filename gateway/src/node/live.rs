@@ -177,8 +177,19 @@ pub struct InFlight {
 
 impl InFlight {
     pub(super) fn begin(node: Arc<Node>, now: Instant) -> InFlight {
+        let others = node.live.hot.in_flight.fetch_add(1, Relaxed);
+        InFlight::counted(node, others, now)
+    }
+
+    pub(super) fn begin_below(node: &Arc<Node>, most: u32, now: Instant) -> Option<InFlight> {
+        let one_more = |in_flight| (in_flight < most).then(|| in_flight + 1);
+        let others = node.live.hot.in_flight.fetch_update(Relaxed, Relaxed, one_more).ok()?;
+        Some(InFlight::counted(Arc::clone(node), others, now))
+    }
+
+    /// One that was added to the count of `others`.
+    fn counted(node: Arc<Node>, others: u32, now: Instant) -> InFlight {
         let live = &node.live;
-        let others = live.hot.in_flight.fetch_add(1, Relaxed);
         live.hot.attempts.fetch_add(1, Relaxed);
         let slot = live.starts.watch(others, live.millis(now));
         InFlight { node, started: now, slot, observed: false }

@@ -89,11 +89,12 @@ impl Selection {
         self.list().map_or(0, |list| list.count() as u32 - self.tried.len() as u32)
     }
 
-    /// Whether a node is left that was not tried, beside the one of this index and whatever policies kept.
-    pub fn has_other(&self, index: u32) -> bool {
+    /// Whether a node is left that was not tried and that `suits`, beside the one of this index; whatever policies kept.
+    pub fn has_other(&self, index: u32, suits: impl Fn(&Candidate) -> bool) -> bool {
         let Some(list) = self.list() else { return false };
-        let is_eligible = self.raw(index).is_some_and(|raw| (raw as usize) < list.count());
-        list.count() > self.tried.len() + usize::from(is_eligible)
+        let this = self.raw(index);
+        let is_left = |raw: &u32| Some(*raw) != this && self.tried.binary_search(raw).is_err();
+        (0..list.count() as u32).filter(is_left).any(|raw| list.get(raw).is_some_and(&suits))
     }
 
     /// A candidate by index, or a draining node by the index that [`Selection::find`] told.
@@ -175,6 +176,30 @@ impl Selection {
         } else if let Err(place) = self.tried.binary_search(&raw) {
             self.tried.insert(place, raw);
         }
+    }
+
+    /// Whether any candidate is one that `suits`.
+    pub fn any(&self, suits: impl Fn(&Candidate) -> bool) -> bool {
+        (0..self.count()).filter_map(|index| self.candidate(index)).any(suits)
+    }
+
+    /// Leaves out every candidate that does not suit, as if it had been tried, and keeps nothing.
+    pub fn leave_out_unless(&mut self, suits: impl Fn(&Candidate) -> bool) {
+        self.forget_keeps();
+        let mut tried = std::mem::take(&mut self.tried);
+        let eligible = self.list().map_or(0, Candidates::count) as u32;
+        let unfit = |raw: &u32| !self.list().and_then(|list| list.get(*raw)).is_some_and(&suits);
+        tried.extend((0..eligible).filter(unfit));
+        tried.sort_unstable();
+        tried.dedup();
+        self.tried = tried;
+    }
+
+    /// Makes a candidate of every node again, as at the start.
+    pub fn start_over(&mut self) {
+        self.tried.clear();
+        self.tried_draining.clear();
+        self.forget_keeps();
     }
 
     fn list(&self) -> Option<&Candidates> {

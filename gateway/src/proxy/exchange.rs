@@ -4,6 +4,7 @@
 //! head.rs     read the head            400, 408, 414, 431 …
 //! route.rs    find the route           404
 //! filters.rs  filters see the request  an answer of their own, another pool, 500
+//! admission.rs  room in the pool      503 if it is full and the queue does not help
 //! pick.rs     policies pick a node     503
 //! forward.rs  send it, await the head  502, 504
 //! retry.rs    another node, if that does no harm
@@ -11,6 +12,7 @@
 //! finish.rs   send the answer; the only place where an error becomes a status
 //! ```
 
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -24,6 +26,7 @@ use super::view::View;
 use super::worker::Worker;
 use crate::http::BodyLength;
 use crate::http::h1::RequestFraming;
+use crate::node::gate::Place;
 use crate::node::live::InFlight;
 use crate::plugin::Context;
 use crate::snapshot::Route;
@@ -51,12 +54,16 @@ pub(super) struct Exchange<'a> {
     pub policy: &'a str,
     /// The attempt that runs; it counts on its node until the exchange ends.
     pub in_flight: Option<InFlight>,
+    /// The next attempt, if picking its node counted it there already.
+    pub in_flight_next: Option<InFlight>,
     /// The request on its way to the node.
     pub upload: Option<Transfer>,
     /// Whether the client has a part of an answer, be it an informational one.
     pub begun: bool,
     /// The time limits that it is under.
     pub timeouts: Timeouts,
+    /// Its place in a pool with limits. Given back last: who waits for it finds the node's free, too.
+    pub place: Option<Place<'a>>,
 }
 
 /// What a client is answered.
@@ -92,9 +99,11 @@ pub(super) async fn serve(worker: &Rc<Worker>, connection: &mut Connection) -> A
         policies_done: Places::default(),
         policy: "",
         in_flight: None,
+        in_flight_next: None,
         upload: None,
         begun: false,
         timeouts: Timeouts::none(),
+        place: None,
     };
     let after = exchange.run().await;
     let Exchange { context, upload, .. } = exchange;
@@ -128,12 +137,19 @@ impl<'a> Exchange<'a> {
             return Ok(answer);
         }
         self.view.pools[self.pool as usize].budget.borrow_mut().request(self.context().now);
+        let mut failed = None;
         loop {
             self.context_mut().attempt += 1;
-            let node = self.pick()?;
+            let node = match (self.pick_with_room().await, failed) {
+                // Nobody is left to try: why the last one failed says more than that.
+                (Err(Error::NoNode), Some(error)) => return Err(error),
+                (picked, _) => picked?,
+            };
             let result = self.attempt(node).await;
-            if let Some(settled) = self.settle(node, result) {
-                return settled.map(Answer::Node);
+            self.learn();
+            match self.settle(node, result) {
+                ControlFlow::Break(result) => return result.map(Answer::Node),
+                ControlFlow::Continue(error) => failed = error,
             }
         }
     }

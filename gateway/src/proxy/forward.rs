@@ -65,11 +65,12 @@ enum Event {
 impl Exchange<'_> {
     /// One attempt on the node with this index of the selection.
     pub(super) async fn attempt(&mut self, picked: u32) -> Result<NodeResponse, Error> {
+        let counted = self.in_flight_next.take();
         let context = self.context_mut();
         let candidate = context.selection.candidate(picked).ok_or(Error::NoNode)?;
         let node = candidate.node.clone();
         context.node = Some(node.clone());
-        let mut in_flight = node.begin(context.now);
+        let mut in_flight = counted.unwrap_or_else(|| node.begin(context.now));
         let limit = self.view.pool(self.pool).attempt_timeout;
         self.timeouts.start(Limit::Attempt, limit, &self.connection.deadline);
         let result = self.send_and_await(&node).await;

@@ -4,6 +4,7 @@
 //! the client; and only as often as the pool's budget allows. [`permission`] is the whole rule.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use super::error::Error;
 use super::exchange::Exchange;
@@ -74,21 +75,21 @@ impl fmt::Display for Failure<'_> {
 }
 
 impl Exchange<'_> {
-    /// Settles the attempt on the node with this index of the selection: what came of it, or nothing if another node
-    /// shall be picked. It decides before it lets go of an answer, so the client gets that one if there is no other.
+    /// Settles the attempt on the node with this index of the selection: what came of it, or that another node shall
+    /// be picked. It decides before it lets go of an answer, so the client gets that one if there is no other.
     pub(super) fn settle(
         &mut self,
         picked: u32,
         result: Result<NodeResponse, Error>,
-    ) -> Option<Result<NodeResponse, Error>> {
+    ) -> ControlFlow<Result<NodeResponse, Error>, Option<Error>> {
         let Some(reason) = self.reason_to_retry(&result) else {
-            return Some(result);
+            return ControlFlow::Break(result);
         };
         let view = self.view;
         let metrics = &view.pools[self.pool as usize].metrics;
         if let Err(why) = self.permit_retry(picked, reason) {
             metrics.retry_refused(why);
-            return Some(result);
+            return ControlFlow::Break(result);
         }
         metrics.retry(reason);
         let context = self.context_mut();
@@ -103,13 +104,11 @@ impl Exchange<'_> {
         self.context_mut().selection.next_attempt(picked);
         // The node is free of it before the next one is picked.
         self.in_flight = None;
-        if let Ok(response) = result {
-            self.discard(response);
-        }
+        let failed = result.map(|response| self.discard(response)).err();
         if let Some(upload) = &mut self.upload {
             upload.rewind();
         }
-        None
+        ControlFlow::Continue(failed)
     }
 
     /// Why this result is one to try again, if it is.
@@ -123,6 +122,7 @@ impl Exchange<'_> {
 
     fn permit_retry(&mut self, picked: u32, reason: RetryReason) -> Result<(), RetryRefusal> {
         let context = self.context();
+        let pool = self.view.pool(self.pool);
         let sent = match &self.upload {
             None => Sent::Nothing,
             Some(upload) if upload.is_untouched() => Sent::Nothing,
@@ -133,8 +133,8 @@ impl Exchange<'_> {
             sent,
             idempotent: context.request.method.is_idempotent(),
             begun: self.begun,
-            attempts_left: context.attempt < self.view.pool(self.pool).attempts,
-            another_node: context.selection.has_other(picked),
+            attempts_left: context.attempt < pool.attempts,
+            another_node: context.selection.has_other(picked, |candidate| self.has_room_on(candidate)),
         })?;
         // What no node has seen is no load for the pool, however often it is tried.
         let is_free = sent == Sent::Nothing && reason != RetryReason::Status;

@@ -11,6 +11,8 @@ use crate::transport::deadline::{Deadline, End};
 /// What takes too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Limit {
+    /// There is room in the pool (`queue_timeout`).
+    Queue,
     /// A connection to the node comes about (`connect_timeout`).
     Connect,
     /// The node has the whole request, and begins to answer (`first_byte_timeout`).
@@ -26,12 +28,20 @@ pub(super) enum Limit {
 }
 
 impl Limit {
-    const ALL: [Limit; 6] =
-        [Limit::Connect, Limit::FirstByte, Limit::Attempt, Limit::Answer, Limit::BetweenBytes, Limit::Total];
+    const ALL: [Limit; 7] = [
+        Limit::Queue,
+        Limit::Connect,
+        Limit::FirstByte,
+        Limit::Attempt,
+        Limit::Answer,
+        Limit::BetweenBytes,
+        Limit::Total,
+    ];
 
     /// What happened when it was over, as a log line says it.
     pub(super) fn story(self) -> &'static str {
         match self {
+            Limit::Queue => "the pool had no room in time",
             Limit::Connect => "the node did not accept a connection in time",
             Limit::FirstByte => "the node did not begin to answer in time",
             Limit::Attempt => "the attempt took too long",

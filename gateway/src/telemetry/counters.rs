@@ -84,6 +84,10 @@ kinds! {
         NoNode = "no_node",
         /// A policy refused the request.
         Rejected = "rejected",
+        /// The pool was full, and so was its queue.
+        QueueFull = "queue_full",
+        /// The pool was full for as long as a request may wait.
+        QueueTimeout = "queue_timeout",
         /// No connection to a node could be made.
         Connect = "connect",
         /// The node ended the connection before its answer was whole.
@@ -160,6 +164,25 @@ kinds! {
         Busy = "busy",
         /// It was not asked, since it failed too often.
         Quarantined = "quarantined",
+    }
+}
+
+kinds! {
+    /// Why a pool turned a request away that it has no room for.
+    Refusal {
+        /// As many wait already as may.
+        QueueFull = "queue_full",
+        /// It waited for as long as it may.
+        QueueTimeout = "queue_timeout",
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Refusal::QueueFull => "the pool is full, and so is its queue",
+            Refusal::QueueTimeout => "the pool was full for as long as a request may wait",
+        })
     }
 }
 
@@ -262,6 +285,9 @@ pub struct PoolMetrics {
     fallbacks: [Counter; FallbackReason::ALL.len()],
     retries: [Counter; RetryReason::ALL.len()],
     retries_refused: [Counter; RetryRefusal::ALL.len()],
+    refusals: [Counter; Refusal::ALL.len()],
+    /// How long requests waited in the queue, those that were turned away then included.
+    pub queue: Latencies,
 }
 
 impl PoolMetrics {
@@ -270,7 +296,17 @@ impl PoolMetrics {
         self.fallbacks[reason as usize].increment();
     }
 
+    /// Counts a request that was turned away.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.refusals[refusal as usize].increment();
+    }
+
     /// How often that was for this reason.
+    pub fn refusals(&self, refusal: Refusal) -> u64 {
+        self.refusals[refusal as usize].get()
+    }
+
+    /// How often a pick fell to the native round robin for this reason.
     pub fn fallbacks(&self, reason: FallbackReason) -> u64 {
         self.fallbacks[reason as usize].get()
     }

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::counters::{ErrorKind, FallbackReason, LATENCY_BUCKETS, PoolMetrics, RouteMetrics, WorkerMetrics};
-use super::counters::{RetryReason, RetryRefusal};
+use super::counters::{
+    ErrorKind, FallbackReason, LATENCY_BUCKETS, Latencies, PoolMetrics, Refusal, RetryReason, RetryRefusal,
+    RouteMetrics, WorkerMetrics,
+};
 use super::exposition::{Exposition, Kind};
 use super::process;
 use crate::name::Name;
@@ -69,6 +71,7 @@ impl Telemetry {
         write_routes(text, &tables.routes);
         write_errors(text, &tables);
         write_pools(text, &tables.pools);
+        write_queues(text, &tables.pools);
         drop(tables);
         process::write(text, self.started);
     }
@@ -121,13 +124,7 @@ fn write_routes(text: &mut Exposition, routes: &ByName<RouteMetrics>) {
         "From the end of a request's head to the last byte of its response.",
     );
     for (route, workers) in routes {
-        let mut buckets = [0; LATENCY_BUCKETS.len() + 1];
-        let mut micros = 0;
-        for metrics in workers.values() {
-            let (own, own_micros) = metrics.latencies.read();
-            buckets.iter_mut().zip(own).for_each(|(bucket, more)| *bucket += more);
-            micros += own_micros;
-        }
+        let (buckets, micros) = sum_latencies(workers, |metrics| &metrics.latencies);
         family.latencies(&[("route", route.as_str())], &buckets, micros);
     }
     let mut bytes = |name: &str, help: &str, read: fn(&RouteMetrics) -> u64| {
@@ -173,6 +170,32 @@ fn write_pools(text: &mut Exposition, pools: &ByName<PoolMetrics>) {
     }
 }
 
+/// Refusals of every pool, zeros too; the histogram only where somebody waited.
+fn write_queues(text: &mut Exposition, pools: &ByName<PoolMetrics>) {
+    let mut family = text.family(
+        "bascule_pool_refused_total",
+        Kind::Counter,
+        "Requests that a pool had no room for, by what was full.",
+    );
+    for (pool, workers) in pools {
+        for refusal in Refusal::ALL {
+            let count = sum(workers, |metrics| metrics.refusals(refusal));
+            family.sample(&[("pool", pool.as_str()), ("reason", refusal.as_str())], count);
+        }
+    }
+    let mut family = text.family(
+        "bascule_pool_queue_seconds",
+        Kind::Histogram,
+        "How long requests waited in a pool's queue, those that did not wait left out.",
+    );
+    for (pool, workers) in pools {
+        let (buckets, micros) = sum_latencies(workers, |metrics| &metrics.queue);
+        if micros > 0 {
+            family.latencies(&[("pool", pool.as_str())], &buckets, micros);
+        }
+    }
+}
+
 /// Totals by kind, zeros too, so that an alert on a kind works before its first error; by route only what happened.
 fn write_errors(text: &mut Exposition, tables: &Tables) {
     let of_route =
@@ -196,6 +219,20 @@ fn write_errors(text: &mut Exposition, tables: &Tables) {
             }
         }
     }
+}
+
+/// All workers' histograms as one, and its sum in microseconds.
+fn sum_latencies<T>(
+    workers: &BTreeMap<usize, Arc<T>>,
+    of: impl Fn(&T) -> &Latencies,
+) -> ([u64; LATENCY_BUCKETS.len() + 1], u64) {
+    let mut all = ([0; LATENCY_BUCKETS.len() + 1], 0);
+    for metrics in workers.values() {
+        let (own, micros) = of(metrics).read();
+        all.0.iter_mut().zip(own).for_each(|(bucket, more)| *bucket += more);
+        all.1 += micros;
+    }
+    all
 }
 
 fn sum<T>(workers: &BTreeMap<usize, Arc<T>>, read: impl Fn(&T) -> u64) -> u64 {

@@ -16,6 +16,7 @@ pub(super) fn text(admin: &Admin) -> String {
     let snapshot = admin.published.load_full();
     admin.telemetry.write(&mut text);
     write_nodes(&mut text, &snapshot);
+    super::limits::write(&mut text, &snapshot);
     write_plugins(&mut text, &snapshot);
     write_containment(&mut text, &snapshot);
     text.family("bascule_snapshot_number", Kind::Gauge, "Which snapshot rules; each swap counts one.")

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::limits::LimitsRow;
 use super::metrics::unix;
 use super::{Admin, Phase};
 use crate::control::status::{FileOutcomes, Outcomes};
@@ -62,6 +63,7 @@ struct PoolRow<'a> {
     name: &'a Name,
     policy: Vec<&'a str>,
     candidates: usize,
+    limits: Option<LimitsRow>,
     nodes: Vec<NodeRow<'a>>,
 }
 
@@ -198,6 +200,7 @@ fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, now: Instant) -> PoolRow
         name: &pool.name,
         policy: names_of(snapshot, &pool.policies),
         candidates: pool.candidates.count(),
+        limits: LimitsRow::of(pool),
         nodes: pool.nodes.iter().map(|node| node_row(pool, node, now)).collect(),
     }
 }

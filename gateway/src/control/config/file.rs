@@ -8,7 +8,7 @@ use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantin
 use super::secret::{PluginConfig, Secret};
 use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Size};
 use super::text::{PluginFile, RoutePath, Sha256, Word};
-use super::value::{Folder, NodeEntry};
+use super::value::{AdaptiveWish, Folder, NodeEntry};
 use crate::cidr::Cidr;
 use crate::name::Name;
 
@@ -118,6 +118,7 @@ table! { "a pool" Pool {
     idle_timeout: Duration,
     attempts: Number<1, 100>,
     retry: Retry,
+    limits: PoolLimits,
 } }
 
 table! { "a pool's `retry`" Retry {
@@ -125,6 +126,19 @@ table! { "a pool's `retry`" Retry {
     budget: Number<0, 100>,
     floor: Number<0, 1_000_000>,
     buffer: Size,
+} }
+
+table! { "a pool's limits" PoolLimits {
+    in_flight: Number<1, 1_000_000>,
+    in_flight_per_node: Number<1, 1_000_000>,
+    queue: Number<0, 1_000_000>,
+    queue_timeout: Duration,
+    adaptive: AdaptiveWish,
+} }
+
+table! { "an adaptive limit" AdaptiveRange {
+    min: Number<1, 1_000_000>,
+    max: Number<1, 1_000_000>,
 } }
 
 table! { "a node" Node {
@@ -167,5 +181,6 @@ table! {
         idle_timeout: Duration,
         attempts: Number<1, 100>,
         retry: Retry,
+        limits: PoolLimits,
     }
 }

@@ -9,8 +9,10 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod limits;
 mod retry;
 
+pub use limits::{AdaptiveRange, PoolLimits};
 pub use retry::{Retry, RetryOn};
 
 use super::error::At;
@@ -321,6 +323,8 @@ pub struct Pool {
     pub attempts: NonZeroU32,
     /// After what it is tried again, and how often that may be.
     pub retry: Retry,
+    /// How many of its requests may be in flight and wait; none if that is not limited.
+    pub limits: Option<PoolLimits>,
 }
 
 /// What nodes are sent as Host.

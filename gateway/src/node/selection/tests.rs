@@ -115,15 +115,16 @@ fn another_attempt_is_drawn_by_weight_and_takes_no_turn() {
 fn another_node_is_one_that_was_not_tried() {
     let draining = vec![candidate("old", 1000)];
     let mut selection = select(Candidates::new(vec![candidate("a", 1000), candidate("b", 1000)], draining));
-    assert!(selection.has_other(0));
+    let any = |_: &Candidate| true;
+    assert!(selection.has_other(0, any) && !selection.has_other(0, |_| false));
     selection.keep(&[0]);
     selection.settle();
-    assert!(selection.has_other(0), "what a policy kept is for one pick");
+    assert!(selection.has_other(0, any), "what a policy kept is for one pick");
     selection.next_attempt(0);
     let old = selection.find("old").unwrap();
-    assert!(selection.has_other(old), "beside a draining node there is the one that is left");
-    assert!(!selection.has_other(0));
-    assert!(!Selection::default().has_other(0));
+    assert!(selection.has_other(old, any), "beside a draining node there is the one that is left");
+    assert!(!selection.has_other(0, any));
+    assert!(!Selection::default().has_other(0, any));
 }
 
 #[test]
@@ -323,4 +324,22 @@ fn the_least_loaded_of_a_large_pool_is_that_of_a_sample() {
     let found = (0..4000).filter(|_| selection.least_loaded(8, now, &mut Vec::new()) == Some(0)).count();
     // A fair sample of 8 has any one node in 0.8 % of the draws: 32 of 4,000.
     assert!((12..60).contains(&found), "{found}");
+}
+
+#[test]
+fn what_is_left_out_is_no_candidate_until_it_starts_over() {
+    let mut selection = select(pool(&[1000, 2000, 3000, 4000]));
+    selection.keep(&[1, 2]);
+    selection.settle();
+    assert!(selection.any(|candidate| candidate.weight == 3000));
+    assert!(!selection.any(|candidate| candidate.weight == 4000), "it is not kept");
+    selection.leave_out_unless(|candidate| candidate.weight > 2000);
+    assert_eq!(ids(&selection), ["n2", "n3"], "what was kept is forgotten, as after an attempt");
+    selection.next_attempt(0);
+    selection.leave_out_unless(|_| true);
+    assert_eq!(ids(&selection), ["n3"], "what was tried stays tried");
+    selection.leave_out_unless(|_| false);
+    assert_eq!((selection.count(), selection.find("n3")), (0, None));
+    selection.start_over();
+    assert_eq!(ids(&selection), ["n0", "n1", "n2", "n3"]);
 }

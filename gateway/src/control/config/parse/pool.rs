@@ -42,6 +42,7 @@ impl Parse {
         }
         let idle_connections = table.idle_connections.or(&defaults.idle_connections).get();
         let attempts = table.attempts.or(&defaults.attempts).get();
+        let limits = table.limits.or(&defaults.limits).get();
         Pool {
             policy,
             nodes,
@@ -60,6 +61,7 @@ impl Parse {
             idle_timeout: table.idle_timeout.or(&defaults.idle_timeout).unless(Duration::from_secs(60)),
             attempts: number(attempts.map(|at| at.value.0), 3),
             retry: self.retry(table.retry.or(&defaults.retry)),
+            limits: limits.and_then(|at| self.pool_limits(at)),
             name,
         }
     }
