@@ -1,5 +1,6 @@
 //! What the gateway takes at once, and what it says to the rest.
 
+mod load_reports;
 mod queue;
 
 use crate::support::{PATIENCE, Response, TestClient, TestGateway, TestNode, wait_until};

@@ -11,6 +11,7 @@ mod filters;
 mod finish;
 mod forward;
 mod head;
+mod load_report;
 mod notices;
 mod pick;
 mod retry;

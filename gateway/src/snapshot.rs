@@ -101,6 +101,8 @@ pub struct Pool {
     pub attempts: u32,
     /// After what it is tried again.
     pub retry: RetryRules,
+    /// How long what its nodes report of their load counts, if that is looked at.
+    pub load_report_ttl: Option<Duration>,
     /// How many of its requests may be in flight and wait, if that is limited; counted at its gate.
     pub limits: Option<PoolLimits>,
     /// Shared with the same pool of an earlier snapshot.

@@ -151,6 +151,7 @@ fn build_pool(
         idle_timeout: pool.idle_timeout,
         attempts: pool.attempts.get(),
         retry: retry_rules(&pool.retry),
+        load_report_ttl: pool.load_report_ttl,
         limits: pool.limits.as_ref().map(limits),
         gate: earlier.map_or_else(Arc::<Gate>::default, |earlier| Arc::clone(&earlier.gate)),
         candidates: Arc::new(candidates),

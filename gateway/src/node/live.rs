@@ -3,6 +3,7 @@
 //! Relaxed atomics and no lock: readers want numbers that are about right now, not a consistent picture. Time is an
 //! argument, so averages can be tested in virtual time. It counts; it never decides whether a node is healthy.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ use super::Node;
 use super::average::{ErrorRate, PeakLatency};
 use super::signals::Signals;
 
+/// A load report of a node is taken so many milliseconds after the one before, at the earliest.
+const REPORT_PAUSE: u32 = 100;
 /// So many requests in flight have their age watched: one cache line of them.
 const WATCHED: usize = 16;
 /// A slot of [`Live::starts`] that watches no request.
@@ -22,6 +25,8 @@ pub struct Live {
     hot: Hot,
     starts: Starts,
     signals: Signals,
+    /// When its last load report was taken; 0 if none was.
+    reported: AtomicU32,
     /// Averages and ages count their milliseconds from here.
     born: Instant,
 }
@@ -69,6 +74,7 @@ impl Live {
             hot: Hot::default(),
             starts: Starts::default(),
             signals: Signals::default(),
+            reported: AtomicU32::new(0),
             born: Instant::now(),
         }
     }
@@ -112,6 +118,18 @@ impl Live {
     /// Sets a number about this node for a time; see [`Signals::set`] for when it answers false.
     pub fn set_signal(&self, name: &str, value: f64, ttl: Duration, now: Instant) -> bool {
         self.signals.set(name, value, ttl, now)
+    }
+
+    /// All such numbers, by name.
+    pub fn signals(&self, now: Instant) -> BTreeMap<String, f64> {
+        self.signals.all(now)
+    }
+
+    /// Whether a load report of this node is to be taken now: ten times a second, by whoever asks first.
+    pub fn may_report(&self, now: Instant) -> bool {
+        let (now, last) = (self.millis(now).max(1), self.reported.load(Relaxed));
+        (last == 0 || age(now, last) >= REPORT_PAUSE)
+            && self.reported.compare_exchange(last, now, Relaxed, Relaxed).is_ok()
     }
 
     /// Attempts since the node is known.

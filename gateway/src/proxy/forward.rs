@@ -78,8 +78,11 @@ impl Exchange<'_> {
         self.timeouts.stop(&ended, &self.connection.deadline);
 
         let now = Instant::now();
+        self.context_mut().now = now;
+        if result.is_ok() {
+            self.take_load_report();
+        }
         let context = self.context_mut();
-        context.now = now;
         context.outcome = Outcome {
             status: result.is_ok().then_some(context.response.status),
             latency: now.duration_since(in_flight.started()),

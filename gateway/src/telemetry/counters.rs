@@ -177,6 +177,16 @@ kinds! {
     }
 }
 
+kinds! {
+    /// What came of a node's load report. Those that came too soon after another are not looked at and not counted.
+    LoadReport {
+        /// Its numbers are known to policies.
+        Taken = "taken",
+        /// It is in a form that is not read, or not as its form says.
+        Unreadable = "unreadable",
+    }
+}
+
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -286,6 +296,7 @@ pub struct PoolMetrics {
     retries: [Counter; RetryReason::ALL.len()],
     retries_refused: [Counter; RetryRefusal::ALL.len()],
     refusals: [Counter; Refusal::ALL.len()],
+    reports: [Counter; LoadReport::ALL.len()],
     /// How long requests waited in the queue, those that were turned away then included.
     pub queue: Latencies,
 }
@@ -304,6 +315,16 @@ impl PoolMetrics {
     /// How often that was for this reason.
     pub fn refusals(&self, refusal: Refusal) -> u64 {
         self.refusals[refusal as usize].get()
+    }
+
+    /// Counts a load report.
+    pub fn reported(&self, report: LoadReport) {
+        self.reports[report as usize].increment();
+    }
+
+    /// How many there were of this kind.
+    pub fn reports(&self, report: LoadReport) -> u64 {
+        self.reports[report as usize].get()
     }
 
     /// How often a pick fell to the native round robin for this reason.

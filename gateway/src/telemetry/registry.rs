@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::counters::{
-    ErrorKind, FallbackReason, LATENCY_BUCKETS, Latencies, PoolMetrics, Refusal, RetryReason, RetryRefusal,
-    RouteMetrics, WorkerMetrics,
+    ErrorKind, FallbackReason, LATENCY_BUCKETS, Latencies, LoadReport, PoolMetrics, Refusal, RetryReason,
+    RetryRefusal, RouteMetrics, WorkerMetrics,
 };
 use super::exposition::{Exposition, Kind};
 use super::process;
@@ -72,6 +72,7 @@ impl Telemetry {
         write_errors(text, &tables);
         write_pools(text, &tables.pools);
         write_queues(text, &tables.pools);
+        write_reports(text, &tables.pools);
         drop(tables);
         process::write(text, self.started);
     }
@@ -192,6 +193,20 @@ fn write_queues(text: &mut Exposition, pools: &ByName<PoolMetrics>) {
         let (buckets, micros) = sum_latencies(workers, |metrics| &metrics.queue);
         if micros > 0 {
             family.latencies(&[("pool", pool.as_str())], &buckets, micros);
+        }
+    }
+}
+
+fn write_reports(text: &mut Exposition, pools: &ByName<PoolMetrics>) {
+    let mut family = text.family(
+        "bascule_load_reports_total",
+        Kind::Counter,
+        "Load reports of nodes that were looked at, by what came of them.",
+    );
+    for (pool, workers) in pools {
+        for report in LoadReport::ALL {
+            let count = sum(workers, |metrics| metrics.reports(report));
+            family.sample(&[("pool", pool.as_str()), ("result", report.as_str())], count);
         }
     }
 }

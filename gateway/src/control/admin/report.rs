@@ -83,6 +83,8 @@ struct NodeRow<'a> {
     oldest_us: u32,
     attempts: u64,
     failures: u64,
+    /// What plugins and the node itself say of it.
+    signals: BTreeMap<String, f64>,
 }
 
 #[derive(Serialize)]
@@ -220,6 +222,7 @@ fn node_row<'a>(pool: &Pool, node: &'a Arc<Node>, now: Instant) -> NodeRow<'a> {
         oldest_us: node.live.oldest(now),
         attempts: node.live.attempts(),
         failures: node.live.failures(),
+        signals: node.live.signals(now),
     }
 }
 

@@ -119,6 +119,8 @@ table! { "a pool" Pool {
     attempts: Number<1, 100>,
     retry: Retry,
     limits: PoolLimits,
+    load_reports: bool,
+    load_report_ttl: Duration,
 } }
 
 table! { "a pool's `retry`" Retry {
@@ -182,5 +184,7 @@ table! {
         attempts: Number<1, 100>,
         retry: Retry,
         limits: PoolLimits,
+        load_reports: bool,
+        load_report_ttl: Duration,
     }
 }

@@ -325,6 +325,8 @@ pub struct Pool {
     pub retry: Retry,
     /// How many of its requests may be in flight and wait; none if that is not limited.
     pub limits: Option<PoolLimits>,
+    /// How long what its nodes report of their load counts, if that is looked at.
+    pub load_report_ttl: Option<Duration>,
 }
 
 /// What nodes are sent as Host.

@@ -130,3 +130,10 @@ fn a_node_takes_no_more_than_its_limit() {
     assert!(node.begin_below(2, now).is_some());
     assert!(node.begin_below(0, now).is_none());
 }
+
+#[test]
+fn a_load_report_is_taken_ten_times_a_second() {
+    let (node, start) = (node("a"), Instant::now() + SECOND);
+    let taken = (0..1000).filter(|milli| node.live.may_report(start + *milli * MILLI)).count();
+    assert_eq!(taken, 10);
+}

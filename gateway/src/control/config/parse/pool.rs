@@ -42,6 +42,7 @@ impl Parse {
         }
         let idle_connections = table.idle_connections.or(&defaults.idle_connections).get();
         let attempts = table.attempts.or(&defaults.attempts).get();
+        let load_report_ttl = self.load_reports(table.load_reports, table.load_report_ttl, defaults);
         let limits = table.limits.or(&defaults.limits).get();
         Pool {
             policy,
@@ -61,9 +62,25 @@ impl Parse {
             idle_timeout: table.idle_timeout.or(&defaults.idle_timeout).unless(Duration::from_secs(60)),
             attempts: number(attempts.map(|at| at.value.0), 3),
             retry: self.retry(table.retry.or(&defaults.retry)),
+            load_report_ttl,
             limits: limits.and_then(|at| self.pool_limits(at)),
             name,
         }
+    }
+
+    fn load_reports(
+        &mut self,
+        wanted: Key<bool>,
+        ttl: Key<Duration>,
+        defaults: &file::PoolDefaults,
+    ) -> Option<Duration> {
+        if wanted.or(&defaults.load_reports).unless(false) {
+            return Some(ttl.or(&defaults.load_report_ttl).unless(Duration::from_secs(10)));
+        }
+        if let Key::Is(ttl) = ttl {
+            self.wrong(&ttl.place, "no report is looked at", "add `load_reports = true`");
+        }
+        None
     }
 
     fn nodes(&mut self, list: At<List<NodeEntry>>, pool: &At<Name>) -> Vec<Node> {
