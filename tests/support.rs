@@ -6,6 +6,7 @@
 
 mod client;
 mod gateway;
+mod load;
 mod log;
 mod node;
 mod process;
@@ -14,6 +15,7 @@ mod wire;
 
 pub use client::{Response, TestClient};
 pub use gateway::{TestGateway, plugin_file};
+pub use load::Load;
 pub use log::{keep_log, logged};
 pub use node::{Request, TestNode};
 pub use process::GatewayProcess;

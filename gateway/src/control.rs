@@ -13,6 +13,7 @@ pub mod config;
 mod folder;
 mod history;
 mod library;
+mod listening;
 mod prepare;
 mod probation;
 mod sources;
@@ -50,6 +51,7 @@ use writer::Writer;
 use crate::plugin::{Engine, Services};
 use crate::snapshot::Published;
 use crate::telemetry::Telemetry;
+use crate::transport::ports::Ports;
 
 /// Events that wait for the writer. Whoever finds it full may drop a hint: the next look sees the same.
 const EVENTS: usize = 1024;
@@ -74,6 +76,9 @@ pub enum StartError {
     /// The configuration is wrong, or a plugin does not take it.
     #[error("{0}")]
     Configuration(Errors),
+    /// A listener's address is not to be had.
+    #[error("{0}")]
+    Listen(Errors),
     /// The admin API's address is not to be had.
     #[error("the admin API cannot listen on {address}: {error}; name a free address in [admin]")]
     Admin {
@@ -88,7 +93,7 @@ pub enum StartError {
 }
 
 impl Control {
-    /// Makes and publishes the first snapshot, then watches the configuration file and the folder of plugins. Without
+    /// Opens the listeners, makes and publishes the first snapshot, then watches the configuration file and the folder of plugins. Without
     /// a path only the folder is watched. It blocks until the first snapshot is there.
     ///
     /// # Errors
@@ -98,14 +103,23 @@ impl Control {
         config: Config,
         engine: Arc<Engine>,
         services: Arc<Services>,
+        ports: Arc<Ports>,
         telemetry: Arc<Telemetry>,
     ) -> Result<(Self, Published), StartError> {
         let address = config.admin.address.value;
         let token = config.admin.token.clone();
         let status = Arc::<Status>::default();
-        let builder =
-            Builder::start(path, config, Arc::clone(&engine), Arc::clone(&services), Arc::clone(&status))
-                .map_err(StartError::Configuration)?;
+        // Before all that takes time.
+        listening::open(&config, &ports).map_err(StartError::Listen)?;
+        let builder = Builder::start(
+            path,
+            config,
+            Arc::clone(&engine),
+            Arc::clone(&services),
+            ports,
+            Arc::clone(&status),
+        )
+        .map_err(StartError::Configuration)?;
         let socket = admin::bind(address).map_err(|error| StartError::Admin { address, error })?;
         let admin_address = socket.local_addr()?;
 

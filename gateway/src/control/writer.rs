@@ -15,7 +15,7 @@ use super::build;
 use super::config::Config;
 use super::folder::Hint;
 use super::status::Status;
-use crate::snapshot::Published;
+use crate::snapshot::{ListenerSpec, Published};
 
 /// What may change the snapshot.
 pub enum Event {
@@ -59,6 +59,7 @@ impl Writer {
             let snapshot = build::snapshot(&prepared, Some(&self.published.load()));
             info!(snapshot = snapshot.number, "configuration and plugins took over");
             warn_of_later(&prepared.config, &self.current.config);
+            tell_of_listeners(&snapshot.listeners, &self.published.load().listeners);
             self.published.store(Arc::new(snapshot));
         }
         note(&self.status, &prepared);
@@ -76,6 +77,16 @@ pub(super) fn note(status: &Status, prepared: &Prepared) {
     }
     for (file, outcome) in &prepared.outcomes {
         status.file(file, outcome.clone());
+    }
+}
+
+/// Where it accepts from now on, and where it does not any more.
+pub(super) fn tell_of_listeners(new: &[ListenerSpec], old: &[ListenerSpec]) {
+    for ListenerSpec { name, address, .. } in new.iter().filter(|listener| !old.contains(listener)) {
+        info!(listener = %name, %address, "accepting");
+    }
+    for ListenerSpec { name, address, .. } in old.iter().filter(|listener| !new.contains(listener)) {
+        info!(listener = %name, %address, "accepts no more; its connections end after the request that they are at");
     }
 }
 
