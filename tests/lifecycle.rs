@@ -2,6 +2,8 @@
 
 mod listeners;
 mod stopping;
+mod systemd;
+mod upgrading;
 
 /// All requests go to the node.
 const ALL: &str = "[route.all]\npool = \"main\"\n[pool.main]\nnodes = [{nodes}]\n";

@@ -14,7 +14,7 @@ mod wait;
 mod wire;
 
 pub use client::{Response, TestClient};
-pub use gateway::{TestGateway, plugin_file};
+pub use gateway::{TestGateway, plugin_file, write_configuration};
 pub use load::Load;
 pub use log::{keep_log, logged};
 pub use node::{Request, TestNode};

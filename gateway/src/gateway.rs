@@ -1,4 +1,10 @@
-//! Wiring: starts control and the workers, and stops them. What they do is told in their own modules.
+//! Wiring: starts control and the workers, stops them, and hands their sockets to another process. What they do is told in
+//! their own modules.
+
+pub mod activation;
+pub mod handover;
+pub mod notify;
+pub mod pid_file;
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,16 +12,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::control::config::{Config, Workers};
 use crate::control::{self, Control, Phase};
 use crate::plugin::engine::Engine;
 use crate::plugin::services::Services;
 use crate::proxy::worker;
-use crate::snapshot::{ListenerSpec, Published};
+use crate::snapshot::{ListenerSpec, Published, Settings};
 use crate::telemetry::Telemetry;
-use crate::transport::ports::Ports;
+use crate::transport::ports::{Handed, Ports};
 
 /// A worker's stack: room for the largest wasm stack (512 KiB) and for the host below and above it.
 const WORKER_STACK: usize = 4 << 20;
@@ -26,6 +32,7 @@ pub struct Gateway {
     workers: Vec<JoinHandle<io::Result<()>>>,
     stop: watch::Sender<bool>,
     published: Published,
+    ports: Arc<Ports>,
 }
 
 /// Why a gateway did not start.
@@ -54,6 +61,21 @@ impl Gateway {
     /// # Errors
     /// See [`StartError`]. Nothing is left running.
     pub fn start(config: Config, path: Option<PathBuf>) -> Result<Gateway, StartError> {
+        let gateway = Gateway::start_on(config, path, Vec::new())?;
+        gateway.announce();
+        Ok(gateway)
+    }
+
+    /// The same, on sockets that another process opened, where the configuration wants them; /readyz does not say so before
+    /// [`Gateway::announce`].
+    ///
+    /// # Errors
+    /// See [`StartError`]. Nothing is left running.
+    pub fn start_on(
+        config: Config,
+        path: Option<PathBuf>,
+        inherited: Vec<Handed>,
+    ) -> Result<Gateway, StartError> {
         let count = worker_count(config.gateway.workers);
         let state = config.plugins.state_directory.as_ref();
         let engine = match state {
@@ -63,7 +85,7 @@ impl Gateway {
         let engine = engine.map_err(|error| StartError::System(error.to_string()))?;
         let services = Arc::new(Services::new(config.sessions.capacity.get()));
         let telemetry = Arc::new(Telemetry::new());
-        let ports = Arc::new(Ports::new(count));
+        let ports = Arc::new(Ports::new(count, inherited));
         let (control, published) = Control::start(
             path,
             config,
@@ -88,11 +110,13 @@ impl Gateway {
             let thread = thread.spawn(move || worker::run(start));
             workers.push(thread.map_err(|error| StartError::System(error.to_string()))?);
         }
-        control.set_phase(Phase::Serving);
         for ListenerSpec { name, address, .. } in published.load().listeners.iter() {
             tracing::info!(listener = %name, %address, workers = count, "accepting");
         }
-        Ok(Gateway { control, workers, stop, published })
+        for address in ports.drop_inherited() {
+            tracing::warn!(%address, "no listener of the configuration has this socket that was passed on");
+        }
+        Ok(Gateway { control, workers, stop, published, ports })
     }
 
     /// Where a listener accepts: with the port that the system chose for port 0.
@@ -107,19 +131,87 @@ impl Gateway {
         self.control.admin_address()
     }
 
+    /// What concerns the whole gateway and may change while it runs.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.published.load().settings)
+    }
+
+    /// Looks at the configuration now; tells when what came of it is in force.
+    pub fn reload(&self) -> oneshot::Receiver<()> {
+        self.control.reload()
+    }
+
+    /// What is wrong with the configuration as it is written now.
+    pub fn configuration_error(&self) -> Option<String> {
+        self.control.configuration_error()
+    }
+
+    /// Whether it lacks nothing that it needs to take traffic.
+    pub fn is_ready(&self) -> bool {
+        self.control.is_ready()
+    }
+
+    /// Whether all of its workers live.
+    pub fn is_whole(&self) -> bool {
+        !self.workers.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Its sockets, for a process that shall take over.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub fn sockets(&self) -> io::Result<Vec<Handed>> {
+        self.ports.hand_out()
+    }
+
+    /// The numbers of the ports that it has from the process before.
+    pub fn inherited(&self) -> Vec<u32> {
+        self.ports.adopted()
+    }
+
+    /// Notes that no other process took over, for this reason.
+    pub fn upgrade_failed(&self, why: String) {
+        self.control.upgrade_failed(why);
+    }
+
+    /// Says on /readyz that it serves.
+    pub fn announce(&self) {
+        self.control.set_phase(Phase::Serving);
+    }
+
+    /// Says on /readyz that it stops, and goes on serving.
+    pub fn announce_stop(&self) {
+        self.control.set_phase(Phase::Draining);
+    }
+
     /// Stops: no new connection, requests in flight end within the drain timeout.
     pub fn stop(self) {
-        self.control.set_phase(Phase::Draining);
-        // Workers that ended already need no word.
-        let _ = self.stop.send(true);
-        for worker in self.workers {
-            match worker.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "a worker could not start"),
-                Err(_) => tracing::error!("a worker had panicked"),
-            }
+        self.announce_stop();
+        let Gateway { control, workers, stop, .. } = self;
+        end(workers, &stop);
+        control.stop();
+    }
+
+    /// The same since another process serves the ports of these numbers. The admin API and the state directory are that
+    /// one's, too, so control ends first.
+    pub fn give_way(self, taken: &[u32]) {
+        let Gateway { control, workers, stop, ports, .. } = self;
+        ports.give(taken);
+        control.stop();
+        end(workers, &stop);
+    }
+}
+
+/// Ends the workers and waits for them.
+fn end(workers: Vec<JoinHandle<io::Result<()>>>, stop: &watch::Sender<bool>) {
+    // Those that ended already need no word.
+    let _ = stop.send(true);
+    for worker in workers {
+        match worker.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a worker could not start"),
+            Err(_) => tracing::error!("a worker had panicked"),
         }
-        self.control.stop();
     }
 }
 

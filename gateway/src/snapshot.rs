@@ -134,6 +134,10 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// How long requests in flight may take to end when the gateway stops.
     pub drain_timeout: Duration,
+    /// How long the gateway says that it stops before it does, if at all.
+    pub shutdown_delay: Option<Duration>,
+    /// How long another process may take until it can take over.
+    pub upgrade_timeout: Duration,
 }
 
 impl Settings {

@@ -66,6 +66,19 @@ fn what_takes_longer_is_cut_off_and_said() {
 }
 
 #[test]
+fn load_balancers_may_notice_before_it_stops() {
+    let node = TestNode::answering("fine");
+    let text = format!("[gateway]\nworkers = 1\nshutdown_delay = \"1h\"\n{ALL}");
+    let mut gateway = GatewayProcess::with(&text, &[&node]);
+    gateway.signal(Signal::TERM);
+    wait_until("it says so", || is_draining(&gateway));
+    let response = gateway.client().get("/");
+    assert_eq!((response.status, response.header("connection")), (200, None), "it serves as before");
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.exit_code(), Some(1));
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let never = TestNode::answering("never").with_delay(Duration::from_secs(3600));
     let mut gateway = GatewayProcess::with(ALL, &[&never]);

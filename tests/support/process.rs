@@ -8,6 +8,8 @@ use rustix::process::{Pid, Signal};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
@@ -19,6 +21,8 @@ pub struct GatewayProcess {
     admin: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
     folder: TempDir,
+    /// The processes that took over, in order.
+    successors: Mutex<Vec<Pid>>,
 }
 
 impl GatewayProcess {
@@ -44,6 +48,30 @@ impl GatewayProcess {
         GatewayProcess::start(program, folder)
     }
 
+    /// The same, started by a name in its own folder, which leads to the program as it is now: see [`Self::replace_program`].
+    pub fn by_name(text: &str, nodes: &[&TestNode]) -> GatewayProcess {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = write_configuration(folder.path(), text, nodes);
+        let name = folder.path().join("bascule");
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bascule"), &name).expect("a link");
+        let mut program = Command::new(name);
+        program.args(["run", "--config"]).arg(path);
+        GatewayProcess::start(program, folder)
+    }
+
+    /// Lets that name lead to a script of the shell.
+    pub fn replace_program(&self, script: &str) {
+        let beside = self.folder.path().join("script");
+        fs::write(&beside, format!("#!/bin/sh\n{script}\n")).expect("the script is written");
+        fs::set_permissions(&beside, fs::Permissions::from_mode(0o700)).expect("it may be run");
+        fs::rename(beside, self.folder.path().join("bascule")).expect("it takes the place");
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Starts a gateway and waits until it accepts. The folder has its configuration.
     pub fn start(mut program: Command, folder: TempDir) -> GatewayProcess {
         let child = program.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
@@ -66,12 +94,41 @@ impl GatewayProcess {
             found.0.is_some() && found.1.is_some()
         });
         let (Some(admin), Some(address)) = found else { unreachable!("it was waited for") };
-        GatewayProcess { child, address, admin, log, folder }
+        GatewayProcess { child, address, admin, log, folder, successors: Mutex::default() }
+    }
+
+    /// The process that is the gateway now.
+    pub fn pid(&self) -> Pid {
+        self.successors.lock().unwrap().last().copied().unwrap_or(Pid::from_child(&self.child))
     }
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        rustix::process::kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+        rustix::process::kill_process(self.pid(), signal).expect("it runs");
+    }
+
+    /// Lets another process take over, and waits until it has.
+    pub fn upgrade(&self) {
+        self.signal(Signal::USR2);
+        self.wait_for_successor();
+    }
+
+    /// Waits until another process is the gateway.
+    pub fn wait_for_successor(&self) {
+        let before = self.pid();
+        wait_until("another process is the gateway", || {
+            let pid = self.snapshot()["pid"].as_i64().and_then(|pid| Pid::from_raw(pid as i32));
+            let pid = pid.filter(|pid| *pid != before);
+            self.successors.lock().unwrap().extend(pid);
+            pid.is_some()
+        });
+    }
+
+    /// Waits until a process that took over has ended.
+    pub fn wait_for_end(&self) {
+        let is_there =
+            || fs::read(format!("/proc/{}/cmdline", self.pid())).is_ok_and(|line| !line.is_empty());
+        wait_until("the gateway ends", || !is_there());
     }
 
     /// Waits until it ends by itself, and answers its exit code.
@@ -87,6 +144,11 @@ impl GatewayProcess {
     /// Whether it has logged a line with these words.
     pub fn has_logged(&self, words: &str) -> bool {
         self.log.lock().unwrap().iter().any(|line| line.contains(words))
+    }
+
+    /// Replaces the configuration file; the gateway notices by itself.
+    pub fn rewrite_configuration(&self, text: &str, nodes: &[&TestNode]) {
+        write_configuration(self.folder.path(), text, nodes);
     }
 
     /// Where clients connect.
@@ -142,6 +204,13 @@ impl Drop for GatewayProcess {
     fn drop(&mut self) {
         let _ = self.child.kill(); // it may have ended
         let _ = self.child.wait();
+        let folder = self.folder.path().to_string_lossy().into_owned();
+        for pid in self.successors.get_mut().unwrap() {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            if String::from_utf8_lossy(&line).contains(&folder) {
+                let _ = rustix::process::kill_process(*pid, Signal::KILL); // likewise
+            }
+        }
     }
 }
 

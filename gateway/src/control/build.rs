@@ -85,6 +85,8 @@ fn settings(gateway: &config::Gateway) -> Settings {
         head_timeout: gateway.limits.head_timeout,
         idle_timeout: gateway.limits.idle_timeout,
         drain_timeout: gateway.drain_timeout,
+        shutdown_delay: gateway.shutdown_delay,
+        upgrade_timeout: gateway.upgrade_timeout,
     }
 }
 

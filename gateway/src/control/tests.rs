@@ -75,7 +75,7 @@ impl Site {
 
 /// What listeners are opened with.
 pub(super) fn ports() -> Arc<Ports> {
-    Arc::new(Ports::new(1))
+    Arc::new(Ports::new(1, Vec::new()))
 }
 
 /// Writes a file as a careful deployment does: beside it, then renamed. It looks ten seconds old, so that nobody has to

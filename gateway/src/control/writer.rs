@@ -96,9 +96,10 @@ fn warn_of_later(new: &Config, old: &Config) {
         ("[admin]", new.admin != old.admin),
         ("[sessions]", new.sessions != old.sessions),
         ("`workers` in [gateway]", new.gateway.workers != old.gateway.workers),
+        ("`pid_file` in [gateway]", new.gateway.pid_file != old.gateway.pid_file),
         ("`log` in [gateway]", new.gateway.log != old.gateway.log),
     ];
     for (what, _) in changed.iter().filter(|(_, changed)| *changed) {
-        warn!("{what} changed, which counts from the next start on");
+        warn!("{what} changed, which counts from the next start or upgrade on");
     }
 }

@@ -129,7 +129,18 @@ async fn accept(worker: Rc<Worker>, listener: Rc<Listener>, socket: TcpListener)
             () = accept_one(&worker, &listener, &socket) => {}
         }
     }
-    if let Err(error) = refuse_new(&socket) {
+    // If another process has the socket too, it serves those who wait.
+    if !worker.ports.is_held(listener.id) {
+        empty(&worker, &listener, &socket).await;
+    }
+    drop(socket);
+    worker.accepting.set(worker.accepting.get() - 1);
+    worker.closed.notify_one();
+}
+
+/// Accepts what waits, and lets nobody else come.
+async fn empty(worker: &Rc<Worker>, listener: &Rc<Listener>, socket: &TcpListener) {
+    if let Err(error) = refuse_new(socket) {
         debug!(%error, "connections that come while a socket is closed may be reset");
     }
     // Within this machine a handshake takes no time.
@@ -137,14 +148,11 @@ async fn accept(worker: Rc<Worker>, listener: Rc<Listener>, socket: TcpListener)
     let handshake = if is_loopback { TICK } else { HANDSHAKE };
     let rest = async {
         loop {
-            accept_one(&worker, &listener, &socket).await;
+            accept_one(worker, listener, socket).await;
         }
     };
     // It never ends by itself.
     let _over: Result<(), _> = tokio::time::timeout(handshake, rest).await;
-    drop(socket);
-    worker.accepting.set(worker.accepting.get() - 1);
-    worker.closed.notify_one();
 }
 
 async fn accept_one(worker: &Rc<Worker>, listener: &Rc<Listener>, socket: &TcpListener) {
