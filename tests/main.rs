@@ -15,6 +15,7 @@ mod errors;
 mod forwarding;
 mod framing;
 mod layering;
+mod lifecycle;
 mod limits;
 mod plugins;
 mod reload;

@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn the_nearest_limit_is_the_deadline_and_to_blame() {
         let clock = Deadlines::new();
-        let deadline = clock.deadline();
+        let deadline = clock.deadline(0);
         let start = Instant::now();
         let is_over = |millis| {
             clock.tick(start + Duration::from_millis(millis));
