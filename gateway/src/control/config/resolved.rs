@@ -9,6 +9,10 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod health;
+
+pub use health::{CheckStart, HealthCheck, Outlier, Probe};
+
 use super::error::At;
 use super::secret::{PluginConfig, Secret};
 use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, PathPattern, Size};
@@ -307,6 +311,14 @@ pub struct Pool {
     pub idle_timeout: Duration,
     /// On how many nodes a request is tried at most while no connection can be made.
     pub attempts: NonZeroU32,
+    /// How nodes are asked whether they are well, if they are.
+    pub health: Option<HealthCheck>,
+    /// What traffic has to show of a node to take it out, unless it is "off".
+    pub outlier: Option<Outlier>,
+    /// If fewer percent of the nodes are healthy, all of them are used.
+    pub panic: u32,
+    /// How long a node that is new or comes back takes to get its whole share.
+    pub slow_start: Option<Duration>,
 }
 
 /// What nodes are sent as Host.
@@ -329,6 +341,10 @@ pub struct Node {
     pub weight: NonZeroU32,
     /// Where it stands.
     pub zone: Option<String>,
+    /// Later tiers are used as far as earlier ones lack healthy nodes.
+    pub tier: u8,
+    /// Whether it takes nothing new.
+    pub drain: bool,
     /// What policies may know of it.
     pub labels: BTreeMap<String, String>,
 }
