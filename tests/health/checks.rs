@@ -124,7 +124,7 @@ fn when_too_few_are_healthy_all_are_used() {
     let (a, b, c) = (TestNode::answering("a"), TestNode::stopped(), TestNode::stopped());
     let pool = "nodes = [{nodes}]\nhealth = { type = \"tcp\", interval = \"20ms\" }\noutlier = \"off\"";
     let gateway = gateway_with(pool, &[&a, &b, &c]);
-    [2, 3].map(|number| wait_for_state(&gateway, number, "down"));
+    (2..=3).for_each(|number| wait_for_state(&gateway, number, "down"));
     wait_until("panic is told", || gateway.metric("bascule_pool_panic", &[("pool", "main")]) == 1.0);
     assert_eq!(gateway.snapshot()["pools"][0]["panic"], true);
     assert_eq!(gateway.metric("bascule_pool_candidates", &[]), 3.0);

@@ -11,6 +11,7 @@ mod faults;
 mod idle;
 mod load;
 mod paced;
+mod plugin_faults;
 mod process;
 mod reloads;
 mod servers;
@@ -21,7 +22,7 @@ use crate::{plugins, tools};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use servers::{Ground, Proxy};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What `cargo xtask bench` takes.
@@ -58,6 +59,8 @@ enum What {
     },
     /// Measure what each call of each shipped plugin costs, in nanoseconds
     Plugins,
+    /// Let nodes fail and operators work under load, and tell what clients notice; beside nginx and haproxy
+    Faults(faults::Options),
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -72,7 +75,7 @@ enum Scenario {
     /// 10,000 idle client connections: the memory that each takes
     Idle,
     /// A policy and a filter that fault all the time: what clients notice
-    Faults,
+    PluginFaults,
     /// Good and bad plugin files in turn under load, then many reloads: memory and open files
     Reloads,
 }
@@ -82,7 +85,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return tools::run(tools::cargo().args(["bench", "--package", "bascule"]).args(arguments));
     }
     if let Some(What::Plugins) = options.what {
-        return calls::measure(&gateway(options)?);
+        return calls::measure(&gateway(options.gateway.as_deref())?);
+    }
+    if let Some(What::Faults(options)) = &options.what {
+        let gateway = gateway(options.gateway.as_deref())?;
+        let tables = faults::measure(&gateway, options)?;
+        if options.markdown {
+            println!("{}", machine()?);
+        }
+        print(&tables, options.markdown);
+        return Ok(());
     }
     if !cfg!(target_os = "linux") {
         bail!(
@@ -103,7 +115,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         tools::require(program, why, &format!("apt-get install {package}"))?;
     }
 
-    let ground = Ground::prepare(gateway(options)?)?;
+    let ground = Ground::prepare(gateway(options.gateway.as_deref())?)?;
     let mut proxies = vec![Proxy::Nginx, Proxy::Bascule, Proxy::BasculeNative];
     match tools::find("haproxy") {
         Some(_) => proxies.insert(1, Proxy::Haproxy),
@@ -119,14 +131,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Scenario::Body100k => vec![proxied(&load::BODY_100K)?],
             Scenario::Close => vec![proxied(&load::CLOSE)?],
             Scenario::Idle => vec![idle::measure(&ground, &proxies)?],
-            Scenario::Faults => vec![faults::measure(&ground, options.seconds)?],
+            Scenario::PluginFaults => vec![plugin_faults::measure(&ground, options.seconds)?],
             Scenario::Reloads => reloads::measure(&ground, options.seconds, options.reloads)?.into(),
         };
-        for table in tables {
-            println!("{}", if options.markdown { table.markdown() } else { table.text() });
-        }
+        print(&tables, options.markdown);
     }
     Ok(())
+}
+
+fn print(tables: &[table::Table], markdown: bool) {
+    for table in tables {
+        println!("{}", if markdown { table.markdown() } else { table.text() });
+    }
 }
 
 fn wanted(named: &[Scenario]) -> Vec<Scenario> {
@@ -137,8 +153,8 @@ fn wanted(named: &[Scenario]) -> Vec<Scenario> {
 }
 
 /// The binary to measure.
-fn gateway(options: &Options) -> Result<PathBuf> {
-    match &options.gateway {
+fn gateway(named: Option<&Path>) -> Result<PathBuf> {
+    match named {
         Some(path) => path.canonicalize().with_context(|| format!("there is no {}", path.display())),
         None => build(),
     }

@@ -1,4 +1,4 @@
-//! As much of an HTTP/1.1 client as the demo's check and the benchmarks need: GET on one kept connection, bodies by Content-Length.
+//! As much of an HTTP/1.1 client as the demo's check and the benchmarks need: GET and an empty POST on one kept connection, bodies by Content-Length.
 //!
 //! Not for anything else: what it does not know it refuses with an error.
 
@@ -50,12 +50,16 @@ impl Connection {
     /// # Errors
     /// When the connection breaks, nothing comes for five seconds, or the answer's framing is another.
     pub(crate) fn get(&mut self, target: &str, headers: &[(&str, &str)]) -> Result<Answer> {
-        let mut head = format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n");
+        self.send("GET", target, headers)
+    }
+
+    fn send(&mut self, method: &str, target: &str, headers: &[(&str, &str)]) -> Result<Answer> {
+        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n");
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
         self.stream.get_mut().write_all((head + "\r\n").as_bytes())?;
-        self.answer().with_context(|| format!("GET {target} got no whole answer"))
+        self.answer().with_context(|| format!("{method} {target} got no whole answer"))
     }
 
     fn answer(&mut self) -> Result<Answer> {
@@ -97,6 +101,14 @@ impl Connection {
 /// As [`Connection::open`] and [`Connection::get`].
 pub(crate) fn get(port: u16, target: &str, headers: &[(&str, &str)]) -> Result<Answer> {
     Connection::open(port)?.get(target, headers)
+}
+
+/// One POST without a body on a connection of its own.
+///
+/// # Errors
+/// As [`get`].
+pub(crate) fn post(port: u16, target: &str) -> Result<Answer> {
+    Connection::open(port)?.send("POST", target, &[("Content-Length", "0")])
 }
 
 #[cfg(test)]

@@ -10,13 +10,26 @@ fn tree(root: u32) -> Vec<PathBuf> {
     let mut open = vec![root];
     while let Some(pid) = open.pop() {
         let folder = PathBuf::from(format!("/proc/{pid}"));
-        for thread in threads(&folder) {
-            let children = std::fs::read_to_string(thread.join("children")).unwrap_or_default();
-            open.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
-        }
+        open.extend(children(pid));
         found.push(folder);
     }
     found
+}
+
+/// The processes that one has started and that have not ended.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let threads = threads(Path::new(&format!("/proc/{pid}")));
+    let texts =
+        threads.iter().map(|thread| std::fs::read_to_string(thread.join("children")).unwrap_or_default());
+    texts
+        .flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+/// Whether a process that is no child of ours is gone, or would be if its parent looked.
+pub(crate) fn has_ended(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+    status.map_or(true, |status| status.lines().any(|line| line.starts_with("State:\tZ")))
 }
 
 fn threads(process: &Path) -> Vec<PathBuf> {

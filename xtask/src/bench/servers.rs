@@ -54,10 +54,18 @@ impl Server {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
+
+    /// Whether its process is gone.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if self.has_ended() {
+            return; // its number may be another's by now
+        }
         // SIGTERM, not Child::kill: nginx's master has to end its worker.
         tools::signal(self.child.id(), "TERM");
         let ended = tools::poll(Duration::from_secs(5), || self.child.try_wait().ok().flatten());
@@ -98,7 +106,7 @@ impl Ground {
         let servers: String =
             nodes.iter().map(|port| configuration::nginx_node(*port, folder.path())).collect();
         let command = nginx(folder.path(), "nodes", &servers)?;
-        let running = start(folder.path(), "nodes", LOAD_CORE, nodes, &command)?;
+        let running = start(folder.path(), "nodes", Some(LOAD_CORE), nodes, &command)?;
         Ok(Ground { _nodes: running, nodes, gateway, connections, folder })
     }
 
@@ -125,7 +133,7 @@ impl Ground {
                 ("bascule-native", self.bascule("bascule-native", &text)?)
             }
         };
-        start(folder, name, PROXY_CORE, [port, admin], &command)
+        start(folder, name, Some(PROXY_CORE), [port, admin], &command)
     }
 
     /// Starts bascule in front of the nodes with plugins from a folder; the rest as [`configuration::bascule`] has it.
@@ -143,7 +151,7 @@ impl Ground {
         let setup = Setup { port, admin, nodes: self.nodes, connections: self.connections };
         let text = configuration::bascule(&setup, plugins, uses, policy, filters);
         let command = self.bascule("bascule-with", &text)?;
-        let server = start(self.folder.path(), "bascule-with", PROXY_CORE, [port, admin], &command)?;
+        let server = start(self.folder.path(), "bascule-with", Some(PROXY_CORE), [port, admin], &command)?;
         // Its sockets are bound before its plugins are compiled.
         let ready =
             || client::get(admin, "/readyz", &[]).is_ok_and(|answer| answer.status == 200).then_some(());
@@ -173,19 +181,25 @@ fn program(name: &str) -> String {
     tools::find(name).unwrap_or_else(|| name.into()).display().to_string()
 }
 
-/// Starts a server on one core and waits until it listens.
-fn start(
+/// Starts a server, on one core if it is named, and waits until it listens.
+///
+/// # Errors
+/// When it does not; its log is shown.
+pub(crate) fn start(
     folder: &Path,
     name: &str,
-    core: &str,
+    core: Option<&str>,
     [port, admin]: [u16; 2],
     command: &[String],
 ) -> Result<Server> {
     let log = folder.join(format!("{name}.log"));
     let file = File::create(&log)?;
-    let mut pinned = Command::new("taskset");
-    pinned.args(["-c", core]).args(command).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-    let child = pinned.spawn().with_context(|| format!("cannot start {name}"))?;
+    let words = core.map_or_else(Vec::new, |core| ["taskset", "-c", core].map(str::to_owned).to_vec());
+    let words = [&words, command].concat();
+    let (program, arguments) = words.split_first().context("a server has a command")?;
+    let mut started = Command::new(program);
+    started.args(arguments).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+    let child = started.spawn().with_context(|| format!("cannot start {name}"))?;
     let mut server = Server { child, port, admin };
     let listens = tools::poll(Duration::from_secs(15), || match server.child.try_wait() {
         Ok(Some(_)) => Some(false),
