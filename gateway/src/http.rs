@@ -5,6 +5,7 @@ pub mod fields;
 pub mod forwarded;
 pub mod h1;
 pub mod head;
+pub mod load_report;
 
 /// How long a body is, once its codec's framing is taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

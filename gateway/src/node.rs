@@ -11,6 +11,8 @@ use std::time::Instant;
 
 mod average;
 pub mod candidates;
+pub mod gate;
+pub mod gradient;
 pub mod live;
 pub mod ring;
 pub mod selection;
@@ -62,5 +64,10 @@ impl Node {
     /// Counts one request in flight until the answer is dropped.
     pub fn begin(self: &Arc<Self>, now: Instant) -> InFlight {
         InFlight::begin(Arc::clone(self), now)
+    }
+
+    /// The same, unless `most` are in flight already.
+    pub fn begin_below(self: &Arc<Self>, most: u32, now: Instant) -> Option<InFlight> {
+        InFlight::begin_below(self, most, now)
     }
 }

@@ -3,6 +3,7 @@
 //! Start with `exchange`: its first function is the life of a request. Nothing here decides what the tables say or
 //! which node is healthy; that is control's, and the two meet in `snapshot` and `node` alone.
 
+mod admission;
 mod connection;
 mod error;
 mod exchange;
@@ -10,6 +11,7 @@ mod filters;
 mod finish;
 mod forward;
 mod head;
+mod load_report;
 mod notices;
 mod pick;
 mod route;

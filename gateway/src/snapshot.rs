@@ -15,10 +15,13 @@ use crate::cidr::Cidr;
 use crate::name::Name;
 use crate::node::Node;
 use crate::node::candidates::Candidates;
+use crate::node::gate::Gate;
 use crate::plugin::{Samples, Use};
 
+mod limits;
 pub mod routes;
 
+pub use limits::PoolLimits;
 use routes::RouteTable;
 
 /// Where control puts the newest snapshot and where workers look for it. A worker reads it through
@@ -98,6 +101,12 @@ pub struct Pool {
     pub idle_timeout: Duration,
     /// On how many nodes a request is tried at most; at least 1.
     pub attempts: u32,
+    /// How long what its nodes report of their load counts, if that is looked at.
+    pub load_report_ttl: Option<Duration>,
+    /// How many of its requests may be in flight and wait, if that is limited; counted at its gate.
+    pub limits: Option<PoolLimits>,
+    /// Shared with the same pool of an earlier snapshot.
+    pub gate: Arc<Gate>,
     /// The nodes that may be picked now. Its own `Arc`: health changes it without touching the rest.
     pub candidates: Arc<Candidates>,
     /// Every node, in the configuration's order, whether it may be picked or not.

@@ -10,8 +10,8 @@ mod process;
 mod registry;
 
 pub use counters::{
-    Counter, ErrorKind, FallbackReason, Gauge, LATENCY_BUCKETS, Latencies, PoolMetrics, RouteMetrics,
-    WorkerMetrics,
+    Counter, ErrorKind, FallbackReason, Gauge, LATENCY_BUCKETS, Latencies, LoadReport, PoolMetrics, Refusal,
+    RouteMetrics, WorkerMetrics,
 };
 pub use exposition::{Exposition, Family, Kind};
 pub use log::{FILTER_VARIABLE, InvalidFilter, init};

@@ -5,6 +5,8 @@
 //! clients are the operator's own.
 
 mod change;
+mod health;
+mod limits;
 mod metrics;
 mod nodes;
 mod report;

@@ -4,6 +4,7 @@
 //! before, by pool and node id. Every node is a candidate here, as if all were well: `health` puts that right.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::addresses::Addresses;
@@ -11,9 +12,11 @@ use super::attempt::Prepared;
 use super::config::{self, Config, HostHeader};
 use crate::name::Name;
 use crate::node::candidates::{Candidate, Candidates};
+use crate::node::gate::Gate;
+use crate::node::gradient::LimitRange;
 use crate::node::{Node, NodeSpec};
 use crate::snapshot::routes::{HostPattern, PathPattern, RouteMatch, RouteTable};
-use crate::snapshot::{HostPolicy, ListenerSpec, Pool, Route, Settings, Snapshot};
+use crate::snapshot::{HostPolicy, ListenerSpec, Pool, PoolLimits, Route, Settings, Snapshot};
 
 /// Thousandths in a weight of 1.
 const WEIGHT_UNIT: u32 = 1000;
@@ -141,8 +144,22 @@ fn build_pool(
         idle_connections: pool.idle_connections as usize,
         idle_timeout: pool.idle_timeout,
         attempts: pool.attempts.get(),
+        load_report_ttl: pool.load_report_ttl,
+        limits: pool.limits.as_ref().map(limits),
+        gate: earlier.map_or_else(Arc::<Gate>::default, |earlier| Arc::clone(&earlier.gate)),
         candidates: Arc::new(candidates),
         nodes,
+    }
+}
+
+fn limits(limits: &config::PoolLimits) -> PoolLimits {
+    let range = |range: config::AdaptiveRange| LimitRange { min: range.min.get(), max: range.max.get() };
+    PoolLimits {
+        in_flight: limits.in_flight.map_or(u32::MAX, NonZeroU32::get),
+        per_node: limits.in_flight_per_node.map(NonZeroU32::get),
+        adaptive: limits.adaptive.map(range),
+        queue: limits.queue,
+        queue_timeout: limits.queue_timeout,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Relaxed atomics and no lock: readers want numbers that are about right now, not a consistent picture. Time is an
 //! argument, so averages can be tested in virtual time. It counts; it never decides whether a node is healthy.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -19,6 +20,9 @@ pub use lookout::{Bell, Streak};
 pub use waits::Tally;
 use waits::Waits;
 
+/// A load report of a node is taken so many milliseconds after the one before, at the earliest.
+const REPORT_PAUSE: u32 = 100;
+
 /// Counters and averages of one node, as this gateway sees it.
 #[derive(Debug)]
 pub struct Live {
@@ -26,6 +30,8 @@ pub struct Live {
     waits: Waits,
     lookout: Lookout,
     signals: Signals,
+    /// When its last load report was taken; 0 if none was.
+    reported: AtomicU32,
     /// Averages and ages count their milliseconds from here.
     born: Instant,
 }
@@ -69,6 +75,7 @@ impl Live {
             waits: Waits::default(),
             lookout: Lookout::default(),
             signals: Signals::default(),
+            reported: AtomicU32::new(0),
             born: Instant::now(),
         }
     }
@@ -112,6 +119,18 @@ impl Live {
     /// Sets a number about this node for a time; see [`Signals::set`] for when it answers false.
     pub fn set_signal(&self, name: &str, value: f64, ttl: Duration, now: Instant) -> bool {
         self.signals.set(name, value, ttl, now)
+    }
+
+    /// All such numbers, by name.
+    pub fn signals(&self, now: Instant) -> BTreeMap<String, f64> {
+        self.signals.all(now)
+    }
+
+    /// Whether a load report of this node is to be taken now: ten times a second, by whoever asks first.
+    pub fn may_report(&self, now: Instant) -> bool {
+        let (now, last) = (self.millis(now).max(1), self.reported.load(Relaxed));
+        (last == 0 || age(now, last) >= REPORT_PAUSE)
+            && self.reported.compare_exchange(last, now, Relaxed, Relaxed).is_ok()
     }
 
     /// Attempts since the node is known.
@@ -185,8 +204,19 @@ pub struct InFlight {
 
 impl InFlight {
     pub(super) fn begin(node: Arc<Node>, now: Instant) -> InFlight {
+        let others = node.live.hot.in_flight.fetch_add(1, Relaxed);
+        InFlight::counted(node, others, now)
+    }
+
+    pub(super) fn begin_below(node: &Arc<Node>, most: u32, now: Instant) -> Option<InFlight> {
+        let one_more = |in_flight| (in_flight < most).then(|| in_flight + 1);
+        let others = node.live.hot.in_flight.fetch_update(Relaxed, Relaxed, one_more).ok()?;
+        Some(InFlight::counted(Arc::clone(node), others, now))
+    }
+
+    /// One that was added to the count of `others`.
+    fn counted(node: Arc<Node>, others: u32, now: Instant) -> InFlight {
         let live = &node.live;
-        let others = live.hot.in_flight.fetch_add(1, Relaxed);
         live.hot.attempts.fetch_add(1, Relaxed);
         let slot = live.waits.watch(others, live.millis(now));
         InFlight { node, started: now, slot, observed: false }

@@ -176,6 +176,30 @@ impl Selection {
         }
     }
 
+    /// Whether any candidate is one that `suits`.
+    pub fn any(&self, suits: impl Fn(&Candidate) -> bool) -> bool {
+        (0..self.count()).filter_map(|index| self.candidate(index)).any(suits)
+    }
+
+    /// Leaves out every candidate that does not suit, as if it had been tried, and keeps nothing.
+    pub fn leave_out_unless(&mut self, suits: impl Fn(&Candidate) -> bool) {
+        self.forget_keeps();
+        let mut tried = std::mem::take(&mut self.tried);
+        let eligible = self.list().map_or(0, Candidates::count) as u32;
+        let unfit = |raw: &u32| !self.list().and_then(|list| list.get(*raw)).is_some_and(&suits);
+        tried.extend((0..eligible).filter(unfit));
+        tried.sort_unstable();
+        tried.dedup();
+        self.tried = tried;
+    }
+
+    /// Makes a candidate of every node again, as at the start.
+    pub fn start_over(&mut self) {
+        self.tried.clear();
+        self.tried_draining.clear();
+        self.forget_keeps();
+    }
+
     fn list(&self) -> Option<&Candidates> {
         self.candidates.as_deref().map(|list| &**list)
     }

@@ -1,8 +1,9 @@
 //! Numbers about a node that plugins and the node's own load reports share.
 //!
-//! Behind a lock, which only plugins that ask for signals ever take. Count and names are bounded, so that no
+//! Behind a lock, which plugins that ask for signals take, and load reports some times a second. Count and names are bounded, so that no
 //! plugin can grow a node without end.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,13 @@ impl Signals {
         let signals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let signal = signals.iter().find(|signal| *signal.name == *name)?;
         (now < signal.expires).then_some(signal.value)
+    }
+
+    /// All that did not expire, by name.
+    pub fn all(&self, now: Instant) -> BTreeMap<String, f64> {
+        let signals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let alive = signals.iter().filter(|signal| now < signal.expires);
+        alive.map(|signal| (signal.name.to_string(), signal.value)).collect()
     }
 
     /// Sets a value for a time. Answers false, and sets nothing, if the name is too long, the value is not finite,
@@ -73,6 +81,8 @@ mod tests {
         assert_eq!(signals.get("load", start + TTL), None);
         assert!(signals.set("load", 0.9, TTL, start + TTL));
         assert_eq!(signals.get("load", start + TTL), Some(0.9));
+        assert_eq!(signals.all(start + TTL), BTreeMap::from([("load".to_owned(), 0.9)]));
+        assert!(signals.all(start + 2 * TTL).is_empty());
         assert!(signals.set("ever", 1.0, Duration::MAX, start));
         assert_eq!(signals.get("ever", start + TTL), Some(1.0));
     }

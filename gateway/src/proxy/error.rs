@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::http::h1::Malformed;
-use crate::telemetry::ErrorKind;
+use crate::telemetry::{ErrorKind, Refusal};
 
 /// What went wrong with one request.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,9 @@ pub(super) enum Error {
     /// A policy refused with this status.
     #[error("a policy refused with {0}")]
     Refused(u16),
+    /// The pool or its nodes have as much to do as its limits allow.
+    #[error("{0}")]
+    Overloaded(Refusal),
     /// No connection could be made. Nothing was sent, so another node may be tried.
     #[error("cannot connect to the node: {0}")]
     Connect(io::Error),
@@ -58,7 +61,7 @@ impl Error {
             Error::ClientGone => 0,
             Error::NoRoute => 404,
             Error::UnknownPool(_) | Error::PluginFault(_) => 500,
-            Error::NoNode => 503,
+            Error::NoNode | Error::Overloaded(_) => 503,
             Error::Refused(status) => *status,
             Error::Connect(_) | Error::NodeClosed | Error::BadResponse(_) => 502,
             Error::ConnectLate | Error::NodeLate => 504,
@@ -78,11 +81,19 @@ impl Error {
             Error::UnknownPool(_) | Error::PluginFault(_) => ErrorKind::Plugin,
             Error::NoNode => ErrorKind::NoNode,
             Error::Refused(_) => ErrorKind::Rejected,
+            Error::Overloaded(Refusal::QueueFull) => ErrorKind::QueueFull,
+            Error::Overloaded(Refusal::QueueTimeout) => ErrorKind::QueueTimeout,
             Error::Connect(_) => ErrorKind::Connect,
             Error::ConnectLate | Error::NodeLate => ErrorKind::Timeout,
             Error::NodeClosed => ErrorKind::Reset,
             Error::BadResponse(_) => ErrorKind::Protocol,
         }
+    }
+
+    /// In how many seconds the client may ask again, if it shall know. Drawn, so that those who were turned away
+    /// together do not come back together.
+    pub(super) fn retry_after(&self) -> Option<u32> {
+        matches!(self, Error::Overloaded(_)).then(|| fastrand::u32(1..=3))
     }
 
     /// The contract's word for observers, where the node is to blame.

@@ -4,6 +4,7 @@
 //! head.rs     read the head            400, 408, 414, 431 …
 //! route.rs    find the route           404
 //! filters.rs  filters see the request  an answer of their own, another pool, 500
+//! admission.rs  room in the pool       503 if it is full and the queue does not help
 //! pick.rs     policies pick a node     503
 //! forward.rs  send it, await the head  502, 504; another node if nothing was sent
 //! filters.rs  filters see the response, in reverse order
@@ -22,6 +23,7 @@ use super::view::View;
 use super::worker::Worker;
 use crate::http::BodyLength;
 use crate::http::h1::RequestFraming;
+use crate::node::gate::Place;
 use crate::node::live::InFlight;
 use crate::plugin::Context;
 use crate::snapshot::Route;
@@ -49,8 +51,12 @@ pub(super) struct Exchange<'a> {
     pub policy: &'a str,
     /// The attempt that runs; it counts on its node until the exchange ends.
     pub in_flight: Option<InFlight>,
+    /// The next attempt, if picking its node counted it there already.
+    pub in_flight_next: Option<InFlight>,
     /// The request on its way to the node.
     pub upload: Option<Transfer>,
+    /// Its place in a pool with limits. Given back last: who waits for it finds the node's free, too.
+    pub place: Option<Place<'a>>,
 }
 
 /// What a client is answered.
@@ -86,7 +92,9 @@ pub(super) async fn serve(worker: &Rc<Worker>, connection: &mut Connection) -> A
         policies_done: Places::default(),
         policy: "",
         in_flight: None,
+        in_flight_next: None,
         upload: None,
+        place: None,
     };
     let after = exchange.run().await;
     let Exchange { context, upload, .. } = exchange;
@@ -123,12 +131,14 @@ impl<'a> Exchange<'a> {
         let mut failed = None;
         loop {
             self.context_mut().attempt += 1;
-            let node = match (self.pick(), failed) {
+            let node = match (self.pick_with_room().await, failed) {
                 // Nobody is left to try: why the last one failed says more than that.
                 (Err(Error::NoNode), Some(error)) => return Err(error),
                 (picked, _) => picked?,
             };
-            match self.attempt(node).await {
+            let result = self.attempt(node).await;
+            self.learn();
+            match result {
                 Err(error) if error.may_try_another() && self.context().attempt < attempts => {
                     let context = self.context();
                     if let Some(node) = &context.node {

@@ -74,8 +74,8 @@ impl Exchange<'_> {
         let id = context.id;
         // No node gave this answer: no plugin may take it for one's.
         let node = context.node.take();
-        // What a policy refuses is its decision and no failure, and may be many.
-        if status >= 500 && !matches!(error, Error::Refused(_)) {
+        // What a policy refuses is its decision and no failure, and may be many; so may be those that find a pool full.
+        if status >= 500 && !matches!(error, Error::Refused(_) | Error::Overloaded(_)) {
             let node = node.as_ref().map(|node| &*node.spec.id);
             tracing::warn!(request_id = id.as_str(), pool = &*context.pool, node, status, "{error}");
         } else {
@@ -88,6 +88,9 @@ impl Exchange<'_> {
         context.response.status = status;
         context.response.fields.add(b"content-type", content_type.as_bytes());
         context.response.fields.add(b"x-request-id", id.as_str().as_bytes());
+        if let Some(seconds) = error.retry_after() {
+            context.response.fields.add(b"retry-after", seconds.to_string().as_bytes());
+        }
         body
     }
 

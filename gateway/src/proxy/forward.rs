@@ -62,16 +62,21 @@ enum Event {
 impl Exchange<'_> {
     /// One attempt on the node with this index of the selection.
     pub(super) async fn attempt(&mut self, picked: u32) -> Result<NodeResponse, Error> {
+        let counted = self.in_flight_next.take();
         let context = self.context_mut();
         let candidate = context.selection.candidate(picked).ok_or(Error::NoNode)?;
         let node = candidate.node.clone();
         context.node = Some(node.clone());
-        let mut in_flight = node.begin(if context.attempt == 1 { context.now } else { Instant::now() });
+        let start = if context.attempt == 1 { context.now } else { Instant::now() };
+        let mut in_flight = counted.unwrap_or_else(|| node.begin(start));
         let result = self.send_and_await(&node).await;
 
         let now = Instant::now();
+        self.context_mut().now = now;
+        if result.is_ok() {
+            self.take_load_report();
+        }
         let context = self.context_mut();
-        context.now = now;
         context.outcome = Outcome {
             status: result.is_ok().then_some(context.response.status),
             latency: now.duration_since(in_flight.started()),

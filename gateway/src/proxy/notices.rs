@@ -1,50 +1,74 @@
-//! Log lines about attempts that failed and were made good on another node: at most one a second for each node.
+//! Log lines that could be many: at most one a second for each node or pool that they are about.
 //!
-//! Clients do not notice such a node, so its owner has to. A failure that a client sees is logged with its answer, in
-//! `finish`.
+//! Attempts that failed and were made good on another node: clients do not notice such a node, so its owner has to. And
+//! requests for which a pool had no room. Any other failure that a client sees is logged with its answer, in `finish`.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 
 use super::error::Error;
 use crate::node::Node;
+use crate::telemetry::Refusal;
 
-/// A node has at most one line in this time.
+/// A node or pool has at most one line in this time.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Nodes that are remembered. Beyond it all are forgotten, and a line may come early.
+/// Nodes, and pools, that are remembered. Beyond it all are forgotten, and a line may come early.
 const MOST: usize = 1024;
 
-/// When each node had its last line, and the attempts that were not worth one since.
+/// What was logged last of each node and pool.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
-    last: RefCell<HashMap<SocketAddr, (Instant, u64), RandomState>>,
+    nodes: Last<SocketAddr>,
+    pools: Last<Rc<str>>,
 }
+
+/// When each had its last line, and how many were not worth one since.
+#[derive(Debug)]
+struct Last<K>(RefCell<HashMap<K, (Instant, u64), RandomState>>);
 
 impl Notices {
     /// Another node is tried in place of this one.
     #[cold]
     pub(super) fn another_is_tried(&self, node: &Node, pool: &str, error: &Error, now: Instant) {
-        if let Some(not_logged) = self.count(node.spec.address, now) {
+        if let Some(not_logged) = self.nodes.count(node.spec.address, now) {
             tracing::warn!(pool, node = &*node.spec.id, not_logged, "another node is tried: {error}");
         }
     }
 
+    /// A pool has no room for a request.
+    #[cold]
+    pub(super) fn turned_away(&self, pool: &Rc<str>, refusal: Refusal, now: Instant) {
+        if let Some(not_logged) = self.pools.count(Rc::clone(pool), now) {
+            tracing::warn!(pool = &**pool, not_logged, "requests are turned away: {refusal}");
+        }
+    }
+}
+
+impl<K> Default for Last<K> {
+    fn default() -> Self {
+        Last(RefCell::default())
+    }
+}
+
+impl<K: Hash + Eq> Last<K> {
     /// How many were not logged since the last line; none if that was just now.
-    fn count(&self, node: SocketAddr, now: Instant) -> Option<u64> {
-        let mut last = self.last.borrow_mut();
+    fn count(&self, of: K, now: Instant) -> Option<u64> {
+        let mut last = self.0.borrow_mut();
         if last.len() >= MOST {
             last.clear();
         }
-        match last.get_mut(&node) {
+        match last.get_mut(&of) {
             Some((at, silent)) if now.saturating_duration_since(*at) < PAUSE => {
                 *silent += 1;
                 None
             }
-            _ => Some(last.insert(node, (now, 0)).map_or(0, |(_, silent)| silent)),
+            _ => Some(last.insert(of, (now, 0)).map_or(0, |(_, silent)| silent)),
         }
     }
 }
@@ -55,11 +79,9 @@ mod tests {
 
     #[test]
     fn a_node_has_one_line_a_second_that_tells_of_the_others() {
-        let notices = Notices::default();
+        let notices = Last::default();
         let start = Instant::now();
-        let count = |port, millis| {
-            notices.count(([127, 0, 0, 1], port).into(), start + Duration::from_millis(millis))
-        };
+        let count = |port: u16, millis| notices.count(port, start + Duration::from_millis(millis));
         assert_eq!((count(1, 0), count(1, 1), count(1, 999)), (Some(0), None, None));
         assert_eq!(count(2, 999), Some(0), "each node for itself");
         assert_eq!((count(1, 1000), count(1, 1001)), (Some(2), None));

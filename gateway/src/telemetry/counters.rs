@@ -84,6 +84,10 @@ kinds! {
         NoNode = "no_node",
         /// A policy refused the request.
         Rejected = "rejected",
+        /// The pool was full, and so was its queue.
+        QueueFull = "queue_full",
+        /// The pool was full for as long as a request may wait.
+        QueueTimeout = "queue_timeout",
         /// No connection to a node could be made.
         Connect = "connect",
         /// The node ended the connection before its answer was whole.
@@ -114,6 +118,35 @@ kinds! {
         Busy = "busy",
         /// It was not asked, since it failed too often.
         Quarantined = "quarantined",
+    }
+}
+
+kinds! {
+    /// Why a pool turned a request away that it has no room for.
+    Refusal {
+        /// As many wait already as may.
+        QueueFull = "queue_full",
+        /// It waited for as long as it may.
+        QueueTimeout = "queue_timeout",
+    }
+}
+
+kinds! {
+    /// What came of a node's load report. Those that came too soon after another are not looked at and not counted.
+    LoadReport {
+        /// Its numbers are known to policies.
+        Taken = "taken",
+        /// It is in a form that is not read, or not as its form says.
+        Unreadable = "unreadable",
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Refusal::QueueFull => "the pool is full, and so is its queue",
+            Refusal::QueueTimeout => "the pool was full for as long as a request may wait",
+        })
     }
 }
 
@@ -214,6 +247,10 @@ impl RouteMetrics {
 #[repr(align(128))]
 pub struct PoolMetrics {
     fallbacks: [Counter; FallbackReason::ALL.len()],
+    refusals: [Counter; Refusal::ALL.len()],
+    reports: [Counter; LoadReport::ALL.len()],
+    /// How long requests waited in the queue, those that were turned away then included.
+    pub queue: Latencies,
 }
 
 impl PoolMetrics {
@@ -222,7 +259,27 @@ impl PoolMetrics {
         self.fallbacks[reason as usize].increment();
     }
 
+    /// Counts a request that was turned away.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.refusals[refusal as usize].increment();
+    }
+
     /// How often that was for this reason.
+    pub fn refusals(&self, refusal: Refusal) -> u64 {
+        self.refusals[refusal as usize].get()
+    }
+
+    /// Counts a load report.
+    pub fn reported(&self, report: LoadReport) {
+        self.reports[report as usize].increment();
+    }
+
+    /// How many there were of this kind.
+    pub fn reports(&self, report: LoadReport) -> u64 {
+        self.reports[report as usize].get()
+    }
+
+    /// How often a pick fell to the native round robin for this reason.
     pub fn fallbacks(&self, reason: FallbackReason) -> u64 {
         self.fallbacks[reason as usize].get()
     }

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::counters::{ErrorKind, FallbackReason, LATENCY_BUCKETS, PoolMetrics, RouteMetrics, WorkerMetrics};
+use super::counters::{
+    ErrorKind, FallbackReason, LATENCY_BUCKETS, Latencies, LoadReport, PoolMetrics, Refusal, RouteMetrics,
+    WorkerMetrics,
+};
 use super::exposition::{Exposition, Kind};
 use super::process;
 use crate::name::Name;
@@ -78,6 +81,8 @@ impl Telemetry {
                 family.sample(&[("pool", pool.as_str()), ("reason", reason.as_str())], count);
             }
         }
+        write_queues(text, &tables.pools);
+        write_reports(text, &tables.pools);
         drop(tables);
         process::write(text, self.started);
     }
@@ -130,13 +135,7 @@ fn write_routes(text: &mut Exposition, routes: &ByName<RouteMetrics>) {
         "From the end of a request's head to the last byte of its response.",
     );
     for (route, workers) in routes {
-        let mut buckets = [0; LATENCY_BUCKETS.len() + 1];
-        let mut micros = 0;
-        for metrics in workers.values() {
-            let (own, own_micros) = metrics.latencies.read();
-            buckets.iter_mut().zip(own).for_each(|(bucket, more)| *bucket += more);
-            micros += own_micros;
-        }
+        let (buckets, micros) = sum_latencies(workers, |metrics| &metrics.latencies);
         family.latencies(&[("route", route.as_str())], &buckets, micros);
     }
     let mut bytes = |name: &str, help: &str, read: fn(&RouteMetrics) -> u64| {
@@ -147,6 +146,46 @@ fn write_routes(text: &mut Exposition, routes: &ByName<RouteMetrics>) {
     };
     bytes("bascule_request_body_bytes_total", "Bytes of request bodies.", |route| route.bytes_in.get());
     bytes("bascule_response_body_bytes_total", "Bytes of response bodies.", |route| route.bytes_out.get());
+}
+
+/// Refusals of every pool, zeros too; the histogram only where somebody waited.
+fn write_queues(text: &mut Exposition, pools: &ByName<PoolMetrics>) {
+    let mut family = text.family(
+        "bascule_pool_refused_total",
+        Kind::Counter,
+        "Requests that a pool had no room for, by what was full.",
+    );
+    for (pool, workers) in pools {
+        for refusal in Refusal::ALL {
+            let count = sum(workers, |metrics| metrics.refusals(refusal));
+            family.sample(&[("pool", pool.as_str()), ("reason", refusal.as_str())], count);
+        }
+    }
+    let mut family = text.family(
+        "bascule_pool_queue_seconds",
+        Kind::Histogram,
+        "How long requests waited in a pool's queue, those that did not wait left out.",
+    );
+    for (pool, workers) in pools {
+        let (buckets, micros) = sum_latencies(workers, |metrics| &metrics.queue);
+        if micros > 0 {
+            family.latencies(&[("pool", pool.as_str())], &buckets, micros);
+        }
+    }
+}
+
+fn write_reports(text: &mut Exposition, pools: &ByName<PoolMetrics>) {
+    let mut family = text.family(
+        "bascule_load_reports_total",
+        Kind::Counter,
+        "Load reports of nodes that were looked at, by what came of them.",
+    );
+    for (pool, workers) in pools {
+        for report in LoadReport::ALL {
+            let count = sum(workers, |metrics| metrics.reports(report));
+            family.sample(&[("pool", pool.as_str()), ("result", report.as_str())], count);
+        }
+    }
 }
 
 /// Totals by kind, zeros too, so that an alert on a kind works before its first error; by route only what happened.
@@ -172,6 +211,20 @@ fn write_errors(text: &mut Exposition, tables: &Tables) {
             }
         }
     }
+}
+
+/// All workers' histograms as one, and its sum in microseconds.
+fn sum_latencies<T>(
+    workers: &BTreeMap<usize, Arc<T>>,
+    of: impl Fn(&T) -> &Latencies,
+) -> ([u64; LATENCY_BUCKETS.len() + 1], u64) {
+    let mut all = ([0; LATENCY_BUCKETS.len() + 1], 0);
+    for metrics in workers.values() {
+        let (own, micros) = of(metrics).read();
+        all.0.iter_mut().zip(own).for_each(|(bucket, more)| *bucket += more);
+        all.1 += micros;
+    }
+    all
 }
 
 fn sum<T>(workers: &BTreeMap<usize, Arc<T>>, read: impl Fn(&T) -> u64) -> u64 {

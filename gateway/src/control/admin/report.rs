@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::limits::LimitsRow;
 use super::metrics::unix;
 use super::{Admin, Phase};
 use crate::control::health::{Health, NodeHealth};
@@ -66,6 +67,7 @@ struct PoolRow<'a> {
     candidates: usize,
     /// Whether nodes that are not healthy are used, since too few are.
     panic: bool,
+    limits: Option<LimitsRow>,
     nodes: Vec<NodeRow<'a>>,
 }
 
@@ -88,6 +90,8 @@ struct NodeRow<'a> {
     oldest_us: u32,
     attempts: u64,
     failures: u64,
+    /// What plugins and the node itself say of it.
+    signals: BTreeMap<String, f64>,
 }
 
 #[derive(Serialize)]
@@ -208,6 +212,7 @@ fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, health: &Health, now: In
         policy: names_of(snapshot, &pool.policies),
         candidates: pool.candidates.count(),
         panic: health.panic(&pool.name).0,
+        limits: LimitsRow::of(pool),
         nodes: pool.nodes.iter().map(|node| node_row(pool, node, healths.next(), now)).collect(),
     }
 }
@@ -229,6 +234,7 @@ fn node_row<'a>(pool: &Pool, node: &'a Arc<Node>, health: Option<NodeHealth>, no
         oldest_us: node.live.oldest(now),
         attempts: node.live.attempts(),
         failures: node.live.failures(),
+        signals: node.live.signals(now),
     }
 }
 

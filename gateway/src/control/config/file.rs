@@ -12,7 +12,7 @@ use super::resolved::{
 use super::secret::{PluginConfig, Secret};
 use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Size};
 use super::text::{PluginFile, RoutePath, Sha256, Word};
-use super::value::{CheckType, Folder, NodeEntry, StatusRange};
+use super::value::{AdaptiveWish, CheckType, Folder, NodeEntry, StatusRange};
 use crate::cidr::Cidr;
 use crate::name::Name;
 
@@ -121,6 +121,9 @@ table! { "a pool" Pool {
     outlier: OrOff<Outlier>,
     panic: Number<0, 100>,
     slow_start: OrOff<Duration>,
+    limits: PoolLimits,
+    load_reports: bool,
+    load_report_ttl: Duration,
 } }
 
 table! { "a health check" HealthCheck {
@@ -145,6 +148,19 @@ table! { "the detection of outliers" Outlier {
     ejection: Duration,
     max_ejection: Duration,
     max_ejected: Number<0, 100>,
+} }
+
+table! { "a pool's limits" PoolLimits {
+    in_flight: Number<1, 1_000_000>,
+    in_flight_per_node: Number<1, 1_000_000>,
+    queue: Number<0, 1_000_000>,
+    queue_timeout: Duration,
+    adaptive: AdaptiveWish,
+} }
+
+table! { "an adaptive limit" AdaptiveRange {
+    min: Number<1, 1_000_000>,
+    max: Number<1, 1_000_000>,
 } }
 
 table! { "a node" Node {
@@ -188,5 +204,8 @@ table! {
         outlier: OrOff<Outlier>,
         panic: Number<0, 100>,
         slow_start: OrOff<Duration>,
+        limits: PoolLimits,
+        load_reports: bool,
+        load_report_ttl: Duration,
     }
 }

@@ -10,8 +10,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod health;
+mod limits;
 
 pub use health::{CheckStart, HealthCheck, Outlier, Probe};
+pub use limits::{AdaptiveRange, PoolLimits};
 
 use super::error::At;
 use super::secret::{PluginConfig, Secret};
@@ -319,6 +321,10 @@ pub struct Pool {
     pub panic: u32,
     /// How long a node that is new or comes back takes to get its whole share.
     pub slow_start: Option<Duration>,
+    /// How many of its requests may be in flight and wait; none if that is not limited.
+    pub limits: Option<PoolLimits>,
+    /// How long what its nodes report of their load counts, if that is looked at.
+    pub load_report_ttl: Option<Duration>,
 }
 
 /// What nodes are sent as Host.

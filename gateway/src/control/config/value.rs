@@ -95,6 +95,25 @@ impl Value for StatusRange {
     }
 }
 
+/// Whether a pool's limit adapts: "off", `true`, or within which bounds.
+#[derive(Clone)]
+pub(super) enum AdaptiveWish {
+    Off,
+    On(file::AdaptiveRange),
+}
+
+impl Value for AdaptiveWish {
+    fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        match item.get_ref() {
+            DeValue::String(text) if text == "off" => Some(Self::Off),
+            DeValue::Boolean(false) => Some(Self::Off),
+            DeValue::Boolean(true) => Some(Self::On(file::AdaptiveRange::default())),
+            DeValue::Table(_) => file::AdaptiveRange::read(item, reading).map(Self::On),
+            _ => reading.wrong_type(item, "true, `{ min = 4, max = 500 }`, or \"off\" for none at all"),
+        }
+    }
+}
+
 /// A folder; a relative one begins where the file is that names it.
 #[derive(Clone)]
 pub(super) struct Folder(pub(super) PathBuf);

@@ -135,3 +135,22 @@ fn no_count_is_lost_between_threads() {
     assert_eq!((node.live.in_flight(), node.live.attempts(), node.live.failures()), (0, 40_000, 40_000));
     assert_eq!((node.live.oldest(start + SECOND), node.live.error_rate(start)), (0, 999));
 }
+
+#[test]
+fn a_node_takes_no_more_than_its_limit() {
+    let (node, now) = (node("a"), Instant::now());
+    let one = node.begin_below(2, now);
+    let two = node.begin_below(2, now);
+    assert!(one.is_some() && two.is_some() && node.begin_below(2, now).is_none());
+    assert_eq!((node.live.in_flight(), node.live.attempts()), (2, 2), "what was refused does not count");
+    drop(one);
+    assert!(node.begin_below(2, now).is_some());
+    assert!(node.begin_below(0, now).is_none());
+}
+
+#[test]
+fn a_load_report_is_taken_ten_times_a_second() {
+    let (node, start) = (node("a"), Instant::now() + SECOND);
+    let taken = (0..1000).filter(|milli| node.live.may_report(start + *milli * MILLI)).count();
+    assert_eq!(taken, 10);
+}

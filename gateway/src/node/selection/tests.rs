@@ -304,3 +304,21 @@ fn the_least_loaded_of_a_large_pool_is_that_of_a_sample() {
     // A fair sample of 8 has any one node in 0.8 % of the draws: 32 of 4,000.
     assert!((12..60).contains(&found), "{found}");
 }
+
+#[test]
+fn what_is_left_out_is_no_candidate_until_it_starts_over() {
+    let mut selection = select(pool(&[1000, 2000, 3000, 4000]));
+    selection.keep(&[1, 2]);
+    selection.settle();
+    assert!(selection.any(|candidate| candidate.weight == 3000));
+    assert!(!selection.any(|candidate| candidate.weight == 4000), "it is not kept");
+    selection.leave_out_unless(|candidate| candidate.weight > 2000);
+    assert_eq!(ids(&selection), ["n2", "n3"], "what was kept is forgotten, as after an attempt");
+    selection.next_attempt(0);
+    selection.leave_out_unless(|_| true);
+    assert_eq!(ids(&selection), ["n3"], "what was tried stays tried");
+    selection.leave_out_unless(|_| false);
+    assert_eq!((selection.count(), selection.find("n3")), (0, None));
+    selection.start_over();
+    assert_eq!(ids(&selection), ["n0", "n1", "n2", "n3"]);
+}

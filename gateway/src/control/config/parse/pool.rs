@@ -53,6 +53,8 @@ impl Parse {
         };
         let idle_connections = table.idle_connections.or(&defaults.idle_connections).get();
         let attempts = table.attempts.or(&defaults.attempts).get();
+        let load_report_ttl = self.load_reports(table.load_reports, table.load_report_ttl, defaults);
+        let limits = table.limits.or(&defaults.limits).get();
         Pool {
             policy,
             nodes,
@@ -68,8 +70,25 @@ impl Parse {
             outlier: self.outlier(table.outlier, &usual.outlier),
             panic: table.panic.or(&defaults.panic).get().map_or(50, |at| at.value.0),
             slow_start: unless_off(table.slow_start.or(&defaults.slow_start), Some, None),
+            load_report_ttl,
+            limits: limits.and_then(|at| self.pool_limits(at)),
             name,
         }
+    }
+
+    fn load_reports(
+        &mut self,
+        wanted: Key<bool>,
+        ttl: Key<Duration>,
+        defaults: &file::PoolDefaults,
+    ) -> Option<Duration> {
+        if wanted.or(&defaults.load_reports).unless(false) {
+            return Some(ttl.or(&defaults.load_report_ttl).unless(Duration::from_secs(10)));
+        }
+        if let Key::Is(ttl) = ttl {
+            self.wrong(&ttl.place, "no report is looked at", "add `load_reports = true`");
+        }
+        None
     }
 
     fn nodes(&mut self, list: At<List<NodeEntry>>, pool: &At<Name>) -> Vec<Node> {
