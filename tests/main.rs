@@ -16,6 +16,7 @@ mod forwarding;
 mod framing;
 mod health;
 mod layering;
+mod lifecycle;
 mod limits;
 mod plugins;
 mod reload;

@@ -6,6 +6,7 @@
 
 mod client;
 mod gateway;
+mod load;
 mod log;
 mod node;
 mod process;
@@ -13,7 +14,8 @@ mod wait;
 mod wire;
 
 pub use client::{Response, TestClient};
-pub use gateway::{TestGateway, plugin_file};
+pub use gateway::{TestGateway, plugin_file, write_configuration};
+pub use load::Load;
 pub use log::{keep_log, logged};
 pub use node::{Request, TestNode};
 pub use process::GatewayProcess;

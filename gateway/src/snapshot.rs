@@ -17,6 +17,7 @@ use crate::node::Node;
 use crate::node::candidates::Candidates;
 use crate::node::gate::Gate;
 use crate::plugin::{Samples, Use};
+use crate::transport::ports::PortId;
 
 mod limits;
 pub mod routes;
@@ -64,6 +65,12 @@ impl Snapshot {
             *pool = Arc::new(Pool { candidates: Arc::clone(candidates), ..Pool::clone(pool) });
         }
         Snapshot { pools: pools.into(), ..self.clone() }
+    }
+
+    /// The place of a listener in [`Snapshot::listeners`], by its sockets.
+    pub fn listener_of(&self, id: PortId) -> Option<u16> {
+        // There are a few.
+        self.listeners.iter().position(|listener| listener.id == id).map(|place| place as u16)
     }
 }
 
@@ -139,6 +146,10 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// How long requests in flight may take to end when the gateway stops.
     pub drain_timeout: Duration,
+    /// How long the gateway says that it stops before it does, if at all.
+    pub shutdown_delay: Option<Duration>,
+    /// How long another process may take until it can take over.
+    pub upgrade_timeout: Duration,
 }
 
 impl Settings {
@@ -148,11 +159,13 @@ impl Settings {
     }
 }
 
-/// An address that the gateway accepts on. It is bound at start: a snapshot with other listeners needs a restart.
+/// An address that the gateway accepts on. Its sockets are open when the snapshot is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerSpec {
     /// Its name in the configuration.
     pub name: Name,
-    /// Where. Port 0 takes a free one.
+    /// Its sockets. If it moves, it has others.
+    pub id: PortId,
+    /// Where: with the port that the system chose for port 0.
     pub address: SocketAddr,
 }

@@ -11,10 +11,9 @@ mod metrics;
 mod nodes;
 mod report;
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -25,8 +24,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Semaphore;
-use tokio::sync::mpsc;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{debug, warn};
 
 use super::config::Secret;
@@ -44,7 +43,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How far the gateway is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Phase {
     /// Not every listener accepts yet.
     Starting,
@@ -55,20 +53,28 @@ pub enum Phase {
 }
 
 /// The phase, which the gateway sets and /readyz tells.
-#[derive(Debug, Default)]
-pub(super) struct PhaseCell(AtomicU8);
+#[derive(Debug)]
+pub(super) struct PhaseCell(watch::Sender<Phase>);
+
+impl Default for PhaseCell {
+    fn default() -> Self {
+        Self(watch::Sender::new(Phase::Starting))
+    }
+}
 
 impl PhaseCell {
     pub(super) fn set(&self, phase: Phase) {
-        self.0.store(phase as u8, Relaxed);
+        self.0.send_replace(phase);
     }
 
     pub(super) fn get(&self) -> Phase {
-        match self.0.load(Relaxed) {
-            0 => Phase::Starting,
-            1 => Phase::Serving,
-            _ => Phase::Draining,
-        }
+        *self.0.borrow()
+    }
+
+    async fn started(&self) {
+        let mut phase = self.0.subscribe();
+        // The sender is here.
+        let _there = phase.wait_for(|phase| *phase != Phase::Starting).await;
     }
 }
 
@@ -86,25 +92,27 @@ pub(super) struct Admin {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) health: Shared,
     pub(super) engine: Arc<Engine>,
+    /// Whether it accepts when the gateway serves, and not before.
+    pub(super) waits: bool,
 }
 
-/// Takes the address, so that one which is taken is known at the start.
-pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// Serves for ever.
-pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
+/// Serves until `end` is dropped, and then what it was asked already.
+pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>, mut end: watch::Receiver<()>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return warn!("the admin API cannot be served: {error}"),
     };
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    if admin.waits {
+        admin.phase.started().await;
+    }
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("nothing closes this semaphore");
-        let stream = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = end.changed() => break,
+        };
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Most often there is no file descriptor left: trying at once again would only burn the processor.
@@ -113,19 +121,33 @@ pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
                 continue;
             }
         };
-        let admin = Arc::clone(&admin);
+        let (admin, end) = (Arc::clone(&admin), end.clone());
         tokio::spawn(async move {
-            let answer = service_fn(|request| {
-                let admin = Arc::clone(&admin);
-                async move { Ok::<_, hyper::Error>(admin.answer(&request).await) }
-            });
-            let mut server = http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-            if let Err(error) = server.serve_connection(TokioIo::new(stream), answer).await {
-                debug!("a caller of the admin API went away: {error}");
-            }
+            serve_connection(stream, admin, end).await;
             drop(place);
         });
+    }
+    drop(listener);
+    let _all_closed = places.acquire_many(MOST_CONNECTIONS as u32).await;
+}
+
+async fn serve_connection(stream: TcpStream, admin: Arc<Admin>, mut end: watch::Receiver<()>) {
+    let answer = service_fn(|request| {
+        let admin = Arc::clone(&admin);
+        async move { Ok::<_, hyper::Error>(admin.answer(&request).await) }
+    });
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let mut connection = pin!(server.serve_connection(TokioIo::new(stream), answer));
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        _ = end.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        debug!("a caller of the admin API went away: {error}");
     }
 }
 

@@ -17,6 +17,7 @@ use crate::node::gradient::LimitRange;
 use crate::node::{Node, NodeSpec};
 use crate::snapshot::routes::{HostPattern, PathPattern, RouteMatch, RouteTable};
 use crate::snapshot::{HostPolicy, ListenerSpec, Pool, PoolLimits, Route, Settings, Snapshot};
+use crate::transport::ports::Opened;
 
 /// Thousandths in a weight of 1.
 const WEIGHT_UNIT: u32 = 1000;
@@ -57,7 +58,7 @@ pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snaps
         uses: prepared.uses.clone().into(),
         settings: Arc::new(settings(&config.gateway)),
         samples: Arc::clone(&prepared.samples),
-        listeners: config.listeners.values().map(listener).collect(),
+        listeners: prepared.listening.iter().map(listener).collect(),
     }
 }
 
@@ -71,8 +72,8 @@ fn places_of(names: &[config::At<Name>], uses: &BTreeMap<Name, u32>) -> Vec<u32>
     names.iter().filter_map(|name| uses.get(&name.value).copied()).collect()
 }
 
-fn listener(listener: &config::Listener) -> ListenerSpec {
-    ListenerSpec { name: listener.name.value.clone(), address: listener.address.value }
+fn listener((name, opened): (&Name, &Opened)) -> ListenerSpec {
+    ListenerSpec { name: name.clone(), id: opened.id, address: opened.address }
 }
 
 fn settings(gateway: &config::Gateway) -> Settings {
@@ -84,6 +85,8 @@ fn settings(gateway: &config::Gateway) -> Settings {
         head_timeout: gateway.limits.head_timeout,
         idle_timeout: gateway.limits.idle_timeout,
         drain_timeout: gateway.drain_timeout,
+        shutdown_delay: gateway.shutdown_delay,
+        upgrade_timeout: gateway.upgrade_timeout,
     }
 }
 

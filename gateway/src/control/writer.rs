@@ -18,7 +18,7 @@ use super::config::Config;
 use super::folder::Hint;
 use super::health::{Checked, Checks, Elected, Health, LOOK, Order};
 use super::status::Status;
-use crate::snapshot::Published;
+use crate::snapshot::{ListenerSpec, Published};
 
 /// What may change the snapshot.
 pub enum Event {
@@ -99,6 +99,7 @@ impl Writer {
             info!(snapshot = snapshot.number, "configuration and plugins took over");
             warn_of_later(&prepared.config, &self.current.config);
             self.checks.follow(&snapshot, &prepared.config);
+            tell_of_listeners(&snapshot.listeners, &self.published.load().listeners);
             self.published.store(Arc::new(snapshot));
         }
         note(&self.status, &prepared);
@@ -143,15 +144,26 @@ pub(super) fn note(status: &Status, prepared: &Prepared) {
     }
 }
 
+/// Where it accepts from now on, and where it does not any more.
+pub(super) fn tell_of_listeners(new: &[ListenerSpec], old: &[ListenerSpec]) {
+    for ListenerSpec { name, address, .. } in new.iter().filter(|listener| !old.contains(listener)) {
+        info!(listener = %name, %address, "accepting");
+    }
+    for ListenerSpec { name, address, .. } in old.iter().filter(|listener| !new.contains(listener)) {
+        info!(listener = %name, %address, "accepts no more; its connections end after the request that they are at");
+    }
+}
+
 /// Some settings are read once, at the start: whoever changes them must hear that nothing happened.
 fn warn_of_later(new: &Config, old: &Config) {
     let changed = [
         ("[admin]", new.admin != old.admin),
         ("[sessions]", new.sessions != old.sessions),
         ("`workers` in [gateway]", new.gateway.workers != old.gateway.workers),
+        ("`pid_file` in [gateway]", new.gateway.pid_file != old.gateway.pid_file),
         ("`log` in [gateway]", new.gateway.log != old.gateway.log),
     ];
     for (what, _) in changed.iter().filter(|(_, changed)| *changed) {
-        warn!("{what} changed, which counts from the next start on");
+        warn!("{what} changed, which counts from the next start or upgrade on");
     }
 }

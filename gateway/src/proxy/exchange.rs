@@ -69,7 +69,7 @@ pub(super) enum Answer {
 
 /// Serves one request of a connection.
 pub(super) async fn serve(worker: &Rc<Worker>, connection: &mut Connection) -> After {
-    let view = worker.view();
+    let view = connection.listener.view(worker);
     let context = worker.take_context();
     let mut exchange = Exchange {
         worker,

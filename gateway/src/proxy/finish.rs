@@ -112,7 +112,7 @@ impl Exchange<'_> {
         let options = ResponseEncoding {
             body,
             client_version: context.request.version,
-            keep_alive: keep_alive && self.framing.keep_alive && !self.worker.is_draining(),
+            keep_alive: keep_alive && self.framing.keep_alive && !self.connection.listener.is_draining(),
             head_request: context.request.method == Method::Head,
             upgrade: status == 101,
             date: &self.worker.date(),

@@ -8,8 +8,8 @@ impl Exchange<'_> {
     pub(super) fn find_route(&mut self) -> Result<(), Error> {
         let view = self.view;
         let context = self.context.as_mut().expect("no plugin was called yet");
-        let found = view.snapshot.routes.find(self.connection.listener, &context.request);
-        let route = found.ok_or(Error::NoRoute)?;
+        let listener = view.snapshot.listener_of(self.connection.listener.id).ok_or(Error::NoRoute)?;
+        let route = view.snapshot.routes.find(listener, &context.request).ok_or(Error::NoRoute)?;
         context.route = view.routes[route.index as usize].name.clone();
         context.pool = view.pools[route.pool as usize].name.clone();
         self.route = Some(route);

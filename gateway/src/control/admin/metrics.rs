@@ -137,6 +137,8 @@ fn write_containment(text: &mut Exposition, snapshot: &Snapshot) {
 }
 
 fn write_reloads(text: &mut Exposition, outcomes: &Outcomes) {
+    let help = "Times that another process should have taken over and did not.";
+    text.family("bascule_upgrades_failed_total", Kind::Counter, help).sample(&[], outcomes.upgrades_failed);
     let mut family = text.family(
         "bascule_configuration_reloads_total",
         Kind::Counter,

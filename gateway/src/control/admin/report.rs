@@ -25,13 +25,22 @@ struct Report<'a> {
     number: u64,
     phase: &'static str,
     version: &'static str,
+    pid: u32,
     started: f64,
+    upgrade: Upgrade<'a>,
     configuration: Configuration<'a>,
     listeners: Vec<Listener<'a>>,
     routes: Vec<RouteRow<'a>>,
     pools: Vec<PoolRow<'a>>,
     plugins: Vec<PluginRow<'a>>,
     unavailable: Vec<UnavailableRow<'a>>,
+}
+
+/// What became of attempts to let another process take over. If one does, it is the one that answers.
+#[derive(Serialize)]
+struct Upgrade<'a> {
+    failed: u64,
+    error: Option<Failure<'a>>,
 }
 
 #[derive(Serialize)]
@@ -170,7 +179,12 @@ pub(super) fn json(admin: &Admin) -> String {
             Phase::Draining => "draining",
         },
         version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
         started: unix(admin.telemetry.started()),
+        upgrade: Upgrade {
+            failed: outcomes.upgrades_failed,
+            error: outcomes.upgrade_error.as_ref().map(|(at, text)| Failure { at: unix(*at), text }),
+        },
         configuration: Configuration {
             applied: outcomes.applied_at.map(unix),
             error: outcomes.error.as_ref().map(|(at, text)| Failure { at: unix(*at), text }),

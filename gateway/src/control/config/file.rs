@@ -32,6 +32,9 @@ table! { "the configuration" File {
 table! { "the gateway" Gateway {
     workers: Workers,
     drain_timeout: Duration,
+    shutdown_delay: Duration,
+    upgrade_timeout: Duration,
+    pid_file: Folder,
     trusted_proxies: List<Cidr>,
     debug_headers: bool,
     limits: Limits,

@@ -176,6 +176,9 @@ impl Parse {
         Gateway {
             workers: gateway.workers.unless(Workers::Auto),
             drain_timeout: gateway.drain_timeout.unless(Duration::from_secs(30)),
+            shutdown_delay: gateway.shutdown_delay.get().map(|at| at.value),
+            upgrade_timeout: gateway.upgrade_timeout.unless(Duration::from_secs(60)),
+            pid_file: gateway.pid_file.get().map(|at| at.value.0),
             trusted_proxies: items(gateway.trusted_proxies.get().map(|at| at.value.items)),
             debug_headers: gateway.debug_headers.unless(false),
             limits: Limits {

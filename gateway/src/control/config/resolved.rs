@@ -49,6 +49,12 @@ pub struct Gateway {
     pub workers: Workers,
     /// How long requests in flight may take to end when the gateway stops.
     pub drain_timeout: Duration,
+    /// How long it says that it stops before it does, if at all.
+    pub shutdown_delay: Option<Duration>,
+    /// How long another process may take until it can take over.
+    pub upgrade_timeout: Duration,
+    /// Where the number of its process stands.
+    pub pid_file: Option<PathBuf>,
     /// Peers whose X-Forwarded-* and Forwarded fields are believed.
     pub trusted_proxies: Vec<Cidr>,
     /// Whether responses say which pool, node, policy and attempt served them (`x-bascule-*`).
