@@ -9,7 +9,7 @@ use crate::support::{Connection, TestClient, TestGateway, TestNode};
 pub fn gateway(bad: &TestNode, good: &TestNode, keys: &str) -> TestGateway {
     let text = format!(
         "[gateway]\nworkers = 1\ndebug_headers = true\n[route.all]\npool = \"main\"\n\
-         [plugin.first]\nfile = \"fixed.wasm\"\nconfig = {{ node = \"bad\" }}\n[pool.main]\npolicy = \"first\"\n\
+         [plugin.first]\nfile = \"fixed.wasm\"\nconfig = {{ node = \"bad\" }}\n[pool.main]\npolicy = \"first\"\noutlier = \"off\"\n\
          nodes = [{{ address = \"{{node1}}\", id = \"bad\" }}, {{ address = \"{{node2}}\", id = \"good\" }}]\n{keys}"
     );
     TestGateway::with(&text, &[bad, good])

@@ -24,7 +24,7 @@ fn vanished() -> Vanished {
 
 /// A gateway before one node; `route` and `pool` are their keys.
 fn before(address: SocketAddr, route: &str, pool: &str) -> TestGateway {
-    let text = format!("[route.all]\npool = \"main\"\n{route}\n[pool.main]\nnodes = [\"{address}\"]\n{pool}");
+    let text = format!("[route.all]\npool = \"main\"\n{route}\n[pool.main]\nnodes = [\"{address}\"]\noutlier = \"off\"\n{pool}");
     TestGateway::with(&text, &[])
 }
 
@@ -60,7 +60,7 @@ fn each_limit_before_the_answer_has_its_kind() {
 fn a_node_whose_host_vanished_is_passed_over() {
     let (vanished, good) = (vanished(), TestNode::answering("good"));
     let text = format!(
-        "[route.all]\npool = \"main\"\n[pool.main]\nnodes = [\"{}\", {{nodes}}]\nconnect_timeout = \"200ms\"",
+        "[route.all]\npool = \"main\"\n[pool.main]\nnodes = [\"{}\", {{nodes}}]\nconnect_timeout = \"200ms\"\noutlier = \"off\"",
         vanished.address
     );
     let gateway = TestGateway::with(&text, &[&good]);
@@ -87,7 +87,7 @@ fn an_attempt_that_takes_too_long_is_made_good_within_the_time_of_the_route() {
 fn all_attempts_share_the_time_of_the_route() {
     let nodes = [hanging(), hanging(), hanging(), hanging()];
     let text = "[route.all]\npool = \"main\"\ntimeout = \"500ms\"\n[pool.main]\nattempts = 4\n\
-                attempt_timeout = \"400ms\"\nnodes = [{nodes}]";
+                attempt_timeout = \"400ms\"\noutlier = \"off\"\nnodes = [{nodes}]";
     let gateway = TestGateway::with(text, &nodes.each_ref());
     assert_eq!(gateway.get("/").status, 504);
     assert_eq!(kinds(&gateway), ["timeout"], "the second attempt has no 400 ms of its own");
