@@ -6,6 +6,7 @@
 
 mod client;
 mod gateway;
+mod load;
 mod log;
 mod node;
 mod process;
@@ -13,9 +14,10 @@ mod wait;
 mod wire;
 
 pub use client::{Response, TestClient};
-pub use gateway::{TestGateway, plugin_file};
+pub use gateway::{TestGateway, plugin_file, write_configuration};
+pub use load::Load;
 pub use log::{keep_log, logged};
-pub use node::{Request, TestNode};
+pub use node::{Connection, Request, TestNode};
 pub use process::GatewayProcess;
 pub use wait::wait_until;
 pub use wire::PATIENCE;

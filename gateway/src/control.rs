@@ -1,6 +1,7 @@
 //! The control path: configuration, plugins and the admin API; it makes the snapshots that requests read.
 //!
-//! Three threads and none of the workers': `bascule-control` runs the one task that publishes, and the admin API;
+//! Three threads and none of the workers': `bascule-control` runs the one task that publishes, the nodes' checks, and the
+//! admin API;
 //! `bascule-builder` reads, compiles and tries, at low priority; one more belongs to the watch on folders. The request
 //! path knows nothing of all this: the two meet in `snapshot` and `node`.
 
@@ -11,8 +12,10 @@ mod build;
 mod command;
 pub mod config;
 mod folder;
+mod health;
 mod history;
 mod library;
+mod listening;
 mod prepare;
 mod probation;
 mod sources;
@@ -22,15 +25,16 @@ mod uses;
 mod writer;
 
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
 pub use admin::Phase;
@@ -42,7 +46,8 @@ use admin::{Admin, PhaseCell};
 use attempt::Prepared;
 use command::Command;
 use config::{Config, Errors};
-use folder::{Hint, Watch};
+use folder::{Ask, Hint, Watch};
+use health::{Checks, Health};
 use prepare::Builder;
 use status::Status;
 use writer::Writer;
@@ -50,6 +55,7 @@ use writer::Writer;
 use crate::plugin::{Engine, Services};
 use crate::snapshot::Published;
 use crate::telemetry::Telemetry;
+use crate::transport::ports::Ports;
 
 /// Events that wait for the writer. Whoever finds it full may drop a hint: the next look sees the same.
 const EVENTS: usize = 1024;
@@ -57,10 +63,14 @@ const EVENTS: usize = 1024;
 /// a machine whose cores are all busy a plugin still has to be there within a second. At 5 it gets a quarter of a
 /// core then, at 10 a tenth.
 const NICENESS: i32 = 5;
+/// How long callers of the admin API may take to get their last answer.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// The running control path.
 pub struct Control {
     events: Sender<Event>,
+    hints: mpsc::Sender<Hint>,
+    status: Arc<Status>,
     phase: Arc<PhaseCell>,
     admin_address: SocketAddr,
     /// Dropping it ends the control path, too.
@@ -74,6 +84,9 @@ pub enum StartError {
     /// The configuration is wrong, or a plugin does not take it.
     #[error("{0}")]
     Configuration(Errors),
+    /// A listener's address is not to be had.
+    #[error("{0}")]
+    Listen(Errors),
     /// The admin API's address is not to be had.
     #[error("the admin API cannot listen on {address}: {error}; name a free address in [admin]")]
     Admin {
@@ -88,7 +101,7 @@ pub enum StartError {
 }
 
 impl Control {
-    /// Makes and publishes the first snapshot, then watches the configuration file and the folder of plugins. Without
+    /// Opens the listeners, makes and publishes the first snapshot, then watches the configuration file and the folder of plugins. Without
     /// a path only the folder is watched. It blocks until the first snapshot is there.
     ///
     /// # Errors
@@ -98,20 +111,34 @@ impl Control {
         config: Config,
         engine: Arc<Engine>,
         services: Arc<Services>,
+        ports: Arc<Ports>,
         telemetry: Arc<Telemetry>,
     ) -> Result<(Self, Published), StartError> {
         let address = config.admin.address.value;
         let token = config.admin.token.clone();
         let status = Arc::<Status>::default();
-        let builder =
-            Builder::start(path, config, Arc::clone(&engine), Arc::clone(&services), Arc::clone(&status))
-                .map_err(StartError::Configuration)?;
-        let socket = admin::bind(address).map_err(|error| StartError::Admin { address, error })?;
+        // Before all that takes time.
+        listening::open(&config, &ports).map_err(StartError::Listen)?;
+        let admin_socket = ports.open_admin(address).map_err(|error| StartError::Admin { address, error })?;
+        let builder = Builder::start(
+            path,
+            config,
+            Arc::clone(&engine),
+            Arc::clone(&services),
+            ports,
+            Arc::clone(&status),
+        )
+        .map_err(StartError::Configuration)?;
+        let (socket, is_inherited) = admin_socket;
         let admin_address = socket.local_addr()?;
 
         let first = builder.current().clone();
         writer::note(&status, &first);
-        let published = Arc::new(ArcSwap::from_pointee(build::snapshot(&first, None)));
+        let now = Instant::now();
+        let mut health = Health::new(now);
+        let snapshot = health.follow(build::snapshot(&first, None), &first.config, now);
+        let health = Arc::new(Mutex::new(health));
+        let published = Arc::new(ArcSwap::from_pointee(snapshot));
         let phase = Arc::<PhaseCell>::default();
         let (events, received) = channel(EVENTS);
         let (hints, hinted) = mpsc::channel();
@@ -122,23 +149,29 @@ impl Control {
             status: Arc::clone(&status),
             hints: hints.clone(),
             current: first,
+            health: Arc::clone(&health),
+            checks: Checks::new(events.clone()),
         };
         let admin = Admin {
             published: Arc::clone(&published),
-            status,
+            status: Arc::clone(&status),
             telemetry,
             services,
             phase: Arc::clone(&phase),
             token,
-            hints,
+            hints: hints.clone(),
+            events: events.clone(),
+            health,
             engine,
+            // The gateway that is replaced answers until this one is ready.
+            waits: is_inherited,
         };
         let threads = vec![
             run_control(writer, received, stopped, socket, admin)?,
             run_builder(builder, hinted, watch, events.clone())?,
         ];
         info!(admin = %admin_address, "control path started");
-        Ok((Self { events, phase, admin_address, stop, threads }, published))
+        Ok((Self { events, hints, status, phase, admin_address, stop, threads }, published))
     }
 
     /// Where to send events. Use `try_send` from a worker, which must not wait.
@@ -154,6 +187,30 @@ impl Control {
     /// Tells /readyz how far the gateway is. It starts as [`Phase::Starting`].
     pub fn set_phase(&self, phase: Phase) {
         self.phase.set(phase);
+    }
+
+    /// Whether /readyz would say so if the listeners accept.
+    pub fn is_ready(&self) -> bool {
+        self.status.read().unavailable.is_empty()
+    }
+
+    /// Looks at the configuration and the plugins now, and tells when what came of it is in force.
+    pub fn reload(&self) -> oneshot::Receiver<()> {
+        let (tell, told) = oneshot::channel();
+        // If the builder is gone, so is the sender, and whoever waits is told that.
+        drop(self.hints.send(Hint::Reload(tell)));
+        told
+    }
+
+    /// What is wrong with the configuration as it is written now: its first line.
+    pub fn configuration_error(&self) -> Option<String> {
+        let outcomes = self.status.read();
+        outcomes.error.as_ref().and_then(|(_, text)| text.lines().next()).map(str::to_owned)
+    }
+
+    /// Notes that another process should have taken over and did not.
+    pub fn upgrade_failed(&self, why: String) {
+        self.status.upgrade_failed(why);
     }
 
     /// Ends the control path, and waits for its threads; at most for a compilation that is under way.
@@ -178,9 +235,12 @@ fn run_control(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("bascule-control".into()).spawn(move || {
         runtime.block_on(async {
-            let api = tokio::spawn(admin::serve(socket, Arc::new(admin)));
+            let (end, ended) = watch::channel(());
+            let api = tokio::spawn(admin::serve(socket, Arc::new(admin), ended));
             writer.run(events, stopped).await;
-            api.abort();
+            // It answers what it was asked.
+            drop(end);
+            let _late = tokio::time::timeout(LAST_ANSWERS, api).await;
         });
     })
 }
@@ -201,16 +261,28 @@ fn run_builder(
             let event = prepared.map(|prepared| Event::Prepared(Box::new(prepared)));
             let _stopping = event.map(|event| events.blocking_send(event));
         };
-        folder::run(&hints, watch, |command| {
-            if let Some(Command { plugin, act, answer }) = command.map(|command| *command) {
-                let (prepared, done) = builder.obey(&plugin, &act);
-                hand_on(prepared);
-                // Whoever asked may have gone.
-                let tell = Box::new(move || drop(answer.send(done)));
-                let _stopping = events.blocking_send(Event::Then(tell));
+        // It comes behind all that it tells of. Whoever asked may have gone.
+        let then = |tell| drop(events.blocking_send(Event::Then(tell)));
+        let mut waiting = Vec::new();
+        folder::run(&hints, watch, |ask| {
+            match ask {
+                Some(Ask::Do(command)) => {
+                    let Command { plugin, act, answer } = *command;
+                    let (prepared, done) = builder.obey(&plugin, &act);
+                    hand_on(prepared);
+                    then(Box::new(move || drop(answer.send(done))));
+                }
+                Some(Ask::Reload(answer)) => waiting.push(answer),
+                None => {}
             }
             let (prepared, next) = builder.look();
             hand_on(prepared);
+            // While a file is being written, nothing came of it yet.
+            if !next.soon {
+                for answer in mem::take(&mut waiting) {
+                    then(Box::new(move || _ = answer.send(())));
+                }
+            }
             next
         });
     })

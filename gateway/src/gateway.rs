@@ -1,21 +1,27 @@
-//! Wiring: starts control and the workers, and stops them. What they do is told in their own modules.
+//! Wiring: starts control and the workers, stops them, and hands their sockets to another process. What they do is told in
+//! their own modules.
+
+pub mod activation;
+pub mod handover;
+pub mod notify;
+pub mod pid_file;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::control::config::{Config, Workers};
 use crate::control::{self, Control, Phase};
-use crate::name::Name;
 use crate::plugin::engine::Engine;
 use crate::plugin::services::Services;
 use crate::proxy::worker;
+use crate::snapshot::{ListenerSpec, Published, Settings};
 use crate::telemetry::Telemetry;
-use crate::transport::listen::{claim, listen};
+use crate::transport::ports::{Handed, Ports};
 
 /// A worker's stack: room for the largest wasm stack (512 KiB) and for the host below and above it.
 const WORKER_STACK: usize = 4 << 20;
@@ -25,27 +31,16 @@ pub struct Gateway {
     control: Control,
     workers: Vec<JoinHandle<io::Result<()>>>,
     stop: watch::Sender<bool>,
-    addresses: Vec<(Name, SocketAddr)>,
+    published: Published,
+    ports: Arc<Ports>,
 }
 
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration, a plugin or the admin API.
+    /// The configuration, a plugin, a listener or the admin API.
     #[error(transparent)]
     Control(#[from] control::StartError),
-    /// A listener's address is not to be had.
-    #[error("the listener {name} cannot listen on {address}: {error}; {advice}")]
-    Listen {
-        /// The listener.
-        name: Name,
-        /// Its address in the configuration.
-        address: SocketAddr,
-        /// What the system said.
-        error: io::Error,
-        /// What to do.
-        advice: String,
-    },
     /// The system gave no thread, or plugins cannot run on it.
     #[error("the gateway cannot start: {0}")]
     System(String),
@@ -66,8 +61,22 @@ impl Gateway {
     /// # Errors
     /// See [`StartError`]. Nothing is left running.
     pub fn start(config: Config, path: Option<PathBuf>) -> Result<Gateway, StartError> {
+        let gateway = Gateway::start_on(config, path, Vec::new())?;
+        gateway.announce();
+        Ok(gateway)
+    }
+
+    /// The same, on sockets that another process opened, where the configuration wants them; /readyz does not say so before
+    /// [`Gateway::announce`].
+    ///
+    /// # Errors
+    /// See [`StartError`]. Nothing is left running.
+    pub fn start_on(
+        config: Config,
+        path: Option<PathBuf>,
+        inherited: Vec<Handed>,
+    ) -> Result<Gateway, StartError> {
         let count = worker_count(config.gateway.workers);
-        let sockets = bind(&config, count)?;
         let state = config.plugins.state_directory.as_ref();
         let engine = match state {
             Some(state) => Engine::with_code(&state.join("compiled")),
@@ -76,27 +85,23 @@ impl Gateway {
         let engine = engine.map_err(|error| StartError::System(error.to_string()))?;
         let services = Arc::new(Services::new(config.sessions.capacity.get()));
         let telemetry = Arc::new(Telemetry::new());
-        let addresses = sockets.iter().map(|(name, of_workers)| {
-            let address =
-                of_workers[0].local_addr().map_err(|error| StartError::System(error.to_string()))?;
-            Ok((name.clone(), address))
-        });
-        let addresses = addresses.collect::<Result<Vec<_>, StartError>>()?;
-        let (control, published) =
-            Control::start(path, config, Arc::new(engine), services, Arc::clone(&telemetry))?;
+        let ports = Arc::new(Ports::new(count, inherited));
+        let (control, published) = Control::start(
+            path,
+            config,
+            Arc::new(engine),
+            services,
+            Arc::clone(&ports),
+            Arc::clone(&telemetry),
+        )?;
 
         let (stop, stopped) = watch::channel(false);
-        let mut by_worker: Vec<Vec<TcpListener>> = (0..count).map(|_| Vec::new()).collect();
-        for (_, of_workers) in sockets {
-            for (listeners, socket) in by_worker.iter_mut().zip(of_workers) {
-                listeners.push(socket);
-            }
-        }
         let mut workers = Vec::with_capacity(count);
-        for (index, listeners) in by_worker.into_iter().enumerate() {
+        for index in 0..count {
             let start = worker::Start {
                 index,
-                listeners,
+                count,
+                ports: Arc::clone(&ports),
                 published: Arc::clone(&published),
                 telemetry: Arc::clone(&telemetry),
                 stop: stopped.clone(),
@@ -106,16 +111,20 @@ impl Gateway {
             let thread = thread.spawn(move || worker::run(start));
             workers.push(thread.map_err(|error| StartError::System(error.to_string()))?);
         }
-        control.set_phase(Phase::Serving);
-        for (name, address) in &addresses {
+        for ListenerSpec { name, address, .. } in published.load().listeners.iter() {
             tracing::info!(listener = %name, %address, workers = count, "accepting");
         }
-        Ok(Gateway { control, workers, stop, addresses })
+        for address in ports.drop_inherited() {
+            tracing::warn!(%address, "no listener of the configuration has this socket that was passed on");
+        }
+        Ok(Gateway { control, workers, stop, published, ports })
     }
 
     /// Where a listener accepts: with the port that the system chose for port 0.
     pub fn address(&self, listener: &str) -> Option<SocketAddr> {
-        self.addresses.iter().find(|(name, _)| name.as_str() == listener).map(|(_, address)| *address)
+        let snapshot = self.published.load();
+        let found = snapshot.listeners.iter().find(|found| found.name.as_str() == listener);
+        found.map(|found| found.address)
     }
 
     /// Where the admin API listens.
@@ -123,19 +132,87 @@ impl Gateway {
         self.control.admin_address()
     }
 
+    /// What concerns the whole gateway and may change while it runs.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.published.load().settings)
+    }
+
+    /// Looks at the configuration now; tells when what came of it is in force.
+    pub fn reload(&self) -> oneshot::Receiver<()> {
+        self.control.reload()
+    }
+
+    /// What is wrong with the configuration as it is written now.
+    pub fn configuration_error(&self) -> Option<String> {
+        self.control.configuration_error()
+    }
+
+    /// Whether it lacks nothing that it needs to take traffic.
+    pub fn is_ready(&self) -> bool {
+        self.control.is_ready()
+    }
+
+    /// Whether all of its workers live.
+    pub fn is_whole(&self) -> bool {
+        !self.workers.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Its sockets, for a process that shall take over.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub fn sockets(&self) -> io::Result<Vec<Handed>> {
+        self.ports.hand_out()
+    }
+
+    /// The numbers of the ports that it has from the process before.
+    pub fn inherited(&self) -> Vec<u32> {
+        self.ports.adopted()
+    }
+
+    /// Notes that no other process took over, for this reason.
+    pub fn upgrade_failed(&self, why: String) {
+        self.control.upgrade_failed(why);
+    }
+
+    /// Says on /readyz that it serves.
+    pub fn announce(&self) {
+        self.control.set_phase(Phase::Serving);
+    }
+
+    /// Says on /readyz that it stops, and goes on serving.
+    pub fn announce_stop(&self) {
+        self.control.set_phase(Phase::Draining);
+    }
+
     /// Stops: no new connection, requests in flight end within the drain timeout.
     pub fn stop(self) {
-        self.control.set_phase(Phase::Draining);
-        // Workers that ended already need no word.
-        let _ = self.stop.send(true);
-        for worker in self.workers {
-            match worker.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "a worker could not start"),
-                Err(_) => tracing::error!("a worker had panicked"),
-            }
+        self.announce_stop();
+        let Gateway { control, workers, stop, .. } = self;
+        end(workers, &stop);
+        control.stop();
+    }
+
+    /// The same since another process serves the ports of these numbers. The admin API and the state directory are that
+    /// one's, too, so control ends first.
+    pub fn give_way(self, taken: &[u32]) {
+        let Gateway { control, workers, stop, ports, .. } = self;
+        ports.give(taken);
+        control.stop();
+        end(workers, &stop);
+    }
+}
+
+/// Ends the workers and waits for them.
+fn end(workers: Vec<JoinHandle<io::Result<()>>>, stop: &watch::Sender<bool>) {
+    // Those that ended already need no word.
+    let _ = stop.send(true);
+    for worker in workers {
+        match worker.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a worker could not start"),
+            Err(_) => tracing::error!("a worker had panicked"),
         }
-        self.control.stop();
     }
 }
 
@@ -143,41 +220,5 @@ fn worker_count(workers: Workers) -> usize {
     match workers {
         Workers::Auto => thread::available_parallelism().map_or(1, usize::from),
         Workers::Count(count) => count.get(),
-    }
-}
-
-/// A socket for each listener and worker, by the listeners' names in order, which is the snapshot's order too.
-fn bind(config: &Config, workers: usize) -> Result<Vec<(Name, Vec<TcpListener>)>, StartError> {
-    let listeners = config.listeners.iter().map(|(name, listener)| {
-        let wanted = listener.address.value;
-        let fail = |error: io::Error| StartError::Listen {
-            name: name.clone(),
-            address: wanted,
-            advice: advice(&error, wanted),
-            error,
-        };
-        if wanted.port() != 0 {
-            // With SO_REUSEPORT two gateways would share the address without a word.
-            claim(wanted).map_err(fail)?;
-        }
-        let first = listen(wanted).map_err(fail)?;
-        let address = first.local_addr().map_err(fail)?;
-        let others = (1..workers).map(|_| listen(address).map_err(fail));
-        let sockets = std::iter::once(Ok(first)).chain(others).collect::<Result<_, _>>()?;
-        Ok((name.clone(), sockets))
-    });
-    listeners.collect()
-}
-
-fn advice(error: &io::Error, address: SocketAddr) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => format!("see who does with `ss -ltnp 'sport = :{}'`", address.port()),
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need the capability CAP_NET_BIND_SERVICE; name a higher port".into()
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "name an address of this machine, or 0.0.0.0 for all of them".into()
-        }
-        _ => "name another address under [listener]".into(),
     }
 }

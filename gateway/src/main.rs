@@ -5,6 +5,7 @@
 
 mod demo;
 mod plugin_command;
+mod running;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,13 +13,10 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bascule::control::check_plugins;
-use bascule::control::config::{self, Config, LogFormat};
-use bascule::gateway::Gateway;
+use bascule::control::config::{self, Config};
 use bascule::plugin::Engine;
-use bascule::telemetry;
 use clap::{Parser, Subcommand};
 use plugin_command::PluginCommand;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// An edge gateway that hands every balancing decision to sandboxed WebAssembly plugins.
 #[derive(Parser)]
@@ -74,8 +72,8 @@ impl From<anyhow::Error> for Failure {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Run { config } => run(config, false),
-        Command::Demo { config } => run(config, true),
+        Command::Run { config } => running::run(config, false),
+        Command::Demo { config } => running::run(config, true),
         Command::Check { config, plugins } => check(&config, plugins),
         Command::Plugin(command) => plugin_command::run(command),
     };
@@ -105,42 +103,5 @@ fn check(path: &std::path::Path, plugins: bool) -> Result<(), Failure> {
             .map_err(|errors| Failure::Input(errors.to_string()))?;
     }
     println!("{} is fine", path.display());
-    Ok(())
-}
-
-fn run(path: PathBuf, demo: bool) -> Result<(), Failure> {
-    let config = load(&path)?;
-    let log = config.gateway.log;
-    telemetry::init(log.format == LogFormat::Json, log.level.as_str())
-        .map_err(|error| Failure::Input(error.to_string()))?;
-    let nodes = if demo { Some(demo::start()?) } else { None };
-    let gateway = Gateway::start(config, Some(path)).map_err(|error| {
-        if error.is_input() { Failure::Input(error.to_string()) } else { Failure::Running(error.into()) }
-    })?;
-    wait_for_stop()?;
-    gateway.stop();
-    drop(nodes);
-    Ok(())
-}
-
-/// Blocks until SIGTERM or SIGINT; a second one ends the process at once.
-#[expect(clippy::disallowed_methods, reason = "the second signal asks for exactly that: no drain, at once")]
-fn wait_for_stop() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut terminate, mut interrupt) = runtime.block_on(async {
-        let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-        let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-        anyhow::Ok((terminate, interrupt))
-    })?;
-    runtime.block_on(async {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-    });
-    tracing::info!("stopping; a second signal stops at once");
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        });
-        std::process::exit(1);
-    });
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Start with `exchange`: its first function is the life of a request. Nothing here decides what the tables say or
 //! which node is healthy; that is control's, and the two meet in `snapshot` and `node` alone.
 
+mod accept;
 mod admission;
 mod connection;
 mod error;
@@ -14,7 +15,9 @@ mod head;
 mod load_report;
 mod notices;
 mod pick;
+mod retry;
 mod route;
+mod timeouts;
 mod timers;
 mod transfer;
 mod view;

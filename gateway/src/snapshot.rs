@@ -17,11 +17,14 @@ use crate::node::Node;
 use crate::node::candidates::Candidates;
 use crate::node::gate::Gate;
 use crate::plugin::{Samples, Use};
+use crate::transport::ports::PortId;
 
 mod limits;
+pub mod retry;
 pub mod routes;
 
 pub use limits::PoolLimits;
+use retry::RetryRules;
 use routes::RouteTable;
 
 /// Where control puts the newest snapshot and where workers look for it. A worker reads it through
@@ -31,7 +34,7 @@ pub type Published = Arc<ArcSwap<Snapshot>>;
 /// Everything that a request reads. A clone shares the tables.
 #[derive(Clone)]
 pub struct Snapshot {
-    /// Counts from 1 with each swap; /snapshot and logs name it.
+    /// Counts from 1 with each swap of tables; /snapshot and logs name it. Candidates come and go without being counted.
     pub number: u64,
     /// Which route a request takes.
     pub routes: Arc<RouteTable<Route>>,
@@ -53,6 +56,24 @@ impl Snapshot {
         let found = self.pools.binary_search_by(|pool| pool.name.as_str().cmp(name));
         found.ok().map(|index| index as u32)
     }
+
+    /// The same snapshot with other candidates in some pools; it keeps its number, since no table changed.
+    pub fn with_candidates(&self, elected: &[(Name, Arc<Candidates>)]) -> Snapshot {
+        let mut pools: Vec<Arc<Pool>> = self.pools.to_vec();
+        for (name, candidates) in elected {
+            let Some(place) = self.pool_named(name.as_str()) else { continue };
+            let pool = &mut pools[place as usize];
+            candidates.prepare_like(&pool.candidates);
+            *pool = Arc::new(Pool { candidates: Arc::clone(candidates), ..Pool::clone(pool) });
+        }
+        Snapshot { pools: pools.into(), ..self.clone() }
+    }
+
+    /// The place of a listener in [`Snapshot::listeners`], by its sockets.
+    pub fn listener_of(&self, id: PortId) -> Option<u16> {
+        // There are a few.
+        self.listeners.iter().position(|listener| listener.id == id).map(|place| place as u16)
+    }
 }
 
 /// Where a request that matched goes, and what it passes on its way.
@@ -68,8 +89,10 @@ pub struct Route {
     pub broken: Option<Name>,
     /// Place in [`Snapshot::pools`].
     pub pool: u32,
-    /// From a request's last head byte to its response's.
+    /// From a request's last head byte to its response's, over all attempts.
     pub timeout: Duration,
+    /// From a request's last head byte to its response's last byte.
+    pub total_timeout: Option<Duration>,
 }
 
 /// Nodes that serve the same thing, and who picks one of them.
@@ -83,12 +106,20 @@ pub struct Pool {
     pub host: HostPolicy,
     /// How long a connection to a node may take to be made.
     pub connect_timeout: Duration,
+    /// From a request's last byte to its response's first.
+    pub first_byte_timeout: Option<Duration>,
+    /// From the pick of a node to the last byte of its response's head.
+    pub attempt_timeout: Option<Duration>,
+    /// How long a response's body may stand still.
+    pub between_bytes_timeout: Duration,
     /// Idle connections that each worker keeps to each node.
     pub idle_connections: usize,
     /// How long they are kept.
     pub idle_timeout: Duration,
     /// On how many nodes a request is tried at most; at least 1.
     pub attempts: u32,
+    /// After what it is tried again.
+    pub retry: RetryRules,
     /// How long what its nodes report of their load counts, if that is looked at.
     pub load_report_ttl: Option<Duration>,
     /// How many of its requests may be in flight and wait, if that is limited; counted at its gate.
@@ -98,7 +129,7 @@ pub struct Pool {
     /// The nodes that may be picked now. Its own `Arc`: health changes it without touching the rest.
     pub candidates: Arc<Candidates>,
     /// Every node, in the configuration's order, whether it may be picked or not.
-    pub nodes: Vec<Arc<Node>>,
+    pub nodes: Arc<[Arc<Node>]>,
 }
 
 /// What nodes are sent as Host.
@@ -127,6 +158,10 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// How long requests in flight may take to end when the gateway stops.
     pub drain_timeout: Duration,
+    /// How long the gateway says that it stops before it does, if at all.
+    pub shutdown_delay: Option<Duration>,
+    /// How long another process may take until it can take over.
+    pub upgrade_timeout: Duration,
 }
 
 impl Settings {
@@ -136,11 +171,13 @@ impl Settings {
     }
 }
 
-/// An address that the gateway accepts on. It is bound at start: a snapshot with other listeners needs a restart.
+/// An address that the gateway accepts on. Its sockets are open when the snapshot is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerSpec {
     /// Its name in the configuration.
     pub name: Name,
-    /// Where. Port 0 takes a free one.
+    /// Its sockets. If it moves, it has others.
+    pub id: PortId,
+    /// Where: with the port that the system chose for port 0.
     pub address: SocketAddr,
 }

@@ -5,4 +5,5 @@ pub mod deadline;
 pub mod dial;
 pub mod idle;
 pub mod listen;
+pub mod ports;
 pub mod stream;

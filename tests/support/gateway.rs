@@ -130,6 +130,11 @@ impl TestGateway {
         self.running().address(name).expect("the configuration has this listener")
     }
 
+    /// Whether it accepts on a listener of this name.
+    pub fn has_listener(&self, name: &str) -> bool {
+        self.running().address(name).is_some()
+    }
+
     /// Where the admin API listens.
     pub fn admin_address(&self) -> SocketAddr {
         self.running().admin_address()

@@ -1,20 +1,21 @@
 //! The admin API: whether the gateway lives and takes traffic, its numbers, the snapshot that rules, and what operators
-//! ask of plugins' versions (`change`).
+//! ask of plugins' versions (`change`) and of nodes (`nodes`).
 //!
 //! It runs on control's thread, so a scrape never touches a worker; hyper is enough here, since its
 //! clients are the operator's own.
 
 mod change;
+mod health;
 mod limits;
 mod metrics;
+mod nodes;
 mod report;
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -23,12 +24,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Semaphore;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{debug, warn};
 
 use super::config::Secret;
 use super::folder::Hint;
 use super::status::Status;
+use super::writer::{Event, Shared, lock};
 use crate::plugin::{Engine, Services};
 use crate::snapshot::Published;
 use crate::telemetry::{Exposition, Telemetry};
@@ -40,7 +43,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How far the gateway is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Phase {
     /// Not every listener accepts yet.
     Starting,
@@ -51,20 +53,28 @@ pub enum Phase {
 }
 
 /// The phase, which the gateway sets and /readyz tells.
-#[derive(Debug, Default)]
-pub(super) struct PhaseCell(AtomicU8);
+#[derive(Debug)]
+pub(super) struct PhaseCell(watch::Sender<Phase>);
+
+impl Default for PhaseCell {
+    fn default() -> Self {
+        Self(watch::Sender::new(Phase::Starting))
+    }
+}
 
 impl PhaseCell {
     pub(super) fn set(&self, phase: Phase) {
-        self.0.store(phase as u8, Relaxed);
+        self.0.send_replace(phase);
     }
 
     pub(super) fn get(&self) -> Phase {
-        match self.0.load(Relaxed) {
-            0 => Phase::Starting,
-            1 => Phase::Serving,
-            _ => Phase::Draining,
-        }
+        *self.0.borrow()
+    }
+
+    async fn started(&self) {
+        let mut phase = self.0.subscribe();
+        // The sender is here.
+        let _there = phase.wait_for(|phase| *phase != Phase::Starting).await;
     }
 }
 
@@ -78,26 +88,31 @@ pub(super) struct Admin {
     pub(super) token: Option<Secret>,
     /// To the builder thread.
     pub(super) hints: Sender<Hint>,
+    /// To the writer.
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) health: Shared,
     pub(super) engine: Arc<Engine>,
+    /// Whether it accepts when the gateway serves, and not before.
+    pub(super) waits: bool,
 }
 
-/// Takes the address, so that one which is taken is known at the start.
-pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// Serves for ever.
-pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
+/// Serves until `end` is dropped, and then what it was asked already.
+pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>, mut end: watch::Receiver<()>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return warn!("the admin API cannot be served: {error}"),
     };
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    if admin.waits {
+        admin.phase.started().await;
+    }
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("nothing closes this semaphore");
-        let stream = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = end.changed() => break,
+        };
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Most often there is no file descriptor left: trying at once again would only burn the processor.
@@ -106,19 +121,33 @@ pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
                 continue;
             }
         };
-        let admin = Arc::clone(&admin);
+        let (admin, end) = (Arc::clone(&admin), end.clone());
         tokio::spawn(async move {
-            let answer = service_fn(|request| {
-                let admin = Arc::clone(&admin);
-                async move { Ok::<_, hyper::Error>(admin.answer(&request).await) }
-            });
-            let mut server = http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-            if let Err(error) = server.serve_connection(TokioIo::new(stream), answer).await {
-                debug!("a caller of the admin API went away: {error}");
-            }
+            serve_connection(stream, admin, end).await;
             drop(place);
         });
+    }
+    drop(listener);
+    let _all_closed = places.acquire_many(MOST_CONNECTIONS as u32).await;
+}
+
+async fn serve_connection(stream: TcpStream, admin: Arc<Admin>, mut end: watch::Receiver<()>) {
+    let answer = service_fn(|request| {
+        let admin = Arc::clone(&admin);
+        async move { Ok::<_, hyper::Error>(admin.answer(&request).await) }
+    });
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let mut connection = pin!(server.serve_connection(TokioIo::new(stream), answer));
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        _ = end.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        debug!("a caller of the admin API went away: {error}");
     }
 }
 
@@ -126,11 +155,16 @@ impl Admin {
     async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let change = change::Change::named_by(path);
-        if change.is_none() && !matches!(path, "/healthz" | "/readyz" | "/metrics" | "/snapshot") {
-            let there = "there are /healthz, /readyz, /metrics, /snapshot, and /plugins/NAME/rollback, /pin and /unpin\n";
-            return text(StatusCode::NOT_FOUND, there);
+        let node = nodes::NodeChange::named_by(path);
+        let is_read = matches!(path, "/healthz" | "/readyz" | "/metrics" | "/snapshot");
+        if change.is_none() && node.is_none() && !is_read {
+            return text(StatusCode::NOT_FOUND, THERE);
         }
-        let methods = change.as_ref().map_or("GET, HEAD", |change| change.methods());
+        let methods = match (&change, &node) {
+            (Some(change), _) => change.methods(),
+            (None, Some(_)) => "POST",
+            (None, None) => "GET, HEAD",
+        };
         if !methods.split(", ").any(|method| method == request.method().as_str()) {
             let mut response = full(StatusCode::METHOD_NOT_ALLOWED, PLAIN, format!("only {methods}\n"));
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
@@ -143,17 +177,21 @@ impl Admin {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return response;
         }
-        match (change, path) {
-            (Some(change), _) => change.carry_out(self, request).await,
-            (None, "/healthz") => text(StatusCode::OK, "alive\n"),
-            (None, "/readyz") => self.ready(),
-            (None, "/metrics") => full(StatusCode::OK, Exposition::CONTENT_TYPE, metrics::text(self)),
-            (None, _) => full(StatusCode::OK, JSON, report::json(self)),
+        match (change, node, path) {
+            (Some(change), _, _) => change.carry_out(self, request).await,
+            (None, Some(node), _) => node.carry_out(self, request).await,
+            (None, None, "/healthz") => text(StatusCode::OK, "alive\n"),
+            (None, None, "/readyz") => self.ready(),
+            (None, None, "/metrics") => full(StatusCode::OK, Exposition::CONTENT_TYPE, metrics::text(self)),
+            (None, None, _) => full(StatusCode::OK, JSON, report::json(self)),
         }
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
         match self.phase.get() {
+            Phase::Serving if !lock(&self.health).is_checked(Instant::now()) => {
+                text(StatusCode::SERVICE_UNAVAILABLE, "not every node was checked yet\n")
+            }
             Phase::Serving => self.lacks_no_plugin(),
             Phase::Starting => text(StatusCode::SERVICE_UNAVAILABLE, "not every listener accepts yet\n"),
             Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping\n"),
@@ -188,6 +226,8 @@ fn same(one: &[u8], two: &[u8]) -> bool {
     one.len() == two.len() && std::hint::black_box(differences) == 0
 }
 
+const THERE: &str = "there are /healthz, /readyz, /metrics, /snapshot, /plugins/NAME/rollback, /pin and /unpin, and \
+                     /pools/NAME/nodes/ID/drain, /undrain and /weight\n";
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 

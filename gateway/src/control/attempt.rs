@@ -10,10 +10,12 @@ use super::addresses::{Addresses, resolve};
 use super::config::{self, Config, Error, Errors};
 use super::history::History;
 use super::library::{Compiled, Library};
+use super::listening::{self, Listening};
 use super::status::{FileOutcome, Missing, Status};
 use super::uses::{Made, Mentions, Uses};
 use crate::name::Name;
 use crate::plugin::{Replay, Samples, Use, Version};
+use crate::transport::ports::Ports;
 
 /// Everything that a snapshot is built from; it was all tried.
 #[derive(Clone)]
@@ -24,6 +26,8 @@ pub struct Prepared {
     /// Those that it mentions and that cannot.
     pub(super) missing: Missing,
     pub(super) addresses: Addresses,
+    /// The listeners' open sockets.
+    pub(super) listening: Listening,
     /// The version that each plugin file serves with.
     pub(super) versions: BTreeMap<String, Version>,
     /// What is to be noted of plugin files when this rules.
@@ -42,7 +46,8 @@ impl Prepared {
         let mut pairs = self.uses.iter().zip(&other.uses);
         let same_uses = self.uses.len() == other.uses.len() && pairs.all(|(one, two)| Arc::ptr_eq(one, two));
         let same_missing = self.missing.keys().eq(other.missing.keys());
-        !same_uses || !same_missing || self.config != other.config || self.addresses != other.addresses
+        let same_ground = self.addresses == other.addresses && self.listening == other.listening;
+        !same_uses || !same_missing || self.config != other.config || !same_ground
     }
 
     /// The uses of a file.
@@ -80,25 +85,13 @@ pub(super) fn wanted_files(config: &Config) -> BTreeSet<String> {
     mentioned.map(|used| used.file.value.clone()).collect()
 }
 
-/// What is taken once, at the start: the listeners' sockets, and the folder of plugins.
+/// What is taken once, at the start: the folder of plugins and the state directory.
 pub(super) fn same_ground(new: &Config, running: &Config) -> Result<(), Errors> {
     let fixed = |place: &config::Place, what: String| {
         let error = Error::new(place, format!("{what} while the gateway runs"));
-        error.note("restart the gateway with this configuration")
+        error.note("restart the gateway with this configuration, or upgrade it")
     };
     let mut errors = Vec::new();
-    for (name, listener) in &new.listeners {
-        if running.listeners.get(name) != Some(listener) {
-            let what = format!("the listener \"{name}\" cannot change");
-            errors.push(fixed(&listener.name.place, what));
-        }
-    }
-    for (name, listener) in &running.listeners {
-        if !new.listeners.contains_key(name) {
-            let what = format!("the listener \"{name}\" cannot go");
-            errors.push(fixed(&listener.name.place, what));
-        }
-    }
     let directory = &new.plugins.directory;
     if *directory != running.plugins.directory {
         let what = "the folder of plugins cannot change".to_owned();
@@ -116,13 +109,15 @@ pub(super) fn same_ground(new: &Config, running: &Config) -> Result<(), Errors> 
 pub(super) struct Ground<'a> {
     pub(super) library: &'a mut Library,
     pub(super) uses: &'a mut Uses,
+    /// Where listeners are opened; a mere check opens none.
+    pub(super) ports: Option<&'a Ports>,
     pub(super) earlier: &'a Addresses,
     pub(super) status: &'a Status,
     pub(super) samples: &'a Arc<Samples>,
     pub(super) may: May<'a>,
 }
 
-/// Looks up every name and tries every use that the configuration mentions.
+/// Looks up every name, tries every use that the configuration mentions, and opens the listeners.
 ///
 /// # Errors
 /// All that is wrong, at its places in the configuration.
@@ -159,12 +154,16 @@ pub(super) fn try_all(config: &Arc<Config>, ground: &mut Ground<'_>) -> Result<P
     if let Some(errors) = Errors::from_list(errors) {
         return Err(errors);
     }
+    // The last that may fail: what is opened has to take over.
+    let listening =
+        ground.ports.map_or_else(|| Ok(Listening::new()), |ports| listening::open(config, ports))?;
     ground.uses.serve(ready.values());
     Ok(Prepared {
         config: Arc::clone(config),
         uses: ready.into_values().map(|made| made.made).collect(),
         missing,
         addresses,
+        listening,
         versions,
         outcomes,
         replays: Vec::new(),

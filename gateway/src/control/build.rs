@@ -1,7 +1,7 @@
 //! From a configuration and its parts to a snapshot: pure, and it cannot fail.
 //!
 //! All that can be wrong was found before, in `config` and `attempt`. What nodes learned moves over from the snapshot
-//! before, by pool and node id.
+//! before, by pool and node id. Every node is a candidate here, as if all were well: `health` puts that right.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
@@ -15,8 +15,11 @@ use crate::node::candidates::{Candidate, Candidates};
 use crate::node::gate::Gate;
 use crate::node::gradient::LimitRange;
 use crate::node::{Node, NodeSpec};
+use crate::snapshot::retry::RetryRules;
 use crate::snapshot::routes::{HostPattern, PathPattern, RouteMatch, RouteTable};
 use crate::snapshot::{HostPolicy, ListenerSpec, Pool, PoolLimits, Route, Settings, Snapshot};
+use crate::telemetry::RetryReason;
+use crate::transport::ports::Opened;
 
 /// Thousandths in a weight of 1.
 const WEIGHT_UNIT: u32 = 1000;
@@ -39,6 +42,7 @@ pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snaps
             broken: route.filters.iter().map(|name| &name.value).find(|name| is_fatal(name)).cloned(),
             pool: pools[&route.pool.value],
             timeout: route.timeout,
+            total_timeout: route.total_timeout,
         };
         (route_match(route, &listeners), leads_to)
     });
@@ -57,7 +61,7 @@ pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snaps
         uses: prepared.uses.clone().into(),
         settings: Arc::new(settings(&config.gateway)),
         samples: Arc::clone(&prepared.samples),
-        listeners: config.listeners.values().map(listener).collect(),
+        listeners: prepared.listening.iter().map(listener).collect(),
     }
 }
 
@@ -71,8 +75,8 @@ fn places_of(names: &[config::At<Name>], uses: &BTreeMap<Name, u32>) -> Vec<u32>
     names.iter().filter_map(|name| uses.get(&name.value).copied()).collect()
 }
 
-fn listener(listener: &config::Listener) -> ListenerSpec {
-    ListenerSpec { name: listener.name.value.clone(), address: listener.address.value }
+fn listener((name, opened): (&Name, &Opened)) -> ListenerSpec {
+    ListenerSpec { name: name.clone(), id: opened.id, address: opened.address }
 }
 
 fn settings(gateway: &config::Gateway) -> Settings {
@@ -84,6 +88,8 @@ fn settings(gateway: &config::Gateway) -> Settings {
         head_timeout: gateway.limits.head_timeout,
         idle_timeout: gateway.limits.idle_timeout,
         drain_timeout: gateway.drain_timeout,
+        shutdown_delay: gateway.shutdown_delay,
+        upgrade_timeout: gateway.upgrade_timeout,
     }
 }
 
@@ -116,8 +122,8 @@ fn build_pool(
     earlier: Option<&Pool>,
 ) -> Pool {
     let known: HashMap<&str, &Arc<Node>> =
-        earlier.iter().flat_map(|pool| &pool.nodes).map(|node| (&*node.spec.id, node)).collect();
-    let nodes: Vec<Arc<Node>> = pool
+        earlier.iter().flat_map(|pool| pool.nodes.iter()).map(|node| (&*node.spec.id, node)).collect();
+    let nodes: Arc<[Arc<Node>]> = pool
         .nodes
         .iter()
         .map(|node| {
@@ -141,14 +147,35 @@ fn build_pool(
             HostHeader::Name(host) => HostPolicy::Name(host.as_bytes().into()),
         },
         connect_timeout: pool.connect_timeout,
+        first_byte_timeout: pool.first_byte_timeout,
+        attempt_timeout: pool.attempt_timeout,
+        between_bytes_timeout: pool.between_bytes_timeout,
         idle_connections: pool.idle_connections as usize,
         idle_timeout: pool.idle_timeout,
         attempts: pool.attempts.get(),
+        retry: retry_rules(&pool.retry),
         load_report_ttl: pool.load_report_ttl,
         limits: pool.limits.as_ref().map(limits),
         gate: earlier.map_or_else(Arc::<Gate>::default, |earlier| Arc::clone(&earlier.gate)),
         candidates: Arc::new(candidates),
         nodes,
+    }
+}
+
+fn retry_rules(retry: &config::Retry) -> RetryRules {
+    let reason = |on: &config::RetryOn| match on {
+        config::RetryOn::Connect => Some(RetryReason::Connect),
+        config::RetryOn::Reset => Some(RetryReason::Reset),
+        config::RetryOn::Timeout => Some(RetryReason::Timeout),
+        config::RetryOn::Malformed => Some(RetryReason::Malformed),
+        config::RetryOn::Status(..) => None,
+    };
+    RetryRules {
+        on: retry.on.iter().filter_map(reason).collect(),
+        statuses: retry.on.iter().filter_map(|on| on.statuses()).collect(),
+        budget: retry.budget,
+        floor: retry.floor,
+        buffer: retry.buffer.get(),
     }
 }
 
@@ -187,6 +214,7 @@ fn node_spec(node: &config::Node, addresses: &Addresses) -> NodeSpec {
         address: addresses[node.address.as_str()],
         weight: node.weight,
         zone: node.zone.as_deref().map(Into::into),
+        tier: node.tier,
         labels: labels.collect(),
     }
 }

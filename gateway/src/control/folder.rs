@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::command::Command;
@@ -32,8 +33,18 @@ pub(super) enum Hint {
     Look,
     /// Somebody asks for something, at once.
     Do(Box<Command>),
+    /// Somebody wants a look at once, and to know when what came of it is in force.
+    Reload(oneshot::Sender<()>),
     /// It is over.
     Stop,
+}
+
+/// What somebody asks for, beside a look.
+pub(super) enum Ask {
+    /// This.
+    Do(Box<Command>),
+    /// To be told when that was.
+    Reload(oneshot::Sender<()>),
 }
 
 /// What a look asks for.
@@ -58,25 +69,22 @@ impl Next {
 }
 
 /// Looks after each hint and every two seconds, and does what is asked for, until told to stop.
-pub(super) fn run(
-    hints: &Receiver<Hint>,
-    mut watch: Watch,
-    mut act: impl FnMut(Option<Box<Command>>) -> Next,
-) {
+pub(super) fn run(hints: &Receiver<Hint>, mut watch: Watch, mut act: impl FnMut(Option<Ask>) -> Next) {
     let mut next = act(None);
     loop {
         watch.follow(&next.folders);
-        let command = match hints.recv_timeout(next.pause()) {
+        let ask = match hints.recv_timeout(next.pause()) {
             Ok(Hint::Look) => match gather(hints) {
                 Gathered::All => None,
-                Gathered::Command(command) => Some(command),
+                Gathered::Ask(ask) => Some(ask),
                 Gathered::Stop => return,
             },
-            Ok(Hint::Do(command)) => Some(command),
+            Ok(Hint::Do(command)) => Some(Ask::Do(command)),
+            Ok(Hint::Reload(answer)) => Some(Ask::Reload(answer)),
             Err(RecvTimeoutError::Timeout) => None,
             Ok(Hint::Stop) | Err(RecvTimeoutError::Disconnected) => return,
         };
-        next = act(command);
+        next = act(ask);
     }
 }
 
@@ -84,7 +92,7 @@ pub(super) fn run(
 enum Gathered {
     /// All that came at once; it is time to look.
     All,
-    Command(Box<Command>),
+    Ask(Ask),
     Stop,
 }
 
@@ -94,7 +102,8 @@ fn gather(hints: &Receiver<Hint>) -> Gathered {
     loop {
         match hints.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(Hint::Look) => {}
-            Ok(Hint::Do(command)) => return Gathered::Command(command),
+            Ok(Hint::Do(command)) => return Gathered::Ask(Ask::Do(command)),
+            Ok(Hint::Reload(answer)) => return Gathered::Ask(Ask::Reload(answer)),
             Err(RecvTimeoutError::Timeout) => return Gathered::All,
             Ok(Hint::Stop) | Err(RecvTimeoutError::Disconnected) => return Gathered::Stop,
         }

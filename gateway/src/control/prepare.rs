@@ -25,12 +25,14 @@ use super::status::{FileOutcome, Status};
 use super::store::Store;
 use super::uses::Uses;
 use crate::plugin::{Engine, QuarantineState, Services, Version};
+use crate::transport::ports::Ports;
 
 /// What the builder thread keeps from one look to the next.
 pub(super) struct Builder {
     sources: Option<Sources>,
     library: Library,
     uses: Uses,
+    ports: Arc<Ports>,
     probation: Probation,
     status: Arc<Status>,
     /// What was handed on last.
@@ -45,12 +47,13 @@ impl Builder {
     /// Makes the first snapshot's parts. A plugin that cannot be loaded is no reason not to start; all else is.
     ///
     /// # Errors
-    /// All that is wrong with the names and the state directory, at their places in the configuration.
+    /// All that is wrong with the names, the listeners and the state directory, at their places in the configuration.
     pub(super) fn start(
         path: Option<PathBuf>,
         config: Config,
         engine: Arc<Engine>,
         services: Arc<Services>,
+        ports: Arc<Ports>,
         status: Arc<Status>,
     ) -> Result<Self, Errors> {
         let store = open_store(&config)?;
@@ -61,6 +64,7 @@ impl Builder {
         let mut ground = Ground {
             library: &mut library,
             uses: &mut uses,
+            ports: Some(&ports),
             earlier: &Addresses::new(),
             status: &status,
             samples: &Arc::default(),
@@ -73,6 +77,7 @@ impl Builder {
             sources,
             library,
             uses,
+            ports,
             probation,
             status,
             written: Some(config),
@@ -227,6 +232,7 @@ impl Builder {
         let mut ground = Ground {
             library: &mut self.library,
             uses: &mut self.uses,
+            ports: Some(&self.ports),
             earlier: &self.current.addresses,
             status: &self.status,
             samples: &self.current.samples,
@@ -238,6 +244,7 @@ impl Builder {
     /// This is what serves from now on.
     fn hand_on(&mut self, mut prepared: Prepared) -> Prepared {
         prepared.replays = replays::all(&self.current, &prepared);
+        self.ports.keep(|id| prepared.listening.values().any(|opened| opened.id == id));
         self.current = prepared.clone();
         self.adopt();
         prepared
@@ -300,6 +307,7 @@ pub fn check_plugins(config: &Config, engine: Arc<Engine>, services: Arc<Service
     let mut ground = Ground {
         library: &mut library,
         uses: &mut Uses::new(services),
+        ports: None,
         earlier: &Addresses::new(),
         status: &Status::default(),
         samples: &Arc::default(),

@@ -19,6 +19,10 @@ pub(super) struct Status(Mutex<Outcomes>);
 /// What happened so far.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
+    /// How often another process should have taken over and did not.
+    pub(super) upgrades_failed: u64,
+    /// When that was last, and why.
+    pub(super) upgrade_error: Option<(SystemTime, String)>,
     /// How often a configuration took over.
     pub(super) configurations_applied: u64,
     /// How often one was refused.
@@ -156,6 +160,14 @@ impl FileOutcomes {
 }
 
 impl Status {
+    /// Another process should have taken over and did not.
+    pub(super) fn upgrade_failed(&self, why: String) {
+        error!("no other process takes over, this one goes on: {why}");
+        let mut outcomes = self.read();
+        outcomes.upgrades_failed += 1;
+        outcomes.upgrade_error = Some((SystemTime::now(), why));
+    }
+
     /// The outcomes, to read.
     pub(super) fn read(&self) -> MutexGuard<'_, Outcomes> {
         // Each change is one assignment, so a panic in between leaves nothing torn.

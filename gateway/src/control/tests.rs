@@ -15,6 +15,7 @@ use super::config::{self, Errors};
 use super::prepare::Builder;
 use super::status::Status;
 use crate::plugin::Engine;
+use crate::transport::ports::Ports;
 
 /// One engine for all tests: it costs more than they do.
 pub(super) static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| Arc::new(Engine::new().unwrap()));
@@ -60,10 +61,21 @@ impl Site {
     fn builder(&self) -> Result<(Builder, Arc<Status>), Errors> {
         let status = Arc::<Status>::default();
         let config = config::load(&self.path())?;
-        let builder =
-            Builder::start(Some(self.path()), config, ENGINE.clone(), Arc::default(), status.clone())?;
+        let builder = Builder::start(
+            Some(self.path()),
+            config,
+            ENGINE.clone(),
+            Arc::default(),
+            ports(),
+            status.clone(),
+        )?;
         Ok((builder, status))
     }
+}
+
+/// What listeners are opened with.
+pub(super) fn ports() -> Arc<Ports> {
+    Arc::new(Ports::new(1, Vec::new()))
 }
 
 /// Writes a file as a careful deployment does: beside it, then renamed. It looks ten seconds old, so that nobody has to

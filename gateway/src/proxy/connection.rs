@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::accept::Listener;
 use super::exchange;
 use super::worker::Worker;
 use crate::transport::deadline::{Deadline, Elapsed};
@@ -15,8 +16,9 @@ const LINGER_BYTES: usize = 1 << 20;
 const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A connection without a request for so long is idle, and gives its memory back. Chosen: long enough that busy
-/// clients never pay for it, short against any idle timeout.
-const BUSY: std::time::Duration = std::time::Duration::from_secs(1);
+/// clients never pay for it, short against any idle timeout. When its listener drains, it is closed after the same time:
+/// a client that was not heard of for so long hardly sends its next request just then.
+pub(super) const BUSY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A client's connection.
 pub(super) struct Connection {
@@ -24,8 +26,8 @@ pub(super) struct Connection {
     pub stream: Stream,
     /// Whose address is at its other end.
     pub peer: SocketAddr,
-    /// The listener that accepted it, by its place in the snapshot.
-    pub listener: u16,
+    /// The listener that accepted it.
+    pub listener: Rc<Listener>,
     /// What was read and not used yet.
     pub buffer: Vec<u8>,
     /// Its time limit, for whatever it waits for now.
@@ -47,8 +49,14 @@ pub(super) enum After {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub(super) fn new(worker: &Worker, stream: Stream, peer: SocketAddr, listener: u16) -> Connection {
-        Connection { stream, peer, listener, buffer: Vec::new(), deadline: worker.deadlines.deadline() }
+    pub(super) fn new(
+        worker: &Worker,
+        stream: Stream,
+        peer: SocketAddr,
+        listener: Rc<Listener>,
+    ) -> Connection {
+        let deadline = worker.deadlines.deadline(listener.id.number());
+        Connection { stream, peer, listener, buffer: Vec::new(), deadline }
     }
 }
 
@@ -76,14 +84,13 @@ async fn serve_while_busy(worker: &Rc<Worker>, connection: &mut Connection) -> A
             continue;
         }
         worker.buffers.put(std::mem::take(&mut connection.buffer));
-        if worker.is_draining() {
-            return After::Close;
-        }
+        // Also when it drains: the answer may not have said that it was the last, and the next request be on its way.
         connection.deadline.set_idle(BUSY);
         let (reader, _) = connection.stream.split();
         match connection.deadline.race(reader.readable()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return After::Gone,
+            Err(Elapsed) if connection.listener.is_draining() => return After::Close,
             Err(Elapsed) => return After::KeepAlive,
         }
     }
@@ -95,10 +102,9 @@ async fn is_wanted(worker: &Worker, connection: &mut Connection) -> bool {
         return true;
     }
     worker.buffers.put(std::mem::take(&mut connection.buffer));
-    if worker.is_draining() {
-        return false;
-    }
-    connection.deadline.set_idle(worker.view().snapshot.settings.idle_timeout);
+    let listener = &connection.listener;
+    let patience = if listener.is_draining() { BUSY } else { worker.view().snapshot.settings.idle_timeout };
+    connection.deadline.set_idle(patience);
     let (reader, _) = connection.stream.split();
     matches!(connection.deadline.race(reader.readable()).await, Ok(Ok(())))
 }

@@ -4,7 +4,6 @@
 //! happens to a request is told in `exchange`.
 
 use std::cell::{Cell, RefCell};
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -13,7 +12,7 @@ use arc_swap::Cache;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
 
-use super::connection::{self, Connection};
+use super::accept::Listener;
 use super::notices::Notices;
 use super::timers::Timers;
 use super::view::View;
@@ -23,7 +22,7 @@ use crate::telemetry::{Telemetry, WorkerMetrics};
 use crate::transport::buffers::Buffers;
 use crate::transport::deadline::{Deadlines, TICK};
 use crate::transport::idle::IdleConnections;
-use crate::transport::stream::Stream;
+use crate::transport::ports::Ports;
 
 /// Contexts that are kept for later requests, as many as a busy worker serves at once.
 const CONTEXTS_KEPT: usize = 256;
@@ -34,8 +33,10 @@ const SWEEP_TICKS: u32 = 50;
 pub struct Start {
     /// Counts from 0.
     pub index: usize,
-    /// A bound socket for each listener, by its place in the snapshot.
-    pub listeners: Vec<TcpListener>,
+    /// How many workers there are.
+    pub count: usize,
+    /// The sockets of the snapshot's listeners.
+    pub ports: Arc<Ports>,
     /// Where control publishes.
     pub published: Published,
     /// Where this worker's counters are found.
@@ -46,7 +47,10 @@ pub struct Start {
 
 /// What all connections of one worker share.
 pub(super) struct Worker {
-    index: usize,
+    /// Counts from 0.
+    pub index: usize,
+    /// How many workers there are, this one included: each has its share of what the whole gateway may do.
+    pub workers: u32,
     published: RefCell<Cache<Published, Arc<Snapshot>>>,
     view: RefCell<Rc<View>>,
     telemetry: Arc<Telemetry>,
@@ -55,9 +59,15 @@ pub(super) struct Worker {
     contexts: RefCell<Vec<Box<Context>>>,
     date: RefCell<[u8; 29]>,
     draining: Cell<bool>,
-    open: Cell<usize>,
-    closed: Notify,
+    /// Connections that are open, and sockets that it accepts on; `closed` tells of each that is closed.
+    pub(super) open: Cell<usize>,
+    pub(super) accepting: Cell<usize>,
+    pub(super) closed: Notify,
     timers: Timers,
+    /// The sockets of all listeners.
+    pub ports: Arc<Ports>,
+    /// The listeners that are not retired.
+    pub listeners: RefCell<Vec<Rc<Listener>>>,
     /// This worker's counters.
     pub metrics: Arc<WorkerMetrics>,
     /// Connections to nodes that wait for their next request.
@@ -71,11 +81,13 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    fn new(index: usize, published: Published, telemetry: Arc<Telemetry>) -> Worker {
+    fn new(start: Start) -> Worker {
+        let Start { index, count, ports, published, telemetry, .. } = start;
         let mut published = Cache::new(published);
         let view = View::new(published.load().clone(), None, index, &telemetry);
         Worker {
             index,
+            workers: u32::try_from(count).unwrap_or(u32::MAX),
             published: RefCell::new(published),
             view: RefCell::new(Rc::new(view)),
             metrics: telemetry.worker(index),
@@ -84,8 +96,11 @@ impl Worker {
             date: RefCell::new(imf_fixdate(SystemTime::now())),
             draining: Cell::new(false),
             open: Cell::new(0),
+            accepting: Cell::new(0),
             closed: Notify::new(),
             timers: Timers::default(),
+            ports,
+            listeners: RefCell::default(),
             idle: IdleConnections::default(),
             deadlines: Deadlines::new(),
             buffers: Buffers::default(),
@@ -99,7 +114,11 @@ impl Worker {
         let newest = published.load();
         let mut view = self.view.borrow_mut();
         if !Arc::ptr_eq(newest, &view.snapshot) {
-            *view = Rc::new(View::new(newest.clone(), Some(&view), self.index, &self.telemetry));
+            let next = Rc::new(View::new(newest.clone(), Some(&view), self.index, &self.telemetry));
+            let before = std::mem::replace(&mut *view, next);
+            let listeners = self.listeners.borrow();
+            let gone = listeners.iter().filter(|listener| newest.listener_of(listener.id).is_none());
+            gone.for_each(|listener| listener.retire(self, &before));
         }
         view.clone()
     }
@@ -123,7 +142,7 @@ impl Worker {
         *self.date.borrow()
     }
 
-    /// Whether connections shall close after the request that they are at.
+    /// Whether the gateway stops.
     pub(super) fn is_draining(&self) -> bool {
         self.draining.get()
     }
@@ -135,7 +154,10 @@ impl Worker {
             interval.tick().await;
             let now = Instant::now();
             self.deadlines.tick(now);
-            // Also drops the idle instances of replaced plugins, even if no request comes.
+            // Also drops the idle instances of replaced plugins and sees new listeners, even if no request comes.
+            if let Err(error) = self.listen() {
+                tracing::error!(worker = self.index, %error, "a listener is not served");
+            }
             self.timers.run(&self.view(), self.index, now);
             if tick % SWEEP_TICKS == 0 {
                 *self.date.borrow_mut() = imf_fixdate(SystemTime::now());
@@ -144,45 +166,16 @@ impl Worker {
         }
     }
 
-    async fn accept(self: Rc<Self>, listener: u16, socket: tokio::net::TcpListener) {
-        loop {
-            match socket.accept().await {
-                Ok((stream, peer)) => match Stream::new(stream) {
-                    Ok(stream) => self.clone().start(stream, peer, listener),
-                    Err(error) => tracing::debug!(%error, "a connection was gone before it was accepted"),
-                },
-                Err(error) => {
-                    // Out of descriptors, most often. Without a pause the loop would spin until one is free.
-                    tracing::warn!(%error, "cannot accept; trying again in a moment");
-                    tokio::time::sleep(TICK).await;
-                }
-            }
-        }
-    }
-
-    fn start(self: Rc<Self>, stream: Stream, peer: std::net::SocketAddr, listener: u16) {
-        self.open.set(self.open.get() + 1);
-        self.metrics.connections_accepted.increment();
-        self.metrics.connections_open.increment();
-        tokio::task::spawn_local(async move {
-            let connection = Connection::new(&self, stream, peer, listener);
-            connection::serve(&self, connection).await;
-            self.metrics.connections_open.decrement();
-            self.open.set(self.open.get() - 1);
-            if self.open.get() == 0 {
-                self.closed.notify_one();
-            }
-        });
-    }
-
     /// Ends when every connection is closed, or when the drain timeout is over.
     async fn drain(&self) {
         self.draining.set(true);
         self.idle.clear();
-        self.deadlines.expire_idle();
+        for listener in self.listeners.borrow().iter() {
+            listener.drain(self);
+        }
         let timeout = self.view().snapshot.settings.drain_timeout;
         let all_closed = async {
-            while self.open.get() > 0 {
+            while self.open.get() + self.accepting.get() > 0 {
                 self.closed.notified().await;
             }
         };
@@ -199,17 +192,12 @@ impl Worker {
 pub fn run(start: Start) -> std::io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
-        let Start { index, listeners, published, telemetry, mut stop } = start;
-        let worker = Rc::new(Worker::new(index, published, telemetry));
+        let mut stop = start.stop.clone();
+        let worker = Rc::new(Worker::new(start));
+        worker.listen()?;
         let ticking = tokio::task::spawn_local(worker.clone().tick());
-        let mut accepting = Vec::new();
-        for (place, listener) in listeners.into_iter().enumerate() {
-            let socket = tokio::net::TcpListener::from_std(listener)?;
-            accepting.push(tokio::task::spawn_local(worker.clone().accept(place as u16, socket)));
-        }
         // The sender is gone only if the gateway is: then it is time to stop as well.
         let _ = stop.wait_for(|stop| *stop).await;
-        accepting.iter().for_each(tokio::task::JoinHandle::abort);
         worker.drain().await;
         ticking.abort();
         Ok(())

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 /// Connections that may wait to be accepted; the kernel cuts it to its own `somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -31,4 +32,46 @@ pub fn claim(address: SocketAddr) -> io::Result<()> {
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(1)
+}
+
+/// Drops the first packet of each new connection from now on, and lets handshakes end that are under way.
+///
+/// Closing a listening socket resets whatever waits in its queue. After this the queue can be emptied for good: who
+/// tries to connect hears nothing, tries again after a second, and meets whoever listens then, or a refusal.
+///
+/// # Errors
+/// The system has no socket filters.
+pub fn refuse_new(socket: &impl AsFd) -> io::Result<()> {
+    const FLAGS: u32 = 13; // where they are in a TCP header (RFC 9293, 3.1), which is where the filter begins
+    const SYN_AND_ACK: u32 = 0x12;
+    const SYN: u32 = 0x02;
+    // Classic BPF: the four instructions, with their codes from linux/bpf_common.h.
+    let load_byte = SockFilter::new(0x30, 0, 0, FLAGS);
+    let and = SockFilter::new(0x54, 0, 0, SYN_AND_ACK);
+    let unless_syn_skip_one = SockFilter::new(0x15, 0, 1, SYN);
+    let (drop, pass) = (SockFilter::new(0x06, 0, 0, 0), SockFilter::new(0x06, 0, 0, u32::MAX));
+    SockRef::from(socket).attach_filter(&[load_byte, and, unless_syn_skip_one, drop, pass])
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_that_refuses_new_connections_keeps_those_that_wait() {
+        let socket = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let _waiting = TcpStream::connect(address).unwrap();
+        refuse_new(&socket).unwrap();
+        let late = TcpStream::connect_timeout(&address, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut, "it hears nothing, and no refusal yet");
+        socket.accept().unwrap();
+        assert_eq!(socket.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(socket);
+        assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
 }

@@ -1,6 +1,7 @@
 //! What each change of a file leads to, without threads: the test looks when it wants.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::control::status::FileOutcome;
@@ -143,13 +144,29 @@ fn a_plugin_that_cannot_pick_is_no_policy() {
 }
 
 #[test]
-fn a_listener_cannot_change() {
+fn a_listener_comes_and_goes_and_one_that_cannot_be_had_changes_nothing() {
     let site = site();
     let (mut builder, status) = site.builder().unwrap();
-    site.write(&format!("{API}[listener.other]\naddress = \"127.0.0.1:0\"\n"));
+    let public = builder.current().listening["public"];
+    let other = |address: &str| format!("{API}[listener.other]\naddress = \"{address}\"\n");
+    site.write(&other("127.0.0.1:0"));
+    let prepared = builder.look().0.unwrap();
+    assert_eq!((prepared.listening.len(), prepared.listening["public"]), (2, public));
+    let opened = prepared.listening["other"].address;
+    TcpStream::connect(opened).unwrap();
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    site.write(&other(&taken.local_addr().unwrap().to_string()));
     assert!(!builder.look().0.unwrap().as_written);
     let error = status.read().error.as_ref().unwrap().1.clone();
-    assert!(error.contains("the listener \"other\" cannot change while the gateway runs"), "{error}");
+    assert!(error.contains("the listener other cannot listen on 127.0.0.1:"), "{error}");
+    assert!(error.contains("bascule.toml:7:11") && error.contains("see who does with `ss"), "{error}");
+    TcpStream::connect(opened).unwrap();
+
+    site.write(API);
+    assert_eq!(builder.look().0.unwrap().listening.len(), 1);
+    // No worker has its sockets here, so nobody is left who could accept.
+    assert!(TcpStream::connect(opened).is_err());
 }
 
 #[test]

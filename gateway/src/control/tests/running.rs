@@ -14,7 +14,7 @@ const NATIVE: &str = "[route.all]\npool = \"api\"\n[pool.api]\nnodes = [\"127.0.
 fn start(site: &Site) -> (Control, Published) {
     let config = config::load(&site.path()).unwrap();
     let telemetry = Arc::new(Telemetry::new());
-    Control::start(Some(site.path()), config, ENGINE.clone(), Arc::default(), telemetry).unwrap()
+    Control::start(Some(site.path()), config, ENGINE.clone(), Arc::default(), ports(), telemetry).unwrap()
 }
 
 /// The whole response to a request without a body.

@@ -229,7 +229,8 @@ fn a_restart_with_many_plugins_compiles_each_once_and_few_functions_again() {
     let start = || {
         let (config, engine) =
             (config::load(&site.path()).unwrap(), Arc::new(Engine::with_code(&code).unwrap()));
-        let builder = Builder::start(None, config, engine.clone(), Arc::default(), Arc::default()).unwrap();
+        let builder =
+            Builder::start(None, config, engine.clone(), Arc::default(), ports(), Arc::default()).unwrap();
         assert_eq!(builder.current().uses.len(), 8);
         engine.compilations()
     };
@@ -307,7 +308,7 @@ fn a_replay_touches_nothing_live() {
     let config = config::load(&site.path()).unwrap();
     let (engine, status) = (ENGINE.clone(), Arc::<Status>::default());
     let mut builder =
-        Builder::start(Some(site.path()), config, engine, services.clone(), status.clone()).unwrap();
+        Builder::start(Some(site.path()), config, engine, services.clone(), ports(), status.clone()).unwrap();
     let snapshot = build::snapshot(builder.current(), None);
     leave_requests(&builder, 20);
     site.put("picker.wasm", &newer(shipped("sticky_session.wasm")));
