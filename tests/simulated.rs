@@ -26,6 +26,7 @@ impl Both {
             address: ([127, 0, 0, 1], 80).into(),
             weight: NonZeroU32::MIN,
             zone: None,
+            tier: 0,
             labels: BTreeMap::new(),
         };
         // Half a millisecond: the node is born a little later than this, and both count whole milliseconds.

@@ -1,12 +1,12 @@
 //! What one gateway sees of one node, by the gateway's own formulas.
 //!
-//! They are those of gateway/src/node/average.rs and live.rs, without atomics, and to the same rounding; a test of the
+//! They are those of gateway/src/node/average.rs and live/waits.rs, without atomics, and to the same rounding; a test of the
 //! gateway feeds both the same attempts and compares what they say.
 
 use std::time::Duration;
 
 /// So many requests in flight have their age watched.
-const WATCHED: usize = 16;
+const WATCHED: usize = 12;
 /// After so many milliseconds a sample counts 1/e of what it did.
 const TIME_CONSTANT: f32 = 10_000.0;
 /// The same for samples of the service time.
