@@ -14,6 +14,7 @@ mod doubles;
 mod errors;
 mod forwarding;
 mod framing;
+mod health;
 mod layering;
 mod lifecycle;
 mod limits;

@@ -32,7 +32,7 @@ pub type Published = Arc<ArcSwap<Snapshot>>;
 /// Everything that a request reads. A clone shares the tables.
 #[derive(Clone)]
 pub struct Snapshot {
-    /// Counts from 1 with each swap; /snapshot and logs name it.
+    /// Counts from 1 with each swap of tables; /snapshot and logs name it. Candidates come and go without being counted.
     pub number: u64,
     /// Which route a request takes.
     pub routes: Arc<RouteTable<Route>>,
@@ -53,6 +53,18 @@ impl Snapshot {
     pub fn pool_named(&self, name: &str) -> Option<u32> {
         let found = self.pools.binary_search_by(|pool| pool.name.as_str().cmp(name));
         found.ok().map(|index| index as u32)
+    }
+
+    /// The same snapshot with other candidates in some pools; it keeps its number, since no table changed.
+    pub fn with_candidates(&self, elected: &[(Name, Arc<Candidates>)]) -> Snapshot {
+        let mut pools: Vec<Arc<Pool>> = self.pools.to_vec();
+        for (name, candidates) in elected {
+            let Some(place) = self.pool_named(name.as_str()) else { continue };
+            let pool = &mut pools[place as usize];
+            candidates.prepare_like(&pool.candidates);
+            *pool = Arc::new(Pool { candidates: Arc::clone(candidates), ..Pool::clone(pool) });
+        }
+        Snapshot { pools: pools.into(), ..self.clone() }
     }
 
     /// The place of a listener in [`Snapshot::listeners`], by its sockets.
@@ -105,7 +117,7 @@ pub struct Pool {
     /// The nodes that may be picked now. Its own `Arc`: health changes it without touching the rest.
     pub candidates: Arc<Candidates>,
     /// Every node, in the configuration's order, whether it may be picked or not.
-    pub nodes: Vec<Arc<Node>>,
+    pub nodes: Arc<[Arc<Node>]>,
 }
 
 /// What nodes are sent as Host.

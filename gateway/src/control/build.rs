@@ -1,7 +1,7 @@
 //! From a configuration and its parts to a snapshot: pure, and it cannot fail.
 //!
 //! All that can be wrong was found before, in `config` and `attempt`. What nodes learned moves over from the snapshot
-//! before, by pool and node id.
+//! before, by pool and node id. Every node is a candidate here, as if all were well: `health` puts that right.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
@@ -119,8 +119,8 @@ fn build_pool(
     earlier: Option<&Pool>,
 ) -> Pool {
     let known: HashMap<&str, &Arc<Node>> =
-        earlier.iter().flat_map(|pool| &pool.nodes).map(|node| (&*node.spec.id, node)).collect();
-    let nodes: Vec<Arc<Node>> = pool
+        earlier.iter().flat_map(|pool| pool.nodes.iter()).map(|node| (&*node.spec.id, node)).collect();
+    let nodes: Arc<[Arc<Node>]> = pool
         .nodes
         .iter()
         .map(|node| {
@@ -190,6 +190,7 @@ fn node_spec(node: &config::Node, addresses: &Addresses) -> NodeSpec {
         address: addresses[node.address.as_str()],
         weight: node.weight,
         zone: node.zone.as_deref().map(Into::into),
+        tier: node.tier,
         labels: labels.collect(),
     }
 }

@@ -156,7 +156,8 @@ impl Selection {
         self.wish.clear();
     }
 
-    /// Goes to the next attempt: without the node that was tried, and with all others that were not.
+    /// Goes to the next attempt: without the node that was tried, and with all others that were not. When all were
+    /// tried, the nodes of later tiers have their turn.
     pub fn next_attempt(&mut self, tried: u32) {
         let raw = self.raw(tried);
         self.forget_keeps();
@@ -167,6 +168,11 @@ impl Selection {
             self.tried_draining.push(raw);
         } else if let Err(place) = self.tried.binary_search(&raw) {
             self.tried.insert(place, raw);
+        }
+        if self.count() == 0
+            && let Some(reserve) = self.list().and_then(Candidates::reserve).cloned()
+        {
+            self.begin(Rc::new(reserve));
         }
     }
 

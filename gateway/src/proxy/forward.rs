@@ -85,6 +85,7 @@ impl Exchange<'_> {
         match context.outcome {
             Outcome { status: Some(500..), .. } => in_flight.observe(now, AttemptResult::ServerError),
             Outcome { status: Some(_), .. } => in_flight.observe(now, AttemptResult::Ok),
+            Outcome { error: Some("connect"), .. } => in_flight.observe(now, AttemptResult::Unreachable),
             Outcome { error: Some(_), .. } => in_flight.observe(now, AttemptResult::Failed),
             // The client is to blame: it says nothing about the node.
             Outcome { status: None, error: None, .. } => {}

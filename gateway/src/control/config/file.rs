@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::reading::{Fields, Item, Key, List, Named, Number, OneOrMany, Reading, Texts, Value, table};
-use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, Store, Workers};
+use super::reading::{
+    Fields, Item, Key, List, Named, Number, OneOrMany, OrOff, Reading, Texts, Value, bare, table,
+};
+use super::resolved::{
+    CheckStart, Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, Store, Workers,
+};
 use super::secret::{PluginConfig, Secret};
 use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Size};
 use super::text::{PluginFile, RoutePath, Sha256, Word};
-use super::value::{AdaptiveWish, Folder, NodeEntry};
+use super::value::{AdaptiveWish, CheckType, Folder, NodeEntry, StatusRange};
 use crate::cidr::Cidr;
 use crate::name::Name;
 
@@ -116,9 +120,37 @@ table! { "a pool" Pool {
     idle_connections: Number<0, 100_000>,
     idle_timeout: Duration,
     attempts: Number<1, 100>,
+    health: OrOff<HealthCheck>,
+    outlier: OrOff<Outlier>,
+    panic: Number<0, 100>,
+    slow_start: OrOff<Duration>,
     limits: PoolLimits,
     load_reports: bool,
     load_report_ttl: Duration,
+} }
+
+table! { "a health check" HealthCheck {
+    r#type: CheckType,
+    path: RoutePath,
+    host: HostHeader,
+    status: OneOrMany<StatusRange>,
+    interval: Duration,
+    timeout: Duration,
+    healthy: Number<1, 100>,
+    unhealthy: Number<1, 100>,
+    jitter: Number<0, 50>,
+    start: CheckStart,
+} }
+
+table! { "the detection of outliers" Outlier {
+    connect_failures: OrOff<Number<1, 1_000>>,
+    failures: OrOff<Number<1, 1_000>>,
+    success_rate: OrOff<Number<1, 100>>,
+    latency: OrOff<Number<2, 1_000>>,
+    silence: OrOff<Duration>,
+    ejection: Duration,
+    max_ejection: Duration,
+    max_ejected: Number<0, 100>,
 } }
 
 table! { "a pool's limits" PoolLimits {
@@ -139,6 +171,8 @@ table! { "a node" Node {
     address: NodeAddress,
     weight: Number<1, 100_000>,
     zone: Word,
+    tier: Number<0, 9>,
+    drain: bool,
     labels: Texts<Word, Word>,
 } }
 
@@ -169,6 +203,10 @@ table! {
         idle_connections: Number<0, 100_000>,
         idle_timeout: Duration,
         attempts: Number<1, 100>,
+        health: OrOff<HealthCheck>,
+        outlier: OrOff<Outlier>,
+        panic: Number<0, 100>,
+        slow_start: OrOff<Duration>,
         limits: PoolLimits,
         load_reports: bool,
         load_report_ttl: Duration,

@@ -2,6 +2,7 @@
 //!
 //! Pure: no file, no socket, no plugin. Each check notes its error and goes on.
 
+mod health;
 mod limits;
 mod pool;
 mod route;

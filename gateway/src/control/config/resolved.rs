@@ -9,8 +9,10 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod health;
 mod limits;
 
+pub use health::{CheckStart, HealthCheck, Outlier, Probe};
 pub use limits::{AdaptiveRange, PoolLimits};
 
 use super::error::At;
@@ -317,6 +319,14 @@ pub struct Pool {
     pub idle_timeout: Duration,
     /// On how many nodes a request is tried at most while no connection can be made.
     pub attempts: NonZeroU32,
+    /// How nodes are asked whether they are well, if they are.
+    pub health: Option<HealthCheck>,
+    /// What traffic has to show of a node to take it out, unless it is "off".
+    pub outlier: Option<Outlier>,
+    /// If fewer percent of the nodes are healthy, all of them are used.
+    pub panic: u32,
+    /// How long a node that is new or comes back takes to get its whole share.
+    pub slow_start: Option<Duration>,
     /// How many of its requests may be in flight and wait; none if that is not limited.
     pub limits: Option<PoolLimits>,
     /// How long what its nodes report of their load counts, if that is looked at.
@@ -343,6 +353,10 @@ pub struct Node {
     pub weight: NonZeroU32,
     /// Where it stands.
     pub zone: Option<String>,
+    /// Later tiers are used as far as earlier ones lack healthy nodes.
+    pub tier: u8,
+    /// Whether it takes nothing new.
+    pub drain: bool,
     /// What policies may know of it.
     pub labels: BTreeMap<String, String>,
 }

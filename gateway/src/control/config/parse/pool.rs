@@ -3,13 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::health::unless_off;
 use super::{Parse, Tables, number};
 use crate::control::config::error::{At, Place};
 use crate::control::config::file;
 use crate::control::config::reading::{Entry, Key, List, OneOrMany, Texts};
-use crate::control::config::resolved::{HostHeader, Node, Pool};
+use crate::control::config::resolved::{HealthCheck, HostHeader, Node, Outlier, Pool};
 use crate::control::config::value::NodeEntry;
 use crate::name::Name;
+
+/// What pools that say nothing of it have: read once, so that what is wrong is noted once.
+struct Usual {
+    health: Option<HealthCheck>,
+    outlier: Option<Outlier>,
+}
 
 impl Parse {
     pub(super) fn pools(
@@ -17,15 +24,25 @@ impl Parse {
         tables: Tables<file::Pool>,
         defaults: &file::PoolDefaults,
     ) -> BTreeMap<Name, Pool> {
+        let usual = Usual {
+            health: self.health(defaults.health.clone(), &None),
+            outlier: self.outlier(defaults.outlier.clone(), &Some(Outlier::default())),
+        };
         let mut pools = BTreeMap::new();
         for Entry { name, table, .. } in tables {
             let Some(table) = table else { continue };
-            pools.insert(name.value.clone(), self.pool(name, table, defaults));
+            pools.insert(name.value.clone(), self.pool(name, table, defaults, &usual));
         }
         pools
     }
 
-    fn pool(&mut self, name: At<Name>, table: file::Pool, defaults: &file::PoolDefaults) -> Pool {
+    fn pool(
+        &mut self,
+        name: At<Name>,
+        table: file::Pool,
+        defaults: &file::PoolDefaults,
+        usual: &Usual,
+    ) -> Pool {
         let policy = match table.policy.or(&defaults.policy) {
             Key::Is(At { value: OneOrMany(list), .. }) => self.names(list.items),
             _ => Vec::new(),
@@ -49,6 +66,10 @@ impl Parse {
             idle_connections: idle_connections.map_or(64, |at| at.value.0),
             idle_timeout: table.idle_timeout.or(&defaults.idle_timeout).unless(Duration::from_secs(60)),
             attempts: number(attempts.map(|at| at.value.0), 3),
+            health: self.health(table.health, &usual.health),
+            outlier: self.outlier(table.outlier, &usual.outlier),
+            panic: table.panic.or(&defaults.panic).get().map_or(50, |at| at.value.0),
+            slow_start: unless_off(table.slow_start.or(&defaults.slow_start), Some, None),
             load_report_ttl,
             limits: limits.and_then(|at| self.pool_limits(at)),
             name,
@@ -112,6 +133,8 @@ impl Parse {
             id: node.id.get().map_or_else(|| address.to_string(), |at| at.value.0),
             weight: number(node.weight.get().map(|at| at.value.0), 1),
             zone: node.zone.get().map(|at| at.value.0),
+            tier: node.tier.get().map_or(0, |at| at.value.0 as u8),
+            drain: node.drain.unless(false),
             labels: labels.into_iter().map(|(name, value)| (name.0, value.0)).collect(),
             address,
         })
