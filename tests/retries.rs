@@ -111,6 +111,11 @@ fn a_request_that_no_node_has_seen_goes_to_another_one_whatever_its_method() {
     }
     assert_eq!(good.hits(), 10);
     assert_eq!(retries(&gateway, "connect"), 10.0, "it is no load, so the budget does not count it");
+    let pool = &gateway.snapshot()["pools"][0];
+    assert_eq!(
+        (&pool["attempts"], &pool["retry"]["budget"], &pool["retry"]["on"][7]),
+        (&3.into(), &0.into(), &"504".into())
+    );
 }
 
 #[test]
