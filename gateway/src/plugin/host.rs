@@ -85,6 +85,8 @@ pub(super) struct Host {
     /// Bytes copied out of the plugin's memory for the length of an import.
     pub(super) scratch: Vec<u8>,
     pub(super) loads: Vec<Load>,
+    /// Costs of candidates, for the length of an import.
+    pub(super) costs: Vec<(u64, u32)>,
     pub(super) space: Arc<Space>,
     metrics: Vec<(Box<str>, Kind, Option<Arc<Metric>>)>,
     lines: u32,
@@ -109,6 +111,7 @@ impl Host {
             limiter: Limiter::new(owner.spec.limits.memory, owner.spec.limits.table_elements),
             scratch: Vec::new(),
             loads: Vec::new(),
+            costs: Vec::new(),
             space: owner.services.shared.space(&owner.spec.name),
             metrics: Vec::new(),
             lines: 0,
