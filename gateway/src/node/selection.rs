@@ -39,22 +39,6 @@ pub struct Estimate {
     pub service: u32,
 }
 
-impl Load {
-    /// What a least-connections policy compares: requests in flight and the one to come, for the weight, divided by the
-    /// square of the share of attempts that succeed. A node that fails fast looks idle, and must not attract for it.
-    pub fn cost(&self) -> u64 {
-        let load = ((u64::from(self.in_flight) + 1) << 24) / u64::from(self.weight.max(1));
-        if self.error_rate == 0 {
-            return load;
-        }
-        let successes = u64::from(1000_u32.saturating_sub(self.error_rate)).max(FEWEST_SUCCESSES);
-        (load.saturating_mul(1000) / successes).saturating_mul(1000) / successes
-    }
-}
-
-/// A share of successes in thousandths below which a node gets no dearer: about a thousandfold.
-const FEWEST_SUCCESSES: u64 = 31;
-
 /// A worker's own handle on candidates that all workers share: a request counts itself in a cache line that no other
 /// worker writes.
 pub type LocalCandidates = Rc<Arc<Candidates>>;
@@ -99,11 +83,16 @@ impl Selection {
     }
 
     /// Whether a node is left that was not tried and that `suits`, beside the one of this index; whatever policies kept.
+    /// When all were tried, the nodes of later tiers are left.
     pub fn has_other(&self, index: u32, suits: impl Fn(&Candidate) -> bool) -> bool {
         let Some(list) = self.list() else { return false };
         let this = self.raw(index);
         let is_left = |raw: &u32| Some(*raw) != this && self.tried.binary_search(raw).is_err();
-        (0..list.count() as u32).filter(is_left).any(|raw| list.get(raw).is_some_and(&suits))
+        let mut left = (0..list.count() as u32).filter(is_left).filter_map(|raw| list.get(raw)).peekable();
+        match (left.peek(), list.reserve()) {
+            (None, Some(reserve)) => reserve.iter().any(suits),
+            _ => left.any(suits),
+        }
     }
 
     /// A candidate by index, or a draining node by the index that [`Selection::find`] told.
