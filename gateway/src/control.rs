@@ -71,6 +71,7 @@ pub struct Control {
     events: Sender<Event>,
     hints: mpsc::Sender<Hint>,
     status: Arc<Status>,
+    health: writer::Shared,
     phase: Arc<PhaseCell>,
     admin_address: SocketAddr,
     /// Dropping it ends the control path, too.
@@ -161,7 +162,7 @@ impl Control {
             token,
             hints: hints.clone(),
             events: events.clone(),
-            health,
+            health: Arc::clone(&health),
             engine,
             // The gateway that is replaced answers until this one is ready.
             waits: is_inherited,
@@ -171,7 +172,7 @@ impl Control {
             run_builder(builder, hinted, watch, events.clone())?,
         ];
         info!(admin = %admin_address, "control path started");
-        Ok((Self { events, hints, status, phase, admin_address, stop, threads }, published))
+        Ok((Self { events, hints, status, health, phase, admin_address, stop, threads }, published))
     }
 
     /// Where to send events. Use `try_send` from a worker, which must not wait.
@@ -191,7 +192,7 @@ impl Control {
 
     /// Whether /readyz would say so if the listeners accept.
     pub fn is_ready(&self) -> bool {
-        self.status.read().unavailable.is_empty()
+        self.status.read().unavailable.is_empty() && writer::lock(&self.health).is_checked(Instant::now())
     }
 
     /// Looks at the configuration and the plugins now, and tells when what came of it is in force.
