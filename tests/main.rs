@@ -20,6 +20,7 @@ mod lifecycle;
 mod limits;
 mod plugins;
 mod reload;
+mod retries;
 mod routing;
 mod samples;
 mod streaming;

@@ -20,9 +20,11 @@ use crate::plugin::{Samples, Use};
 use crate::transport::ports::PortId;
 
 mod limits;
+pub mod retry;
 pub mod routes;
 
 pub use limits::PoolLimits;
+use retry::RetryRules;
 use routes::RouteTable;
 
 /// Where control puts the newest snapshot and where workers look for it. A worker reads it through
@@ -87,8 +89,10 @@ pub struct Route {
     pub broken: Option<Name>,
     /// Place in [`Snapshot::pools`].
     pub pool: u32,
-    /// From a request's last head byte to its response's.
+    /// From a request's last head byte to its response's, over all attempts.
     pub timeout: Duration,
+    /// From a request's last head byte to its response's last byte.
+    pub total_timeout: Option<Duration>,
 }
 
 /// Nodes that serve the same thing, and who picks one of them.
@@ -102,12 +106,20 @@ pub struct Pool {
     pub host: HostPolicy,
     /// How long a connection to a node may take to be made.
     pub connect_timeout: Duration,
+    /// From a request's last byte to its response's first.
+    pub first_byte_timeout: Option<Duration>,
+    /// From the pick of a node to the last byte of its response's head.
+    pub attempt_timeout: Option<Duration>,
+    /// How long a response's body may stand still.
+    pub between_bytes_timeout: Duration,
     /// Idle connections that each worker keeps to each node.
     pub idle_connections: usize,
     /// How long they are kept.
     pub idle_timeout: Duration,
     /// On how many nodes a request is tried at most; at least 1.
     pub attempts: u32,
+    /// After what it is tried again.
+    pub retry: RetryRules,
     /// How long what its nodes report of their load counts, if that is looked at.
     pub load_report_ttl: Option<Duration>,
     /// How many of its requests may be in flight and wait, if that is limited; counted at its gate.

@@ -15,8 +15,10 @@ use crate::node::candidates::{Candidate, Candidates};
 use crate::node::gate::Gate;
 use crate::node::gradient::LimitRange;
 use crate::node::{Node, NodeSpec};
+use crate::snapshot::retry::RetryRules;
 use crate::snapshot::routes::{HostPattern, PathPattern, RouteMatch, RouteTable};
 use crate::snapshot::{HostPolicy, ListenerSpec, Pool, PoolLimits, Route, Settings, Snapshot};
+use crate::telemetry::RetryReason;
 use crate::transport::ports::Opened;
 
 /// Thousandths in a weight of 1.
@@ -40,6 +42,7 @@ pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snaps
             broken: route.filters.iter().map(|name| &name.value).find(|name| is_fatal(name)).cloned(),
             pool: pools[&route.pool.value],
             timeout: route.timeout,
+            total_timeout: route.total_timeout,
         };
         (route_match(route, &listeners), leads_to)
     });
@@ -144,14 +147,35 @@ fn build_pool(
             HostHeader::Name(host) => HostPolicy::Name(host.as_bytes().into()),
         },
         connect_timeout: pool.connect_timeout,
+        first_byte_timeout: pool.first_byte_timeout,
+        attempt_timeout: pool.attempt_timeout,
+        between_bytes_timeout: pool.between_bytes_timeout,
         idle_connections: pool.idle_connections as usize,
         idle_timeout: pool.idle_timeout,
         attempts: pool.attempts.get(),
+        retry: retry_rules(&pool.retry),
         load_report_ttl: pool.load_report_ttl,
         limits: pool.limits.as_ref().map(limits),
         gate: earlier.map_or_else(Arc::<Gate>::default, |earlier| Arc::clone(&earlier.gate)),
         candidates: Arc::new(candidates),
         nodes,
+    }
+}
+
+fn retry_rules(retry: &config::Retry) -> RetryRules {
+    let reason = |on: &config::RetryOn| match on {
+        config::RetryOn::Connect => Some(RetryReason::Connect),
+        config::RetryOn::Reset => Some(RetryReason::Reset),
+        config::RetryOn::Timeout => Some(RetryReason::Timeout),
+        config::RetryOn::Malformed => Some(RetryReason::Malformed),
+        config::RetryOn::Status(..) => None,
+    };
+    RetryRules {
+        on: retry.on.iter().filter_map(reason).collect(),
+        statuses: retry.on.iter().filter_map(|on| on.statuses()).collect(),
+        budget: retry.budget,
+        floor: retry.floor,
+        buffer: retry.buffer.get(),
     }
 }
 

@@ -3,11 +3,12 @@
 //! A request holds one view from its head to its last byte, so that it pins the version of every plugin and never
 //! sees half of a reload. Views are counted by `Rc`: no shared cache line is written to take one.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::retry::Budget;
 use crate::node::selection::LocalCandidates;
 use crate::plugin::{Instances, Sampler};
 use crate::snapshot::{Pool, Route, Snapshot};
@@ -35,6 +36,8 @@ pub(super) struct PoolView {
     pub candidates: LocalCandidates,
     /// Where the native round robin stands; it goes on through reloads.
     pub turn: Rc<Cell<u32>>,
+    /// What its retries are taken from; it goes on through reloads, too.
+    pub budget: Rc<RefCell<Budget>>,
     /// This worker's counters.
     pub metrics: Arc<PoolMetrics>,
 }
@@ -60,6 +63,7 @@ impl View {
             Some(view) if Arc::ptr_eq(&view.snapshot.uses, &snapshot.uses) => Rc::clone(&view.instances),
             _ => running(&snapshot, earlier),
         };
+        let now = Instant::now();
         let pools = snapshot.pools.iter().enumerate().map(|(place, pool)| {
             let named = |other: &&PoolView| *other.name == *pool.name.as_str();
             // Nearly always it stands where it stood: candidates change far more often than pools.
@@ -71,6 +75,8 @@ impl View {
                 candidates: Rc::new(pool.candidates.clone()),
                 // At random, or all workers would choose the same nodes at the same time.
                 turn: same.map_or_else(|| Rc::new(Cell::new(fastrand::u32(..))), |other| other.turn.clone()),
+                budget: same
+                    .map_or_else(|| Rc::new(RefCell::new(Budget::new(now))), |other| other.budget.clone()),
                 metrics: same
                     .map_or_else(|| telemetry.pool(worker, &pool.name), |other| Arc::clone(&other.metrics)),
             }
@@ -81,7 +87,7 @@ impl View {
         };
         let sampler = match earlier {
             Some(view) if Arc::ptr_eq(&view.snapshot.samples, &snapshot.samples) => view.sampler.clone(),
-            _ => Sampler::new(Arc::clone(&snapshot.samples), Instant::now()),
+            _ => Sampler::new(Arc::clone(&snapshot.samples), now),
         };
         View { instances, pools: pools.collect(), routes, sampler, snapshot }
     }

@@ -7,7 +7,7 @@ use super::reading::{
     Fields, Item, Key, List, Named, Number, OneOrMany, OrOff, Reading, Texts, Value, bare, table,
 };
 use super::resolved::{
-    CheckStart, Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, Store, Workers,
+    CheckStart, Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, RetryOn, Store, Workers,
 };
 use super::secret::{PluginConfig, Secret};
 use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Size};
@@ -110,6 +110,7 @@ table! { "a route" Route {
     filters: OneOrMany<Name>,
     pool: Name,
     timeout: Duration,
+    total_timeout: Duration,
 } }
 
 table! { "a pool" Pool {
@@ -117,9 +118,13 @@ table! { "a pool" Pool {
     nodes: List<NodeEntry>,
     host: HostHeader,
     connect_timeout: Duration,
+    first_byte_timeout: Duration,
+    attempt_timeout: Duration,
+    between_bytes_timeout: Duration,
     idle_connections: Number<0, 100_000>,
     idle_timeout: Duration,
     attempts: Number<1, 100>,
+    retry: Retry,
     health: OrOff<HealthCheck>,
     outlier: OrOff<Outlier>,
     panic: Number<0, 100>,
@@ -127,6 +132,13 @@ table! { "a pool" Pool {
     limits: PoolLimits,
     load_reports: bool,
     load_report_ttl: Duration,
+} }
+
+table! { "a pool's `retry`" Retry {
+    on: List<RetryOn>,
+    budget: Number<0, 100>,
+    floor: Number<0, 1_000_000>,
+    buffer: Size,
 } }
 
 table! { "a health check" HealthCheck {
@@ -191,6 +203,7 @@ table! {
         filters: OneOrMany<Name>,
         pool: Name,
         timeout: Duration,
+        total_timeout: Duration,
     }
 }
 
@@ -200,9 +213,13 @@ table! {
         policy: OneOrMany<Name>,
         host: HostHeader,
         connect_timeout: Duration,
+        first_byte_timeout: Duration,
+        attempt_timeout: Duration,
+        between_bytes_timeout: Duration,
         idle_connections: Number<0, 100_000>,
         idle_timeout: Duration,
         attempts: Number<1, 100>,
+        retry: Retry,
         health: OrOff<HealthCheck>,
         outlier: OrOff<Outlier>,
         panic: Number<0, 100>,

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 mod health;
 mod limits;
+mod retry;
 
 pub use health::{CheckStart, HealthCheck, Outlier, Probe};
 pub use limits::{AdaptiveRange, PoolLimits};
+pub use retry::{Retry, RetryOn};
 
 use super::error::At;
 use super::secret::{PluginConfig, Secret};
@@ -296,8 +298,10 @@ pub struct Route {
     pub filters: Vec<At<Name>>,
     /// Where its requests go.
     pub pool: At<Name>,
-    /// From a request's last head byte to the response's.
+    /// From a request's last head byte to the response's, over all attempts.
     pub timeout: Duration,
+    /// From a request's last head byte to its response's last byte.
+    pub total_timeout: Option<Duration>,
 }
 
 /// Nodes that serve the same thing, and how one of them is picked.
@@ -313,12 +317,20 @@ pub struct Pool {
     pub host: HostHeader,
     /// How long a connection to a node may take to be made.
     pub connect_timeout: Duration,
+    /// From a request's last byte to the response's first.
+    pub first_byte_timeout: Option<Duration>,
+    /// From the pick of a node to the end of its response's head.
+    pub attempt_timeout: Option<Duration>,
+    /// How long a response's body may stand still.
+    pub between_bytes_timeout: Duration,
     /// Idle connections that each worker keeps to each node.
     pub idle_connections: u32,
     /// How long they are kept.
     pub idle_timeout: Duration,
-    /// On how many nodes a request is tried at most while no connection can be made.
+    /// On how many nodes a request is tried at most.
     pub attempts: NonZeroU32,
+    /// After what it is tried again, and how often that may be.
+    pub retry: Retry,
     /// How nodes are asked whether they are well, if they are.
     pub health: Option<HealthCheck>,
     /// What traffic has to show of a node to take it out, unless it is "off".

@@ -51,6 +51,12 @@ impl Parse {
             Some(list) => self.nodes(list, &name),
             None => Vec::new(),
         };
+        if let (Key::Is(attempts), Key::Is(retry)) = (&table.attempts, &table.retry)
+            && attempts.value.0 == 1
+        {
+            let write = "leave it out, or allow more `attempts`";
+            self.wrong(&retry.place, "`retry` has no effect: this pool makes one attempt", write);
+        }
         let idle_connections = table.idle_connections.or(&defaults.idle_connections).get();
         let attempts = table.attempts.or(&defaults.attempts).get();
         let load_report_ttl = self.load_reports(table.load_reports, table.load_report_ttl, defaults);
@@ -63,9 +69,16 @@ impl Parse {
                 .connect_timeout
                 .or(&defaults.connect_timeout)
                 .unless(Duration::from_secs(1)),
+            first_byte_timeout: written(table.first_byte_timeout.or(&defaults.first_byte_timeout)),
+            attempt_timeout: written(table.attempt_timeout.or(&defaults.attempt_timeout)),
+            between_bytes_timeout: table
+                .between_bytes_timeout
+                .or(&defaults.between_bytes_timeout)
+                .unless(Duration::from_secs(60)),
             idle_connections: idle_connections.map_or(64, |at| at.value.0),
             idle_timeout: table.idle_timeout.or(&defaults.idle_timeout).unless(Duration::from_secs(60)),
             attempts: number(attempts.map(|at| at.value.0), 3),
+            retry: self.retry(table.retry.or(&defaults.retry)),
             health: self.health(table.health, &usual.health),
             outlier: self.outlier(table.outlier, &usual.outlier),
             panic: table.panic.or(&defaults.panic).get().map_or(50, |at| at.value.0),
@@ -139,4 +152,9 @@ impl Parse {
             address,
         })
     }
+}
+
+/// What has no default.
+fn written<T>(key: Key<T>) -> Option<T> {
+    key.get().map(|at| at.value)
 }
