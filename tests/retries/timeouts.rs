@@ -24,7 +24,9 @@ fn vanished() -> Vanished {
 
 /// A gateway before one node; `route` and `pool` are their keys.
 fn before(address: SocketAddr, route: &str, pool: &str) -> TestGateway {
-    let text = format!("[route.all]\npool = \"main\"\n{route}\n[pool.main]\nnodes = [\"{address}\"]\noutlier = \"off\"\n{pool}");
+    let text = format!(
+        "[route.all]\npool = \"main\"\n{route}\n[pool.main]\nnodes = [\"{address}\"]\noutlier = \"off\"\n{pool}"
+    );
     TestGateway::with(&text, &[])
 }
 
