@@ -14,5 +14,5 @@ pub use counters::{
     RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
 };
 pub use exposition::{Exposition, Family, Kind};
-pub use log::{FILTER_VARIABLE, InvalidFilter, init};
+pub use log::{FILTER_VARIABLE, InvalidFilter, change as change_log, init};
 pub use registry::Telemetry;
