@@ -17,7 +17,7 @@ pub use client::{Response, TestClient};
 pub use gateway::{TestGateway, plugin_file, write_configuration};
 pub use load::Load;
 pub use log::{keep_log, logged};
-pub use node::{Request, TestNode};
+pub use node::{Connection, Request, TestNode};
 pub use process::GatewayProcess;
 pub use wait::wait_until;
 pub use wire::PATIENCE;

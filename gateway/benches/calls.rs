@@ -96,6 +96,7 @@ fn candidate(index: u16) -> Candidate {
         address: ([127, 0, 0, 1], 1024 + index).into(),
         weight: NonZeroU32::MIN,
         zone: None,
+        tier: 0,
         labels: BTreeMap::new(),
     };
     Candidate { node: Node::new(spec), weight: 1000 }

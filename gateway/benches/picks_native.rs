@@ -23,6 +23,7 @@ fn pool(count: u32, now: Instant) -> Candidates {
             address: ([127, 0, 0, 1], 80).into(),
             weight,
             zone: None,
+            tier: 0,
             labels: BTreeMap::new(),
         });
         node.begin(now).observe(now + Duration::from_millis(5), AttemptResult::Ok);

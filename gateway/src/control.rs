@@ -1,6 +1,7 @@
 //! The control path: configuration, plugins and the admin API; it makes the snapshots that requests read.
 //!
-//! Three threads and none of the workers': `bascule-control` runs the one task that publishes, and the admin API;
+//! Three threads and none of the workers': `bascule-control` runs the one task that publishes, the nodes' checks, and the
+//! admin API;
 //! `bascule-builder` reads, compiles and tries, at low priority; one more belongs to the watch on folders. The request
 //! path knows nothing of all this: the two meet in `snapshot` and `node`.
 
@@ -11,6 +12,7 @@ mod build;
 mod command;
 pub mod config;
 mod folder;
+mod health;
 mod history;
 mod library;
 mod listening;
@@ -27,10 +29,9 @@ use std::io;
 use std::mem;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -47,6 +48,7 @@ use attempt::Prepared;
 use command::Command;
 use config::{Config, Errors};
 use folder::{Ask, Hint, Watch};
+use health::{Checks, Health};
 use prepare::Builder;
 use status::Status;
 use writer::Writer;
@@ -134,7 +136,11 @@ impl Control {
 
         let first = builder.current().clone();
         writer::note(&status, &first);
-        let published = Arc::new(ArcSwap::from_pointee(build::snapshot(&first, None)));
+        let now = Instant::now();
+        let mut health = Health::new(now);
+        let snapshot = health.follow(build::snapshot(&first, None), &first.config, now);
+        let health = Arc::new(Mutex::new(health));
+        let published = Arc::new(ArcSwap::from_pointee(snapshot));
         limit_connections(&published.load().room);
         let phase = Arc::<PhaseCell>::default();
         let (events, received) = channel(EVENTS);
@@ -146,6 +152,8 @@ impl Control {
             status: Arc::clone(&status),
             hints: hints.clone(),
             current: first,
+            health: Arc::clone(&health),
+            checks: Checks::new(events.clone()),
         };
         let admin = Admin {
             published: Arc::clone(&published),
@@ -155,6 +163,8 @@ impl Control {
             phase: Arc::clone(&phase),
             token,
             hints: hints.clone(),
+            events: events.clone(),
+            health,
             engine,
             // The gateway that is replaced answers until this one is ready.
             waits: is_inherited,

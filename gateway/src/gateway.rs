@@ -100,6 +100,7 @@ impl Gateway {
         for index in 0..count {
             let start = worker::Start {
                 index,
+                count,
                 ports: Arc::clone(&ports),
                 published: Arc::clone(&published),
                 telemetry: Arc::clone(&telemetry),

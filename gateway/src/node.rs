@@ -33,6 +33,8 @@ pub struct NodeSpec {
     pub weight: NonZeroU32,
     /// Where it stands.
     pub zone: Option<Arc<str>>,
+    /// Later tiers are used as far as earlier ones lack healthy nodes.
+    pub tier: u8,
     /// What else is known of it.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
 }

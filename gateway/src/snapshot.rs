@@ -21,9 +21,11 @@ use crate::transport::ports::PortId;
 use crate::transport::room::{Door, DoorLimits, Room};
 
 mod limits;
+pub mod retry;
 pub mod routes;
 
 pub use limits::PoolLimits;
+use retry::RetryRules;
 use routes::RouteTable;
 
 /// Where control puts the newest snapshot and where workers look for it. A worker reads it through
@@ -33,7 +35,7 @@ pub type Published = Arc<ArcSwap<Snapshot>>;
 /// Everything that a request reads. A clone shares the tables.
 #[derive(Clone)]
 pub struct Snapshot {
-    /// Counts from 1 with each swap; /snapshot and logs name it.
+    /// Counts from 1 with each swap of tables; /snapshot and logs name it. Candidates come and go without being counted.
     pub number: u64,
     /// Which route a request takes.
     pub routes: Arc<RouteTable<Route>>,
@@ -58,6 +60,18 @@ impl Snapshot {
         found.ok().map(|index| index as u32)
     }
 
+    /// The same snapshot with other candidates in some pools; it keeps its number, since no table changed.
+    pub fn with_candidates(&self, elected: &[(Name, Arc<Candidates>)]) -> Snapshot {
+        let mut pools: Vec<Arc<Pool>> = self.pools.to_vec();
+        for (name, candidates) in elected {
+            let Some(place) = self.pool_named(name.as_str()) else { continue };
+            let pool = &mut pools[place as usize];
+            candidates.prepare_like(&pool.candidates);
+            *pool = Arc::new(Pool { candidates: Arc::clone(candidates), ..Pool::clone(pool) });
+        }
+        Snapshot { pools: pools.into(), ..self.clone() }
+    }
+
     /// The place of a listener in [`Snapshot::listeners`], by its sockets.
     pub fn listener_of(&self, id: PortId) -> Option<u16> {
         // There are a few.
@@ -78,8 +92,10 @@ pub struct Route {
     pub broken: Option<Name>,
     /// Place in [`Snapshot::pools`].
     pub pool: u32,
-    /// From a request's last head byte to its response's.
+    /// From a request's last head byte to its response's, over all attempts.
     pub timeout: Duration,
+    /// From a request's last head byte to its response's last byte.
+    pub total_timeout: Option<Duration>,
 }
 
 /// Nodes that serve the same thing, and who picks one of them.
@@ -93,12 +109,20 @@ pub struct Pool {
     pub host: HostPolicy,
     /// How long a connection to a node may take to be made.
     pub connect_timeout: Duration,
+    /// From a request's last byte to its response's first.
+    pub first_byte_timeout: Option<Duration>,
+    /// From the pick of a node to the last byte of its response's head.
+    pub attempt_timeout: Option<Duration>,
+    /// How long a response's body may stand still.
+    pub between_bytes_timeout: Duration,
     /// Idle connections that each worker keeps to each node.
     pub idle_connections: usize,
     /// How long they are kept.
     pub idle_timeout: Duration,
     /// On how many nodes a request is tried at most; at least 1.
     pub attempts: u32,
+    /// After what it is tried again.
+    pub retry: RetryRules,
     /// How long what its nodes report of their load counts, if that is looked at.
     pub load_report_ttl: Option<Duration>,
     /// How many of its requests may be in flight and wait, if that is limited; counted at its gate.
@@ -108,7 +132,7 @@ pub struct Pool {
     /// The nodes that may be picked now. Its own `Arc`: health changes it without touching the rest.
     pub candidates: Arc<Candidates>,
     /// Every node, in the configuration's order, whether it may be picked or not.
-    pub nodes: Vec<Arc<Node>>,
+    pub nodes: Arc<[Arc<Node>]>,
 }
 
 /// What nodes are sent as Host.

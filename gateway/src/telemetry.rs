@@ -11,7 +11,7 @@ mod registry;
 
 pub use counters::{
     Counter, ErrorKind, FallbackReason, Gauge, LATENCY_BUCKETS, Latencies, LoadReport, NoRoom, PoolMetrics,
-    Refusal, RouteMetrics, WorkerMetrics,
+    Refusal, RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
 };
 pub use exposition::{Exposition, Family, Kind};
 pub use log::{FILTER_VARIABLE, InvalidFilter, init};

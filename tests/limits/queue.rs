@@ -23,7 +23,7 @@ fn a_pool_gets_as_many_as_it_takes_from_all_workers_together() {
     assert!(crowd(&gateway, 8, 5).iter().all(|response| response.status == 200));
     assert_eq!(nodes.iter().map(TestNode::hits).sum::<usize>(), 40);
     assert!(nodes.iter().all(|node| node.peak_in_flight() <= 2));
-    assert_eq!(limits(&gateway, "in_flight"), 0, "every place came back");
+    crate::support::wait_until("every place came back", || limits(&gateway, "in_flight") == 0);
     assert!(gateway.metric("bascule_pool_queue_seconds_count", &[("pool", "main")]) > 0.0);
 }
 

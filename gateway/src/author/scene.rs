@@ -113,6 +113,7 @@ fn candidate(number: u32) -> Candidate {
         address: ([192, 0, 2, 2], 1 + (number % 60_000) as u16).into(),
         weight: NonZeroU32::MIN,
         zone: Some(["a", "b", "c"][number as usize % 3].into()),
+        tier: 0,
         labels: BTreeMap::new(),
     };
     Candidate { node: Node::new(spec), weight: 1000 }

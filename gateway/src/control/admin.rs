@@ -1,19 +1,21 @@
 //! The admin API: whether the gateway lives and takes traffic, its numbers, the snapshot that rules, and what operators
-//! ask of plugins' versions (`change`).
+//! ask of plugins' versions (`change`) and of nodes (`nodes`).
 //!
 //! It runs on control's thread, so a scrape never touches a worker; hyper is enough here, since its
 //! clients are the operator's own.
 
 mod change;
+mod health;
 mod limits;
 mod metrics;
+mod nodes;
 mod report;
 
 use std::net::TcpListener;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -23,12 +25,13 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{debug, warn};
 
 use super::config::Secret;
 use super::folder::Hint;
 use super::status::Status;
+use super::writer::{Event, Shared, lock};
 use crate::plugin::{Engine, Services};
 use crate::snapshot::Published;
 use crate::telemetry::{Exposition, Telemetry};
@@ -85,6 +88,9 @@ pub(super) struct Admin {
     pub(super) token: Option<Secret>,
     /// To the builder thread.
     pub(super) hints: Sender<Hint>,
+    /// To the writer.
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) health: Shared,
     pub(super) engine: Arc<Engine>,
     /// Whether it accepts when the gateway serves, and not before.
     pub(super) waits: bool,
@@ -149,11 +155,16 @@ impl Admin {
     async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let change = change::Change::named_by(path);
-        if change.is_none() && !matches!(path, "/healthz" | "/readyz" | "/metrics" | "/snapshot") {
-            let there = "there are /healthz, /readyz, /metrics, /snapshot, and /plugins/NAME/rollback, /pin and /unpin\n";
-            return text(StatusCode::NOT_FOUND, there);
+        let node = nodes::NodeChange::named_by(path);
+        let is_read = matches!(path, "/healthz" | "/readyz" | "/metrics" | "/snapshot");
+        if change.is_none() && node.is_none() && !is_read {
+            return text(StatusCode::NOT_FOUND, THERE);
         }
-        let methods = change.as_ref().map_or("GET, HEAD", |change| change.methods());
+        let methods = match (&change, &node) {
+            (Some(change), _) => change.methods(),
+            (None, Some(_)) => "POST",
+            (None, None) => "GET, HEAD",
+        };
         if !methods.split(", ").any(|method| method == request.method().as_str()) {
             let mut response = full(StatusCode::METHOD_NOT_ALLOWED, PLAIN, format!("only {methods}\n"));
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
@@ -166,17 +177,21 @@ impl Admin {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return response;
         }
-        match (change, path) {
-            (Some(change), _) => change.carry_out(self, request).await,
-            (None, "/healthz") => text(StatusCode::OK, "alive\n"),
-            (None, "/readyz") => self.ready(),
-            (None, "/metrics") => full(StatusCode::OK, Exposition::CONTENT_TYPE, metrics::text(self)),
-            (None, _) => full(StatusCode::OK, JSON, report::json(self)),
+        match (change, node, path) {
+            (Some(change), _, _) => change.carry_out(self, request).await,
+            (None, Some(node), _) => node.carry_out(self, request).await,
+            (None, None, "/healthz") => text(StatusCode::OK, "alive\n"),
+            (None, None, "/readyz") => self.ready(),
+            (None, None, "/metrics") => full(StatusCode::OK, Exposition::CONTENT_TYPE, metrics::text(self)),
+            (None, None, _) => full(StatusCode::OK, JSON, report::json(self)),
         }
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
         match self.phase.get() {
+            Phase::Serving if !lock(&self.health).is_checked(Instant::now()) => {
+                text(StatusCode::SERVICE_UNAVAILABLE, "not every node was checked yet\n")
+            }
             Phase::Serving => self.lacks_no_plugin(),
             Phase::Starting => text(StatusCode::SERVICE_UNAVAILABLE, "not every listener accepts yet\n"),
             Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping\n"),
@@ -211,6 +226,8 @@ fn same(one: &[u8], two: &[u8]) -> bool {
     one.len() == two.len() && std::hint::black_box(differences) == 0
 }
 
+const THERE: &str = "there are /healthz, /readyz, /metrics, /snapshot, /plugins/NAME/rollback, /pin and /unpin, and \
+                     /pools/NAME/nodes/ID/drain, /undrain and /weight\n";
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 

@@ -1,7 +1,7 @@
 //! From a configuration and its parts to a snapshot: pure, and it cannot fail.
 //!
 //! All that can be wrong was found before, in `config` and `attempt`. What nodes learned moves over from the snapshot
-//! before, by pool and node id.
+//! before, by pool and node id. Every node is a candidate here, as if all were well: `health` puts that right.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
@@ -15,8 +15,10 @@ use crate::node::candidates::{Candidate, Candidates};
 use crate::node::gate::Gate;
 use crate::node::gradient::LimitRange;
 use crate::node::{Node, NodeSpec};
+use crate::snapshot::retry::RetryRules;
 use crate::snapshot::routes::{HostPattern, PathPattern, RouteMatch, RouteTable};
 use crate::snapshot::{HostPolicy, ListenerSpec, Pool, PoolLimits, Route, Settings, Snapshot};
+use crate::telemetry::RetryReason;
 use crate::transport::ports::Opened;
 use crate::transport::room::{DoorLimits, Room};
 
@@ -41,6 +43,7 @@ pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snaps
             broken: route.filters.iter().map(|name| &name.value).find(|name| is_fatal(name)).cloned(),
             pool: pools[&route.pool.value],
             timeout: route.timeout,
+            total_timeout: route.total_timeout,
         };
         (route_match(route, &listeners), leads_to)
     });
@@ -137,8 +140,8 @@ fn build_pool(
     earlier: Option<&Pool>,
 ) -> Pool {
     let known: HashMap<&str, &Arc<Node>> =
-        earlier.iter().flat_map(|pool| &pool.nodes).map(|node| (&*node.spec.id, node)).collect();
-    let nodes: Vec<Arc<Node>> = pool
+        earlier.iter().flat_map(|pool| pool.nodes.iter()).map(|node| (&*node.spec.id, node)).collect();
+    let nodes: Arc<[Arc<Node>]> = pool
         .nodes
         .iter()
         .map(|node| {
@@ -162,14 +165,35 @@ fn build_pool(
             HostHeader::Name(host) => HostPolicy::Name(host.as_bytes().into()),
         },
         connect_timeout: pool.connect_timeout,
+        first_byte_timeout: pool.first_byte_timeout,
+        attempt_timeout: pool.attempt_timeout,
+        between_bytes_timeout: pool.between_bytes_timeout,
         idle_connections: pool.idle_connections as usize,
         idle_timeout: pool.idle_timeout,
         attempts: pool.attempts.get(),
+        retry: retry_rules(&pool.retry),
         load_report_ttl: pool.load_report_ttl,
         limits: pool.limits.as_ref().map(limits),
         gate: earlier.map_or_else(Arc::<Gate>::default, |earlier| Arc::clone(&earlier.gate)),
         candidates: Arc::new(candidates),
         nodes,
+    }
+}
+
+fn retry_rules(retry: &config::Retry) -> RetryRules {
+    let reason = |on: &config::RetryOn| match on {
+        config::RetryOn::Connect => Some(RetryReason::Connect),
+        config::RetryOn::Reset => Some(RetryReason::Reset),
+        config::RetryOn::Timeout => Some(RetryReason::Timeout),
+        config::RetryOn::Malformed => Some(RetryReason::Malformed),
+        config::RetryOn::Status(..) => None,
+    };
+    RetryRules {
+        on: retry.on.iter().filter_map(reason).collect(),
+        statuses: retry.on.iter().filter_map(|on| on.statuses()).collect(),
+        budget: retry.budget,
+        floor: retry.floor,
+        buffer: retry.buffer.get(),
     }
 }
 
@@ -208,6 +232,7 @@ fn node_spec(node: &config::Node, addresses: &Addresses) -> NodeSpec {
         address: addresses[node.address.as_str()],
         weight: node.weight,
         zone: node.zone.as_deref().map(Into::into),
+        tier: node.tier,
         labels: labels.collect(),
     }
 }

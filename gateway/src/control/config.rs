@@ -18,6 +18,7 @@ mod value;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 pub use error::{At, Error, Errors, Place};
 pub use nearest::nearest;
@@ -48,6 +49,11 @@ pub fn load_from(path: &Path, outside: &dyn Outside) -> Result<Config, Errors> {
     let mut parse = parse::Parse { errors, complete, start: places.swap_remove(0) };
     let config = parse.config(files);
     Errors::from_list(parse.errors).map_or(Ok(config), Err)
+}
+
+/// A duration with its unit, as the configuration writes it.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    text::Text::parse(text).ok()
 }
 
 impl Config {

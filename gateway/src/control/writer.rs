@@ -1,10 +1,12 @@
 //! The one task that publishes: old snapshot and event in, new snapshot out, swap.
 //!
 //! Nobody else writes what requests read. It never waits for anything but the next event: what is slow or may fail is
-//! done on the builder thread, which sends what came of it as an event.
+//! done on the builder thread, which sends what came of it as an event. It owns the health of nodes, too, and publishes
+//! the candidates that change with it: that swaps a pool's list and leaves all other tables as they are.
 
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
@@ -14,6 +16,7 @@ use super::attempt::Prepared;
 use super::build;
 use super::config::Config;
 use super::folder::Hint;
+use super::health::{Checked, Checks, Elected, Health, LOOK, Order};
 use super::status::Status;
 use crate::snapshot::{ListenerSpec, Published};
 
@@ -23,6 +26,10 @@ pub enum Event {
     Look,
     /// The builder thread made the parts of a new snapshot.
     Prepared(Box<Prepared>),
+    /// A check of a node ended.
+    Checked(Box<Checked>),
+    /// An operator asks for something.
+    Order(Box<Order>),
     /// To be called when all events before it had their effect: an answer that must not come before what it tells.
     Then(Box<dyn FnOnce() + Send>),
 }
@@ -33,20 +40,51 @@ pub(super) struct Writer {
     pub(super) status: Arc<Status>,
     pub(super) hints: Sender<Hint>,
     pub(super) current: Prepared,
+    pub(super) health: Shared,
+    pub(super) checks: Checks,
+}
+
+/// The health of nodes: the writer's own, and locked only so that the admin API may read it. Nobody waits while it is
+/// locked.
+pub(super) type Shared = Arc<Mutex<Health>>;
+
+/// Locks it.
+pub(super) fn lock(health: &Shared) -> MutexGuard<'_, Health> {
+    // Whatever it says is better than nothing.
+    health.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Writer {
     /// Works until `stop` is sent or dropped.
     pub(super) async fn run(mut self, mut events: Receiver<Event>, mut stop: oneshot::Receiver<()>) {
+        let bell = lock(&self.health).bell();
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.checks.follow(&self.published.load(), &self.current.config);
         loop {
             let event = tokio::select! {
                 event = events.recv() => event,
                 _ = &mut stop => None,
+                () = bell.rung() => {
+                    self.look();
+                    continue;
+                }
+                _ = looks.tick() => {
+                    self.look();
+                    continue;
+                }
             };
             match event {
                 // The builder is gone only when all of this ends.
                 Some(Event::Look) => drop(self.hints.send(Hint::Look)),
                 Some(Event::Prepared(prepared)) => self.publish(*prepared),
+                Some(Event::Checked(checked)) => {
+                    let turned = lock(&self.health).checked(*checked, Instant::now());
+                    if turned {
+                        self.look();
+                    }
+                }
+                Some(Event::Order(order)) => self.obey(*order),
                 Some(Event::Then(call)) => call(),
                 None => break,
             }
@@ -57,14 +95,40 @@ impl Writer {
     fn publish(&mut self, prepared: Prepared) {
         if prepared.differs_from(&self.current) {
             let snapshot = build::snapshot(&prepared, Some(&self.published.load()));
+            let snapshot = lock(&self.health).follow(snapshot, &prepared.config, Instant::now());
             info!(snapshot = snapshot.number, "configuration and plugins took over");
             warn_of_later(&prepared.config, &self.current.config);
+            self.checks.follow(&snapshot, &prepared.config);
             tell_of_listeners(&snapshot.listeners, &self.published.load().listeners);
             self.published.store(Arc::new(snapshot));
         }
         note(&self.status, &prepared);
         // Noted once: what is prepared next starts from this.
         self.current = Prepared { outcomes: Vec::new(), ..prepared };
+    }
+
+    /// Looks at the health of all nodes, and publishes what changed.
+    fn look(&self) {
+        let elected = lock(&self.health).look(Instant::now());
+        self.publish_candidates(&elected);
+    }
+
+    fn publish_candidates(&self, elected: &Elected) {
+        if !elected.is_empty() {
+            let earlier = self.published.load();
+            self.published.store(Arc::new(earlier.with_candidates(elected)));
+        }
+    }
+
+    /// Does what an operator asks for; the answer comes when it is published.
+    fn obey(&self, order: Order) {
+        let now = Instant::now();
+        let done = lock(&self.health).obey(&order, now);
+        self.look();
+        let node = || lock(&self.health).node(&order.pool, &order.node, now);
+        let answer = done.map(|()| node().expect("what was just done was done to it"));
+        // Whoever asked may have gone.
+        let _gone = order.answer.send(answer);
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Candidates {
     equal: bool,
     order: Vec<u32>,
     ring: OnceLock<Ring>,
+    /// Healthy nodes that are not needed now, for a request that tried all others.
+    reserve: Option<Arc<Candidates>>,
 }
 
 impl Candidates {
@@ -49,7 +51,23 @@ impl Candidates {
         let ids = nodes.iter().enumerate();
         let indices =
             ids.map(|(index, candidate)| (Arc::clone(&candidate.node.spec.id), index as u32)).collect();
-        Candidates { nodes, count, indices, sums, equal, order, ring: OnceLock::new() }
+        Candidates { nodes, count, indices, sums, equal, order, ring: OnceLock::new(), reserve: None }
+    }
+
+    /// The same with nodes of later tiers that are not needed: they are picked only by a request that has tried all
+    /// eligible ones.
+    pub fn with_reserve(
+        eligible: Vec<Candidate>,
+        draining: Vec<Candidate>,
+        reserve: Vec<Candidate>,
+    ) -> Candidates {
+        let reserve = (!reserve.is_empty()).then(|| Arc::new(Candidates::new(reserve, Vec::new())));
+        Candidates { reserve, ..Candidates::new(eligible, draining) }
+    }
+
+    /// What is left for a request that has tried all eligible nodes.
+    pub(super) fn reserve(&self) -> Option<&Arc<Candidates>> {
+        self.reserve.as_ref()
     }
 
     /// The number of eligible nodes.

@@ -12,18 +12,23 @@ use super::Node;
 use super::average::{ErrorRate, PeakLatency};
 use super::signals::Signals;
 
+mod lookout;
+mod waits;
+
+use lookout::Lookout;
+pub use lookout::{Bell, Streak};
+pub use waits::Tally;
+use waits::Waits;
+
 /// A load report of a node is taken so many milliseconds after the one before, at the earliest.
 const REPORT_PAUSE: u32 = 100;
-/// So many requests in flight have their age watched: one cache line of them.
-const WATCHED: usize = 16;
-/// A slot of [`Live::starts`] that watches no request.
-const FREE: u32 = 0;
 
 /// Counters and averages of one node, as this gateway sees it.
 #[derive(Debug)]
 pub struct Live {
     hot: Hot,
-    starts: Starts,
+    waits: Waits,
+    lookout: Lookout,
     signals: Signals,
     /// When its last load report was taken; 0 if none was.
     reported: AtomicU32,
@@ -42,11 +47,6 @@ struct Hot {
     failures: AtomicU64,
 }
 
-/// When requests in flight started, in milliseconds since the node's birth: another cache line.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Starts([AtomicU32; WATCHED]);
-
 /// What policies weigh of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -56,8 +56,8 @@ pub struct Seen {
     pub latency: u32,
     /// Moving average of the share of attempts that failed or were answered with 5xx, in thousandths.
     pub error_rate: u32,
-    /// Age of the oldest request in flight, in microseconds, to the millisecond; 0 if there is none. While more than
-    /// 16 are in flight the youngest are not watched, so now and then it is a little too young.
+    /// Age of the oldest request that still waits for its response's head, in microseconds, to the millisecond; 0 if
+    /// there is none. While more than 12 wait the youngest are not watched, so now and then it is a little too young.
     pub oldest: u32,
 }
 
@@ -72,7 +72,8 @@ impl Live {
     pub fn new() -> Live {
         Live {
             hot: Hot::default(),
-            starts: Starts::default(),
+            waits: Waits::default(),
+            lookout: Lookout::default(),
             signals: Signals::default(),
             reported: AtomicU32::new(0),
             born: Instant::now(),
@@ -86,7 +87,7 @@ impl Live {
             in_flight,
             latency: self.hot.latency.get(now),
             error_rate: self.hot.errors.get(now),
-            oldest: if in_flight == 0 { 0 } else { self.starts.oldest(now) },
+            oldest: if in_flight == 0 { 0 } else { self.waits.oldest(now) },
         }
     }
 
@@ -142,29 +143,35 @@ impl Live {
         self.hot.failures.load(Relaxed)
     }
 
+    /// What attempts came to since the node is known, for control to compare with later.
+    pub fn tally(&self) -> Tally {
+        self.waits.tally(self.failures())
+    }
+
+    /// How many requests have waited at least so long for their response's head; never more than 12.
+    pub fn waiting(&self, at_least: Duration, now: Instant) -> u32 {
+        self.waits.longer_than(at_least, self.millis(now))
+    }
+
+    /// The failures in a row.
+    pub fn streak(&self) -> Streak {
+        self.lookout.streak()
+    }
+
+    /// Rings this bell from now on when that many attempts in a row fail. The first bell stays.
+    pub fn ring_at(&self, bell: &Arc<Bell>, limits: Streak) {
+        self.lookout.ring_at(bell, limits);
+    }
+
+    /// Forgets the failures in a row; those of attempts that began before `now` do not count any more.
+    pub fn begin_anew(&self, now: Instant) {
+        self.lookout.begin_anew(self.millis(now));
+    }
+
     fn millis(&self, now: Instant) -> u32 {
         let age = now.saturating_duration_since(self.born);
         // Wraps after 49 days, which `age` allows for.
         (age.as_secs() as u32).wrapping_mul(1000).wrapping_add(age.subsec_millis())
-    }
-}
-
-impl Starts {
-    /// Takes a free slot to watch a request's age. The search starts where there is likely one.
-    fn watch(&self, in_flight: u32, now: u32) -> Option<u8> {
-        let start = now.max(FREE + 1);
-        (0..WATCHED)
-            .map(|step| (in_flight as usize + step) % WATCHED)
-            .find(|&slot| self.0[slot].compare_exchange(FREE, start, Relaxed, Relaxed).is_ok())
-            .map(|slot| slot as u8)
-    }
-
-    /// The age of the oldest request that is watched, in microseconds.
-    fn oldest(&self, now: u32) -> u32 {
-        let starts = self.0.iter().map(|slot| slot.load(Relaxed));
-        // A free slot's age is as good as none.
-        let ages = starts.map(|start| if start == FREE { 0 } else { age(now, start) });
-        ages.max().unwrap_or(0).saturating_mul(1000)
     }
 }
 
@@ -180,7 +187,9 @@ pub enum AttemptResult {
     Ok,
     /// The node answered with 5xx.
     ServerError,
-    /// The node did not answer.
+    /// No connection could be made.
+    Unreachable,
+    /// The node did not answer: it closed, was late, or could not be understood.
     Failed,
 }
 
@@ -209,7 +218,7 @@ impl InFlight {
     fn counted(node: Arc<Node>, others: u32, now: Instant) -> InFlight {
         let live = &node.live;
         live.hot.attempts.fetch_add(1, Relaxed);
-        let slot = live.starts.watch(others, live.millis(now));
+        let slot = live.waits.watch(others, live.millis(now));
         InFlight { node, started: now, slot, observed: false }
     }
 
@@ -233,23 +242,31 @@ impl InFlight {
         let micros = now.saturating_duration_since(self.started).as_micros();
         let micros = micros.clamp(1, u128::from(u32::MAX)) as u32;
         let millis = live.millis(now);
+        self.stop_waiting();
+        let live = &self.node.live;
         live.hot.errors.attempt(result != AttemptResult::Ok, millis);
         if result == AttemptResult::Ok {
             live.hot.latency.sample(micros, millis);
+            live.waits.answered(micros);
+            live.lookout.succeeded();
         } else {
             live.hot.failures.fetch_add(1, Relaxed);
             live.hot.latency.failure(micros, millis);
+            live.lookout.failed(result == AttemptResult::Unreachable, live.millis(self.started));
+        }
+    }
+
+    fn stop_waiting(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.node.live.waits.free(slot);
         }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let live = &self.node.live;
-        if let Some(slot) = self.slot {
-            live.starts.0[usize::from(slot)].store(FREE, Relaxed);
-        }
-        live.hot.in_flight.fetch_sub(1, Relaxed);
+        self.stop_waiting();
+        self.node.live.hot.in_flight.fetch_sub(1, Relaxed);
     }
 }
 

@@ -89,6 +89,14 @@ impl Selection {
         self.list().map_or(0, |list| list.count() as u32 - self.tried.len() as u32)
     }
 
+    /// Whether a node is left that was not tried and that `suits`, beside the one of this index; whatever policies kept.
+    pub fn has_other(&self, index: u32, suits: impl Fn(&Candidate) -> bool) -> bool {
+        let Some(list) = self.list() else { return false };
+        let this = self.raw(index);
+        let is_left = |raw: &u32| Some(*raw) != this && self.tried.binary_search(raw).is_err();
+        (0..list.count() as u32).filter(is_left).any(|raw| list.get(raw).is_some_and(&suits))
+    }
+
     /// A candidate by index, or a draining node by the index that [`Selection::find`] told.
     pub fn candidate(&self, index: u32) -> Option<&Candidate> {
         self.list()?.get(self.raw(index)?)
@@ -156,7 +164,8 @@ impl Selection {
         self.wish.clear();
     }
 
-    /// Goes to the next attempt: without the node that was tried, and with all others that were not.
+    /// Goes to the next attempt: without the node that was tried, and with all others that were not. When all were
+    /// tried, the nodes of later tiers have their turn.
     pub fn next_attempt(&mut self, tried: u32) {
         let raw = self.raw(tried);
         self.forget_keeps();
@@ -167,6 +176,11 @@ impl Selection {
             self.tried_draining.push(raw);
         } else if let Err(place) = self.tried.binary_search(&raw) {
             self.tried.insert(place, raw);
+        }
+        if self.count() == 0
+            && let Some(reserve) = self.list().and_then(Candidates::reserve).cloned()
+        {
+            self.begin(Rc::new(reserve));
         }
     }
 

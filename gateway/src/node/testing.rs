@@ -14,6 +14,7 @@ pub(super) fn node(id: &str) -> Arc<Node> {
         address: ([127, 0, 0, 1], 80).into(),
         weight: NonZeroU32::MIN,
         zone: None,
+        tier: 0,
         labels: BTreeMap::new(),
     })
 }

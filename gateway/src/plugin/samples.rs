@@ -104,7 +104,7 @@ impl Samples {
 }
 
 /// What one worker samples with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sampler {
     samples: Arc<Samples>,
     next: Cell<Instant>,

@@ -126,6 +126,7 @@ fn candidate(id: &str) -> Candidate {
         address: ([192, 0, 2, 2], 80).into(),
         weight: NonZeroU32::MIN,
         zone: None,
+        tier: 0,
         labels: BTreeMap::new(),
     };
     Candidate { node: Node::new(spec), weight: 1000 }

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::error::Error;
 use super::exchange::Exchange;
 use super::forward::poll_gone;
+use super::timeouts::Limit;
 use crate::node::candidates::Candidate;
 use crate::node::gate::{Gate, Place, Waiting};
 use crate::plugin::Outcome;
@@ -66,14 +67,17 @@ impl<'a> Exchange<'a> {
         let Some(waiting) = gate.wait(limits.queue) else {
             return Err(self.turn_away(Refusal::QueueFull, since));
         };
-        self.connection.deadline.set(limits.queue_timeout);
+        self.timeouts.stop(&[Limit::Answer], &self.connection.deadline);
+        self.timeouts.start(Limit::Queue, Some(limits.queue_timeout), &self.connection.deadline);
         let result = self.wait_for_node(&waiting, gate, limits).await;
         let now = Instant::now();
         metrics.queue.observe(now.duration_since(since));
         match result {
             // The time for the answer starts here: whoever waits has a limit of its own.
             Ok(_) => {
-                self.connection.deadline.set(self.route.map_or(limits.queue_timeout, |route| route.timeout))
+                self.timeouts.stop(&[Limit::Queue], &self.connection.deadline);
+                let timeout = self.route.map(|route| route.timeout);
+                self.timeouts.start(Limit::Answer, timeout, &self.connection.deadline);
             }
             Err(Error::Overloaded(refusal)) => return Err(self.turn_away(refusal, now)),
             Err(_) => {}
@@ -121,7 +125,11 @@ impl<'a> Exchange<'a> {
         {
             return Poll::Ready(Err(Error::ClientGone));
         }
-        client.deadline.poll_elapsed(cx).map(|()| Err(Error::Overloaded(Refusal::QueueTimeout)))
+        let late = |()| match self.timeouts.first() {
+            Limit::Queue => Error::Overloaded(Refusal::QueueTimeout),
+            limit => Error::Late(limit),
+        };
+        client.deadline.poll_elapsed(cx).map(late).map(Err)
     }
 
     /// While memory is short nothing new is begun, and connections end.
@@ -137,6 +145,12 @@ impl<'a> Exchange<'a> {
         self.view.pools[self.pool as usize].metrics.refuse(refusal);
         self.worker.notices.turned_away(&self.context().pool, refusal, now);
         Error::Overloaded(refusal)
+    }
+
+    /// Whether another attempt may begin on this node.
+    pub(super) fn has_room_on(&self, candidate: &Candidate) -> bool {
+        let limits = self.view.pool(self.pool).limits.as_ref();
+        limits.and_then(|limits| limits.per_node).is_none_or(|most| has_room(candidate, most))
     }
 
     /// Feeds the pool's adaptive limit, if it has one, with what came of an attempt. What failed fast tells of no crowd.

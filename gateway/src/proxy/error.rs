@@ -2,8 +2,9 @@
 
 use std::io;
 
+use super::timeouts::Limit;
 use crate::http::h1::Malformed;
-use crate::telemetry::{ErrorKind, Refusal};
+use crate::telemetry::{ErrorKind, Refusal, RetryReason};
 
 /// What went wrong with one request.
 #[derive(Debug, thiserror::Error)]
@@ -35,21 +36,21 @@ pub(super) enum Error {
     /// The pool or its nodes have as much to do as its limits allow.
     #[error("{0}")]
     Overloaded(Refusal),
-    /// No connection could be made. Nothing was sent, so another node may be tried.
+    /// No connection could be made. Nothing was sent.
     #[error("cannot connect to the node: {0}")]
     Connect(io::Error),
-    /// A connection did not come about in time. Nothing was sent.
-    #[error("the node did not accept a connection in time")]
-    ConnectLate,
-    /// The node closed or reset the connection before its response head was complete.
-    #[error("the node closed the connection before it answered")]
+    /// The node closed or reset the connection before its response was complete.
+    #[error("the node closed the connection before its answer was complete")]
     NodeClosed,
     /// The node's response cannot be understood.
     #[error("the node's response is malformed: {0}")]
     BadResponse(Malformed),
-    /// The node did not answer in time.
-    #[error("the node did not answer in time")]
-    NodeLate,
+    /// One of the time limits was over.
+    #[error("{}", .0.story())]
+    Late(Limit),
+    /// The client did not take its response.
+    #[error("the client stopped to take its response")]
+    ClientStalled,
 }
 
 impl Error {
@@ -58,13 +59,13 @@ impl Error {
         match self {
             Error::BadRequest(malformed) => malformed.status(),
             Error::RequestLate => 408,
-            Error::ClientGone => 0,
+            Error::ClientGone | Error::ClientStalled => 0,
             Error::NoRoute => 404,
             Error::UnknownPool(_) | Error::PluginFault(_) => 500,
             Error::NoNode | Error::Overloaded(_) => 503,
             Error::Refused(status) => *status,
             Error::Connect(_) | Error::NodeClosed | Error::BadResponse(_) => 502,
-            Error::ConnectLate | Error::NodeLate => 504,
+            Error::Late(_) => 504,
         }
     }
 
@@ -75,7 +76,7 @@ impl Error {
                 ErrorKind::HeadTooLarge
             }
             Error::BadRequest(_) => ErrorKind::BadRequest,
-            Error::RequestLate => ErrorKind::ClientTimeout,
+            Error::RequestLate | Error::ClientStalled => ErrorKind::ClientTimeout,
             Error::ClientGone => ErrorKind::ClientGone,
             Error::NoRoute => ErrorKind::NoRoute,
             Error::UnknownPool(_) | Error::PluginFault(_) => ErrorKind::Plugin,
@@ -85,7 +86,7 @@ impl Error {
             Error::Overloaded(Refusal::QueueTimeout) => ErrorKind::QueueTimeout,
             Error::Overloaded(Refusal::Memory) => ErrorKind::Memory,
             Error::Connect(_) => ErrorKind::Connect,
-            Error::ConnectLate | Error::NodeLate => ErrorKind::Timeout,
+            Error::Late(limit) => late_kind(*limit),
             Error::NodeClosed => ErrorKind::Reset,
             Error::BadResponse(_) => ErrorKind::Protocol,
         }
@@ -100,16 +101,34 @@ impl Error {
     /// The contract's word for observers, where the node is to blame.
     pub(super) fn node_error(&self) -> Option<&'static str> {
         match self {
-            Error::Connect(_) | Error::ConnectLate => Some("connect"),
+            Error::Connect(_) | Error::Late(Limit::Connect) => Some("connect"),
             Error::NodeClosed => Some("reset"),
             Error::BadResponse(_) => Some("protocol"),
-            Error::NodeLate => Some("timeout"),
+            Error::Late(_) => Some("timeout"),
             _ => None,
         }
     }
 
-    /// Whether the request may go to another node: nothing of it was sent.
-    pub(super) fn may_try_another(&self) -> bool {
-        matches!(self, Error::Connect(_) | Error::ConnectLate)
+    /// What it is as a reason to try another node, if it is one. A limit on the whole request leaves no time for that.
+    pub(super) fn retry_reason(&self) -> Option<RetryReason> {
+        match self {
+            Error::Connect(_) | Error::Late(Limit::Connect) => Some(RetryReason::Connect),
+            Error::NodeClosed => Some(RetryReason::Reset),
+            Error::BadResponse(_) => Some(RetryReason::Malformed),
+            Error::Late(Limit::FirstByte | Limit::Attempt) => Some(RetryReason::Timeout),
+            _ => None,
+        }
+    }
+}
+
+fn late_kind(limit: Limit) -> ErrorKind {
+    match limit {
+        Limit::Queue => ErrorKind::QueueTimeout,
+        Limit::Connect => ErrorKind::ConnectTimeout,
+        Limit::FirstByte => ErrorKind::FirstByteTimeout,
+        Limit::Attempt => ErrorKind::AttemptTimeout,
+        Limit::Answer => ErrorKind::Timeout,
+        Limit::BetweenBytes => ErrorKind::BetweenBytesTimeout,
+        Limit::Total => ErrorKind::TotalTimeout,
     }
 }

@@ -4,13 +4,15 @@
 //! head.rs     read the head            400, 408, 414, 431 …
 //! route.rs    find the route           404
 //! filters.rs  filters see the request  an answer of their own, another pool, 500
-//! admission.rs  room in the pool       503 if it is full and the queue does not help
+//! admission.rs  room in the pool      503 if it is full and the queue does not help
 //! pick.rs     policies pick a node     503
-//! forward.rs  send it, await the head  502, 504; another node if nothing was sent
+//! forward.rs  send it, await the head  502, 504
+//! retry.rs    another node, if that does no harm
 //! filters.rs  filters see the response, in reverse order
 //! finish.rs   send the answer; the only place where an error becomes a status
 //! ```
 
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -18,6 +20,7 @@ use super::connection::{After, Connection};
 use super::error::Error;
 use super::filters::Places;
 use super::forward::NodeResponse;
+use super::timeouts::Timeouts;
 use super::transfer::Transfer;
 use super::view::View;
 use super::worker::Worker;
@@ -55,6 +58,10 @@ pub(super) struct Exchange<'a> {
     pub in_flight_next: Option<InFlight>,
     /// The request on its way to the node.
     pub upload: Option<Transfer>,
+    /// Whether the client has a part of an answer, be it an informational one.
+    pub begun: bool,
+    /// The time limits that it is under.
+    pub timeouts: Timeouts,
     /// Its place in a pool with limits. Given back last: who waits for it finds the node's free, too.
     pub place: Option<Place<'a>>,
 }
@@ -94,6 +101,8 @@ pub(super) async fn serve(worker: &Rc<Worker>, connection: &mut Connection) -> A
         in_flight: None,
         in_flight_next: None,
         upload: None,
+        begun: false,
+        timeouts: Timeouts::none(),
         place: None,
     };
     let after = exchange.run().await;
@@ -128,7 +137,7 @@ impl<'a> Exchange<'a> {
         if let Some(answer) = self.filter_request()? {
             return Ok(answer);
         }
-        let attempts = self.view.pool(self.pool).attempts;
+        self.view.pools[self.pool as usize].budget.borrow_mut().request(self.context().now);
         let mut failed = None;
         loop {
             self.context_mut().attempt += 1;
@@ -139,16 +148,9 @@ impl<'a> Exchange<'a> {
             };
             let result = self.attempt(node).await;
             self.learn();
-            match result {
-                Err(error) if error.may_try_another() && self.context().attempt < attempts => {
-                    let context = self.context();
-                    if let Some(node) = &context.node {
-                        self.worker.notices.another_is_tried(node, &context.pool, &error, context.now);
-                    }
-                    self.context_mut().selection.next_attempt(node);
-                    failed = Some(error);
-                }
-                result => return result.map(Answer::Node),
+            match self.settle(node, result) {
+                ControlFlow::Break(result) => return result.map(Answer::Node),
+                ControlFlow::Continue(error) => failed = error,
             }
         }
     }

@@ -7,6 +7,7 @@ use super::connection::After;
 use super::error::Error;
 use super::exchange::{Answer, Exchange};
 use super::forward::{NodeResponse, poll_gone, skip_body};
+use super::timeouts::{Limit, Timeouts};
 use super::transfer::{Failure, Transfer};
 use crate::http::BodyLength;
 use crate::http::error_body::write_error_body;
@@ -147,7 +148,8 @@ impl Exchange<'_> {
         if encoder != h1::BodyEncoder::Empty {
             out.extend_from_slice(&body);
         }
-        self.connection.deadline.set(self.stall_limit());
+        // Whatever limits the request was under, its answer has time to be taken.
+        self.connection.deadline.set(self.view.snapshot.settings.idle_timeout);
         let (_, mut writer) = self.connection.stream.split();
         let sent = self.connection.deadline.race(writer.write_all(&out)).await;
         self.worker.buffers.put(out);
@@ -160,19 +162,22 @@ impl Exchange<'_> {
         let mut out = self.worker.buffers.head();
         let framing = response.framing;
         let (encoder, after) = self.encode_head(framing.body, is_sent, &mut out);
-        // Where the end of the connection is the end of the body, only a reset tells that this is not all of it.
-        // Elsewhere the framing tells, and a reset could destroy what is on its way.
-        let cut_off = if encoder == h1::BodyEncoder::UntilClose { After::Abort } else { After::Gone };
         let decoder = BodyDecoder::new(framing.body, framing.chunked);
         let mut download = Transfer::new(out, decoder, encoder).behind(response.connection.taken);
-        let limit = self.stall_limit();
-        self.connection.deadline.set(limit);
+        if let Some(upload) = &mut self.upload {
+            upload.keep_no_more();
+        }
+        self.timeouts.stop(&[Limit::Answer], &self.connection.deadline);
+        let limit = Some(self.view.pool(self.pool).between_bytes_timeout);
+        self.timeouts.start(Limit::BetweenBytes, limit, &self.connection.deadline);
         let mut progress = 0;
         let copied = poll_fn(|cx| {
             let polled = self.poll_copy(cx, &mut response, &mut download);
-            if polled.is_pending() && download.progress() != progress {
-                progress = download.progress();
-                self.connection.deadline.set(limit);
+            // A node that began to answer may go on when it has the rest of the request.
+            let moved = download.progress() + self.upload.as_ref().map_or(0, Transfer::body_bytes);
+            if polled.is_pending() && moved != progress {
+                progress = moved;
+                self.timeouts.start(Limit::BetweenBytes, limit, &self.connection.deadline);
                 // The deadline moved, so it has to be asked again to wake this task.
                 let _ = self.connection.deadline.poll_elapsed(cx);
             }
@@ -183,22 +188,40 @@ impl Exchange<'_> {
             self.view.routes[route.index as usize].metrics.bytes_out.add(download.body_bytes());
         }
         self.worker.buffers.put(download.into_buffer());
-        if let Err(end) = copied {
+        if let Err(error) = copied {
             self.worker.buffers.put(response.connection.buffer);
-            return end.unwrap_or(cut_off);
+            return self.cut_off(&error, encoder);
         }
         let is_sent = self.upload.as_ref().is_none_or(Transfer::is_done);
         self.keep_connection(response, is_sent);
         if is_sent { after } else { After::Close }
     }
 
-    /// An error says what becomes of the connection, or nothing if the response was cut off.
+    /// What becomes of a client's connection whose response came to an early end.
+    fn cut_off(&self, error: &Error, encoder: h1::BodyEncoder) -> After {
+        if matches!(error, Error::ClientGone) {
+            return After::Gone;
+        }
+        self.count_error(error.kind());
+        let context = self.context();
+        let node = context.node.as_ref().map(|node| &*node.spec.id);
+        tracing::warn!(
+            request_id = context.id.as_str(),
+            pool = &*context.pool,
+            node,
+            "a response is cut off: {error}"
+        );
+        // Where the end of the connection is the end of the body, only a reset tells that this is not all of it.
+        // Elsewhere the framing tells, and a reset could destroy what is on its way.
+        if encoder == h1::BodyEncoder::UntilClose { After::Abort } else { After::Gone }
+    }
+
     fn poll_copy(
         &mut self,
         cx: &mut Task<'_>,
         response: &mut NodeResponse,
         download: &mut Transfer,
-    ) -> Poll<Result<(), Option<After>>> {
+    ) -> Poll<Result<(), Error>> {
         let client = &mut *self.connection;
         let node = &mut response.connection;
         let buffers = &self.worker.buffers;
@@ -206,8 +229,11 @@ impl Exchange<'_> {
         let (mut node_reader, mut node_writer) = node.stream.split();
         match download.poll(cx, &mut node_reader, &mut node.buffer, &mut client_writer, buffers) {
             Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
-            Poll::Ready(Err(Failure::Write)) => return Poll::Ready(Err(Some(After::Gone))),
-            Poll::Ready(Err(Failure::Read | Failure::Malformed(_))) => return Poll::Ready(Err(None)),
+            Poll::Ready(Err(Failure::Write)) => return Poll::Ready(Err(Error::ClientGone)),
+            Poll::Ready(Err(Failure::Read)) => return Poll::Ready(Err(Error::NodeClosed)),
+            Poll::Ready(Err(Failure::Malformed(malformed))) => {
+                return Poll::Ready(Err(Error::BadResponse(malformed)));
+            }
             Poll::Pending => {}
         }
         match &mut self.upload {
@@ -215,21 +241,25 @@ impl Exchange<'_> {
                 let polled =
                     upload.poll(cx, &mut client_reader, &mut client.buffer, &mut node_writer, buffers);
                 if matches!(polled, Poll::Ready(Err(Failure::Read))) {
-                    return Poll::Ready(Err(Some(After::Gone)));
+                    return Poll::Ready(Err(Error::ClientGone));
                 }
             }
             _ if self.framing.keep_alive
                 && poll_gone(cx, &mut client_reader, &mut client.buffer, buffers).is_ready() =>
             {
-                return Poll::Ready(Err(Some(After::Gone)));
+                return Poll::Ready(Err(Error::ClientGone));
             }
             _ => {}
         }
-        client.deadline.poll_elapsed(cx).map(|()| Err(None))
+        let late = |()| match self.timeouts.first() {
+            Limit::BetweenBytes if !download.is_starved() => Err(Error::ClientStalled),
+            limit => Err(Error::Late(limit)),
+        };
+        client.deadline.poll_elapsed(cx).map(late)
     }
 
     /// Keeps the node's connection for the next request, if both sides are at the end of a message.
-    fn keep_connection(&mut self, response: NodeResponse, is_sent: bool) {
+    pub(super) fn keep_connection(&mut self, response: NodeResponse, is_sent: bool) {
         let NodeResponse { connection, framing } = response;
         let is_clean = framing.keep_alive && is_sent && connection.buffer.is_empty();
         if is_clean && !self.worker.is_draining() {
@@ -254,7 +284,9 @@ impl Exchange<'_> {
         let mut down =
             Transfer::new(out, raw(), h1::BodyEncoder::UntilClose).behind(response.connection.taken);
         let mut up = Transfer::new(self.worker.buffers.head(), raw(), h1::BodyEncoder::UntilClose);
-        let limit = self.stall_limit();
+        // A response with a last byte is what the other limits are for.
+        self.timeouts = Timeouts::none();
+        let limit = self.view.pool(self.pool).between_bytes_timeout;
         self.connection.deadline.set(limit);
         let mut progress = 0;
         let (mut down_ended, mut up_ended) = (false, false);

@@ -7,10 +7,11 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::error::Error;
 use super::exchange::Exchange;
+use super::timeouts::Limit;
 use super::transfer::{Failure, Transfer};
 use crate::http::BodyLength;
 use crate::http::forwarded::Forwarded;
@@ -22,7 +23,9 @@ use crate::node::Node;
 use crate::node::live::AttemptResult;
 use crate::plugin::Outcome;
 use crate::snapshot::HostPolicy;
+use crate::telemetry::RetryReason;
 use crate::transport::buffers::Buffers;
+use crate::transport::deadline::Elapsed;
 use crate::transport::dial::dial;
 use crate::transport::stream::{Reader, Stream};
 
@@ -67,9 +70,12 @@ impl Exchange<'_> {
         let candidate = context.selection.candidate(picked).ok_or(Error::NoNode)?;
         let node = candidate.node.clone();
         context.node = Some(node.clone());
-        let start = if context.attempt == 1 { context.now } else { Instant::now() };
-        let mut in_flight = counted.unwrap_or_else(|| node.begin(start));
+        let mut in_flight = counted.unwrap_or_else(|| node.begin(context.now));
+        let limit = self.view.pool(self.pool).attempt_timeout;
+        self.timeouts.start(Limit::Attempt, limit, &self.connection.deadline);
         let result = self.send_and_await(&node).await;
+        let ended = [Limit::Connect, Limit::FirstByte, Limit::Attempt];
+        self.timeouts.stop(&ended, &self.connection.deadline);
 
         let now = Instant::now();
         self.context_mut().now = now;
@@ -85,6 +91,7 @@ impl Exchange<'_> {
         match context.outcome {
             Outcome { status: Some(500..), .. } => in_flight.observe(now, AttemptResult::ServerError),
             Outcome { status: Some(_), .. } => in_flight.observe(now, AttemptResult::Ok),
+            Outcome { error: Some("connect"), .. } => in_flight.observe(now, AttemptResult::Unreachable),
             Outcome { error: Some(_), .. } => in_flight.observe(now, AttemptResult::Failed),
             // The client is to blame: it says nothing about the node.
             Outcome { status: None, error: None, .. } => {}
@@ -102,7 +109,10 @@ impl Exchange<'_> {
             Some(stream) => NodeConnection { stream, address, buffer: Vec::new(), taken: 0, reused: true },
             None => self.connect(address).await?,
         };
-        self.start_upload();
+        // An earlier attempt's is at its start again.
+        if self.upload.is_none() {
+            self.start_upload();
+        }
         loop {
             match self.await_head(&mut connection).await {
                 // The node closed an idle connection just as it was used again. That is no failure of the node:
@@ -110,6 +120,7 @@ impl Exchange<'_> {
                 Err(Error::NodeClosed)
                     if connection.reused && connection.buffer.is_empty() && self.may_resend() =>
                 {
+                    self.timeouts.stop(&[Limit::FirstByte], &self.connection.deadline);
                     connection = self.connect(address).await?;
                 }
                 Err(error) => {
@@ -122,25 +133,33 @@ impl Exchange<'_> {
     }
 
     async fn connect(&mut self, address: SocketAddr) -> Result<NodeConnection, Error> {
-        let limit = self.view.pool(self.pool).connect_timeout;
-        let dialed = tokio::time::timeout(limit, self.connection.deadline.race(dial(address))).await;
-        let stream = match dialed {
-            Ok(Ok(Ok(stream))) => stream,
-            Ok(Ok(Err(error))) => return Err(Error::Connect(error)),
-            Ok(Err(_)) => return Err(Error::NodeLate),
-            Err(_) => return Err(Error::ConnectLate),
+        let deadline = &self.connection.deadline;
+        self.timeouts.start(Limit::Connect, Some(self.view.pool(self.pool).connect_timeout), deadline);
+        let stream = match deadline.race(dial(address)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(Error::Connect(error)),
+            Err(Elapsed) => return Err(Error::Late(self.timeouts.first())),
         };
+        self.timeouts.stop(&[Limit::Connect], deadline);
         self.worker.metrics.node_connections.increment();
         Ok(NodeConnection { stream, address, buffer: Vec::new(), taken: 0, reused: false })
     }
 
-    /// Whether the request can go out again: the node has seen nothing of it, or may see it twice.
+    /// Whether the request can go out again: the node has seen nothing of it, or may see it twice. Then it is at its
+    /// start again.
     fn may_resend(&mut self) -> bool {
-        let idempotent = self.context().request.method.is_idempotent();
-        self.upload.as_mut().is_some_and(|upload| upload.is_untouched() || (idempotent && upload.rewind()))
+        let may_be_seen_twice = self.context().request.method.is_idempotent() && !self.begun;
+        let Some(upload) = &self.upload else { return false };
+        if !upload.is_untouched() {
+            if !may_be_seen_twice || !upload.is_whole() || !self.withdraw_retry() {
+                return false;
+            }
+            self.view.pools[self.pool as usize].metrics.retry(RetryReason::Reused);
+        }
+        self.upload.as_mut().is_some_and(Transfer::rewind)
     }
 
-    /// Encodes the head for the picked node; the body follows as it comes.
+    /// Encodes the head, which is the same for every node of a pool; the body follows as it comes.
     fn start_upload(&mut self) {
         let view = self.view;
         let context = self.context.as_ref().expect("no plugin is being called");
@@ -163,14 +182,11 @@ impl Exchange<'_> {
             request_id: context.id.as_str(),
             upgrade: self.framing.upgrade,
         };
-        let mut out = match self.upload.take() {
-            Some(earlier) => earlier.into_buffer(),
-            None => self.worker.buffers.head(),
-        };
-        out.clear();
+        let mut out = self.worker.buffers.head();
         h1::encode_request(&context.request, &options, &mut out);
         let decoder = BodyDecoder::new(self.framing.body, self.framing.body == BodyLength::Unknown);
-        let mut upload = Transfer::new(out, decoder, BodyEncoder::for_request(self.framing.body));
+        let upload = Transfer::new(out, decoder, BodyEncoder::for_request(self.framing.body));
+        let mut upload = upload.keeping(self.replay_limit());
         // A client that waits for 100 sends its body when the node wants it, not before.
         upload.hold(self.framing.expect_continue && self.connection.buffer.is_empty());
         self.upload = Some(upload);
@@ -202,18 +218,22 @@ impl Exchange<'_> {
         let client = &mut *self.connection;
         let context = self.context.as_mut().expect("no plugin is being called");
         let buffers = &self.worker.buffers;
+        let pool = self.view.pool(self.pool);
         let (mut client_reader, _) = client.stream.split();
         let (mut node_reader, mut node_writer) = node.stream.split();
         if let Some(upload) = &mut self.upload
             && !upload.is_over()
         {
-            let progress = upload.progress();
+            let taken = upload.body_bytes();
             let polled = upload.poll(cx, &mut client_reader, &mut client.buffer, &mut node_writer, buffers);
-            // The time for the answer starts with the end of the request; until then each step has as much.
-            if upload.progress() != progress
-                && let Some(route) = self.route
-            {
-                client.deadline.set(route.timeout);
+            // The time for the answer starts with the end of the request; until then each piece has as much.
+            if upload.body_bytes() != taken {
+                let route = self.route.map(|route| route.timeout);
+                self.timeouts.start(Limit::Answer, route, &client.deadline);
+                self.timeouts.start(Limit::Attempt, pool.attempt_timeout, &client.deadline);
+            }
+            if upload.is_over() {
+                self.timeouts.start(Limit::FirstByte, pool.first_byte_timeout, &client.deadline);
             }
             match polled {
                 Poll::Ready(Err(Failure::Read)) => return Poll::Ready(Event::Failed(Error::ClientGone)),
@@ -235,6 +255,9 @@ impl Exchange<'_> {
             Poll::Ready(Err(error)) => return Poll::Ready(Event::Failed(error)),
             Poll::Pending => {}
         }
+        if !node.buffer.is_empty() && self.timeouts.is_running(Limit::FirstByte) {
+            self.timeouts.stop(&[Limit::FirstByte], &client.deadline);
+        }
         let is_sent = self.upload.as_ref().is_none_or(Transfer::is_over);
         if is_sent
             && self.framing.keep_alive
@@ -243,10 +266,9 @@ impl Exchange<'_> {
             return Poll::Ready(Event::Failed(Error::ClientGone));
         }
         let waits_for_client = self.upload.as_ref().is_some_and(|up| !up.is_over() && up.is_starved());
-        client
-            .deadline
-            .poll_elapsed(cx)
-            .map(|()| Event::Failed(if waits_for_client { Error::RequestLate } else { Error::NodeLate }))
+        let late =
+            |()| if waits_for_client { Error::RequestLate } else { Error::Late(self.timeouts.first()) };
+        client.deadline.poll_elapsed(cx).map(late).map(Event::Failed)
     }
 
     /// A 1xx head goes to clients that know such heads (RFC 9110, 15.2).
@@ -273,6 +295,7 @@ impl Exchange<'_> {
         };
         let mut out = self.worker.buffers.head();
         h1::encode_response(&context.response, &options, &mut out);
+        self.begun = true;
         let (_, mut writer) = self.connection.stream.split();
         let sent = self.connection.deadline.race(writer.write_all(&out)).await;
         self.worker.buffers.put(out);
@@ -280,12 +303,6 @@ impl Exchange<'_> {
             Ok(Ok(())) => Ok(()),
             _ => Err(Error::ClientGone),
         }
-    }
-
-    /// How long a side may make no progress once the response began.
-    pub(super) fn stall_limit(&self) -> Duration {
-        let timeout = self.route.map_or(Duration::ZERO, |route| route.timeout);
-        timeout.max(self.view.snapshot.settings.idle_timeout)
     }
 }
 

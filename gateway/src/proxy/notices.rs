@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -12,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 
-use super::error::Error;
 use crate::name::Name;
 use crate::node::Node;
 use crate::telemetry::{NoRoom, Refusal};
@@ -37,9 +37,9 @@ struct Last<K>(RefCell<HashMap<K, (Instant, u64), RandomState>>);
 impl Notices {
     /// Another node is tried in place of this one.
     #[cold]
-    pub(super) fn another_is_tried(&self, node: &Node, pool: &str, error: &Error, now: Instant) {
+    pub(super) fn another_is_tried(&self, node: &Node, pool: &str, why: &dyn fmt::Display, now: Instant) {
         if let Some(not_logged) = self.nodes.count(node.spec.address, now) {
-            tracing::warn!(pool, node = &*node.spec.id, not_logged, "another node is tried: {error}");
+            tracing::warn!(pool, node = &*node.spec.id, not_logged, "another node is tried: {why}");
         }
     }
 

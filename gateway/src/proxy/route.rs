@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::exchange::Exchange;
+use super::timeouts::Limit;
 
 impl Exchange<'_> {
     /// Finds the route by listener, host, path, method and fields.
@@ -14,7 +15,9 @@ impl Exchange<'_> {
         context.pool = view.pools[route.pool as usize].name.clone();
         self.route = Some(route);
         self.pool = route.pool;
-        self.connection.deadline.set(route.timeout);
+        let deadline = &self.connection.deadline;
+        self.timeouts.start(Limit::Answer, Some(route.timeout), deadline);
+        self.timeouts.start(Limit::Total, route.total_timeout, deadline);
         route.broken.as_ref().map_or(Ok(()), |filter| Err(Error::PluginFault(filter.to_string())))
     }
 }

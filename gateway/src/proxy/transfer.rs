@@ -13,7 +13,7 @@ use crate::transport::buffers::Buffers;
 use crate::transport::stream::{Reader, Writer};
 
 /// Pieces up to this size are copied behind the head and leave in its write; larger ones are written from where
-/// they were read. Head and piece together then fit into one head's buffer.
+/// they were read, unless they are kept. Head and piece together then fit into one head's buffer.
 const SMALL: usize = 8 * 1024;
 
 /// Why a transfer ended early, and by whose fault.
@@ -41,8 +41,10 @@ pub(super) struct Transfer {
     position: usize,
     /// Whether everything is in `out` or written.
     ended: bool,
-    /// Whether `out` still has the message from its first byte on.
+    /// Whether the message is at hand from its first byte on, in `out` and the large piece.
     whole: bool,
+    /// It is kept so while its body has no more bytes than this.
+    kept: u64,
     /// Body bytes passed on so far.
     body_bytes: u64,
     /// Writes that went out, so that a stall can be told from slowness.
@@ -66,6 +68,7 @@ impl Transfer {
             position: 0,
             ended: false,
             whole: true,
+            kept: 0,
             body_bytes: 0,
             writes: 0,
             held: false,
@@ -76,6 +79,16 @@ impl Transfer {
     /// Leaves out so many bytes at the front of the input: the sender's head.
     pub(super) fn behind(self, head: usize) -> Transfer {
         Transfer { position: head, ..self }
+    }
+
+    /// Keeps what was sent for another receiver while the body has no more than so many bytes.
+    pub(super) fn keeping(self, most: u64) -> Transfer {
+        Transfer { kept: most, ..self }
+    }
+
+    /// Keeps nothing any more: this receiver is the last one.
+    pub(super) fn keep_no_more(&mut self) {
+        self.kept = 0;
     }
 
     /// Whether the sender's last byte was taken and the receiver got everything.
@@ -113,18 +126,23 @@ impl Transfer {
         self.whole && self.written == 0
     }
 
+    /// Whether all that was taken so far can be sent again.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     /// Body bytes passed on so far.
     pub(super) fn body_bytes(&self) -> u64 {
         self.body_bytes
     }
 
-    /// Starts again on another connection, if the whole message is still at hand.
+    /// Starts again on another connection; tells whether it can, since all of the message is still at hand.
     pub(super) fn rewind(&mut self) -> bool {
-        if self.whole && self.ended {
+        if self.whole {
             self.written = 0;
             self.failed = false;
         }
-        self.is_untouched()
+        self.whole
     }
 
     /// Gives the buffer back.
@@ -175,7 +193,7 @@ impl Transfer {
     }
 
     fn has_room(&self) -> bool {
-        self.out.len() < SMALL && self.large.is_empty()
+        self.out.len().saturating_sub(self.written) < SMALL && self.large.is_empty()
     }
 
     /// Takes one piece of the input; false when more input is needed first.
@@ -185,9 +203,10 @@ impl Transfer {
                 let data = self.position + range.start..self.position + range.end;
                 self.position += consumed;
                 self.body_bytes += data.len() as u64;
+                let is_kept = self.whole && self.body_bytes <= self.kept;
                 let frame = self.encoder.frame(data.len()).map_err(Failure::Malformed)?;
                 self.out.extend_from_slice(frame.prefix());
-                if data.len() <= SMALL {
+                if data.len() <= SMALL || is_kept {
                     self.out.extend_from_slice(&input[data]);
                     self.out.extend_from_slice(frame.suffix());
                 } else {
@@ -224,7 +243,8 @@ impl Transfer {
         let large = &input[self.large.clone()];
         let suffix = if large.is_empty() { b"" } else { self.suffix };
         ready!(to.poll_write(cx, [&self.out, large, suffix], &mut self.written))?;
-        if !self.ended && self.written > 0 {
+        let is_kept = self.ended || (self.whole && self.body_bytes <= self.kept);
+        if !is_kept && self.written > 0 {
             self.writes += 1;
             self.whole = false;
             self.out.clear();

@@ -3,11 +3,12 @@
 //! A request holds one view from its head to its last byte, so that it pins the version of every plugin and never
 //! sees half of a reload. Views are counted by `Rc`: no shared cache line is written to take one.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::retry::Budget;
 use crate::node::selection::LocalCandidates;
 use crate::plugin::{Instances, Sampler};
 use crate::snapshot::{Pool, Route, Snapshot};
@@ -18,7 +19,7 @@ pub(super) struct View {
     /// The tables.
     pub snapshot: Arc<Snapshot>,
     /// By the places of [`Snapshot::uses`]: this worker's running copies.
-    pub instances: Vec<Rc<Instances>>,
+    pub instances: Rc<[Rc<Instances>]>,
     /// By the places of [`Snapshot::pools`].
     pub pools: Vec<PoolView>,
     /// By [`Route::index`].
@@ -35,6 +36,8 @@ pub(super) struct PoolView {
     pub candidates: LocalCandidates,
     /// Where the native round robin stands; it goes on through reloads.
     pub turn: Rc<Cell<u32>>,
+    /// What its retries are taken from; it goes on through reloads, too.
+    pub budget: Rc<RefCell<Budget>>,
     /// This worker's counters.
     pub metrics: Arc<PoolMetrics>,
 }
@@ -56,34 +59,53 @@ impl View {
         worker: usize,
         telemetry: &Telemetry,
     ) -> View {
-        let instances = snapshot.uses.iter().map(|wanted| {
-            earlier
-                .and_then(|view| view.instances.iter().find(|running| Arc::ptr_eq(running.use_(), wanted)))
-                .map_or_else(|| Rc::new(Instances::new(wanted.clone())), Rc::clone)
-        });
-        let pools = snapshot.pools.iter().map(|pool| {
-            let same =
-                earlier.and_then(|view| view.pools.iter().find(|other| *other.name == *pool.name.as_str()));
+        let instances = match earlier {
+            Some(view) if Arc::ptr_eq(&view.snapshot.uses, &snapshot.uses) => Rc::clone(&view.instances),
+            _ => running(&snapshot, earlier),
+        };
+        let now = Instant::now();
+        let pools = snapshot.pools.iter().enumerate().map(|(place, pool)| {
+            let named = |other: &&PoolView| *other.name == *pool.name.as_str();
+            // Nearly always it stands where it stood: candidates change far more often than pools.
+            let same = earlier.and_then(|view| {
+                view.pools.get(place).filter(named).or_else(|| view.pools.iter().find(named))
+            });
             PoolView {
-                name: pool.name.as_str().into(),
+                name: same.map_or_else(|| pool.name.as_str().into(), |other| Rc::clone(&other.name)),
                 candidates: Rc::new(pool.candidates.clone()),
                 // At random, or all workers would choose the same nodes at the same time.
                 turn: same.map_or_else(|| Rc::new(Cell::new(fastrand::u32(..))), |other| other.turn.clone()),
-                metrics: telemetry.pool(worker, &pool.name),
+                budget: same
+                    .map_or_else(|| Rc::new(RefCell::new(Budget::new(now))), |other| other.budget.clone()),
+                metrics: same
+                    .map_or_else(|| telemetry.pool(worker, &pool.name), |other| Arc::clone(&other.metrics)),
             }
         });
         let routes = match earlier {
             Some(view) if Arc::ptr_eq(&view.snapshot.routes, &snapshot.routes) => view.routes.clone(),
             _ => route_views(&snapshot, worker, telemetry),
         };
-        let sampler = Sampler::new(Arc::clone(&snapshot.samples), Instant::now());
-        View { instances: instances.collect(), pools: pools.collect(), routes, sampler, snapshot }
+        let sampler = match earlier {
+            Some(view) if Arc::ptr_eq(&view.snapshot.samples, &snapshot.samples) => view.sampler.clone(),
+            _ => Sampler::new(Arc::clone(&snapshot.samples), now),
+        };
+        View { instances, pools: pools.collect(), routes, sampler, snapshot }
     }
 
     /// The pool at a place.
     pub(super) fn pool(&self, index: u32) -> &Pool {
         &self.snapshot.pools[index as usize]
     }
+}
+
+/// A running copy of each use: the one that ran before if it is the same use.
+fn running(snapshot: &Snapshot, earlier: Option<&View>) -> Rc<[Rc<Instances>]> {
+    let running = snapshot.uses.iter().map(|wanted| {
+        earlier
+            .and_then(|view| view.instances.iter().find(|running| Arc::ptr_eq(running.use_(), wanted)))
+            .map_or_else(|| Rc::new(Instances::new(wanted.clone())), Rc::clone)
+    });
+    running.collect()
 }
 
 fn route_views(snapshot: &Snapshot, worker: usize, telemetry: &Telemetry) -> Rc<[RouteView]> {

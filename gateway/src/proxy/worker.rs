@@ -33,6 +33,8 @@ const SWEEP_TICKS: u32 = 50;
 pub struct Start {
     /// Counts from 0.
     pub index: usize,
+    /// How many workers there are.
+    pub count: usize,
     /// The sockets of the snapshot's listeners.
     pub ports: Arc<Ports>,
     /// Where control publishes.
@@ -47,6 +49,8 @@ pub struct Start {
 pub(super) struct Worker {
     /// Counts from 0.
     pub index: usize,
+    /// How many workers there are, this one included: each has its share of what the whole gateway may do.
+    pub workers: u32,
     published: RefCell<Cache<Published, Arc<Snapshot>>>,
     view: RefCell<Rc<View>>,
     telemetry: Arc<Telemetry>,
@@ -80,11 +84,12 @@ pub(super) struct Worker {
 
 impl Worker {
     fn new(start: Start) -> Worker {
-        let Start { index, ports, published, telemetry, .. } = start;
+        let Start { index, count, ports, published, telemetry, .. } = start;
         let mut published = Cache::new(published);
         let view = View::new(published.load().clone(), None, index, &telemetry);
         Worker {
             index,
+            workers: u32::try_from(count).unwrap_or(u32::MAX),
             published: RefCell::new(published),
             view: RefCell::new(Rc::new(view)),
             metrics: telemetry.worker(index),

@@ -74,7 +74,7 @@ kinds! {
         BadRequest = "bad_request",
         /// The client's head is over a limit.
         HeadTooLarge = "head_too_large",
-        /// The client was too slow with its request.
+        /// The client was too slow with its request, or did not take its response.
         ClientTimeout = "client_timeout",
         /// The client went away before it had its answer.
         ClientGone = "client_gone",
@@ -94,14 +94,60 @@ kinds! {
         Connect = "connect",
         /// The node ended the connection before its answer was whole.
         Reset = "reset",
-        /// The node did not answer in time.
+        /// A connection to a node did not come about in time.
+        ConnectTimeout = "connect_timeout",
+        /// The node had the request and did not begin to answer in time.
+        FirstByteTimeout = "first_byte_timeout",
+        /// The last attempt took too long.
+        AttemptTimeout = "attempt_timeout",
+        /// All attempts together took too long.
         Timeout = "timeout",
+        /// The node's response stood still for too long.
+        BetweenBytesTimeout = "between_bytes_timeout",
+        /// The request took too long as a whole.
+        TotalTimeout = "total_timeout",
         /// The node's answer breaks HTTP.
         Protocol = "protocol",
         /// A plugin failed and its configuration says that the request fails with it.
         Plugin = "plugin",
         /// The gateway's own fault.
         Internal = "internal",
+    }
+}
+
+kinds! {
+    /// Why a request was sent again.
+    RetryReason {
+        /// No connection could be made.
+        Connect = "connect",
+        /// The node closed or reset the connection before it answered.
+        Reset = "reset",
+        /// The node did not answer within the limits of one attempt.
+        Timeout = "timeout",
+        /// The node's answer breaks HTTP.
+        Malformed = "malformed",
+        /// The node answered with a status that is tried again.
+        Status = "status",
+        /// The node closed a kept connection just as it was used again; the same node was asked once more.
+        Reused = "reused",
+    }
+}
+
+kinds! {
+    /// Why a request was not sent again although its attempt failed in a way that is tried again.
+    RetryRefusal {
+        /// The node may have done what a request with this method asks for, which must not be done twice.
+        Method = "method",
+        /// A part of the request's body is no longer at hand.
+        Body = "body",
+        /// An informational response was passed on already.
+        Begun = "begun",
+        /// The pool's attempts were used up.
+        Attempts = "attempts",
+        /// Every node of the pool was tried.
+        NoNode = "no_node",
+        /// The pool's budget for retries is used up.
+        Budget = "budget",
     }
 }
 
@@ -277,6 +323,8 @@ impl RouteMetrics {
 #[repr(align(128))]
 pub struct PoolMetrics {
     fallbacks: [Counter; FallbackReason::ALL.len()],
+    retries: [Counter; RetryReason::ALL.len()],
+    retries_refused: [Counter; RetryRefusal::ALL.len()],
     refusals: [Counter; Refusal::ALL.len()],
     reports: [Counter; LoadReport::ALL.len()],
     /// How long requests waited in the queue, those that were turned away then included.
@@ -312,6 +360,26 @@ impl PoolMetrics {
     /// How often a pick fell to the native round robin for this reason.
     pub fn fallbacks(&self, reason: FallbackReason) -> u64 {
         self.fallbacks[reason as usize].get()
+    }
+
+    /// Counts a request that is sent again.
+    pub fn retry(&self, reason: RetryReason) {
+        self.retries[reason as usize].increment();
+    }
+
+    /// How often that was for this reason.
+    pub fn retries(&self, reason: RetryReason) -> u64 {
+        self.retries[reason as usize].get()
+    }
+
+    /// Counts a request that would have been sent again, but for this.
+    pub fn retry_refused(&self, why: RetryRefusal) {
+        self.retries_refused[why as usize].increment();
+    }
+
+    /// How often that was so.
+    pub fn retries_refused(&self, why: RetryRefusal) -> u64 {
+        self.retries_refused[why as usize].get()
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use super::counters::{
     ErrorKind, FallbackReason, LATENCY_BUCKETS, Latencies, LoadReport, NoRoom, PoolMetrics, Refusal,
-    RouteMetrics, WorkerMetrics,
+    RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
 };
 use super::exposition::{Exposition, Kind};
 use super::process;
@@ -71,17 +71,7 @@ impl Telemetry {
         write_no_room(text, &tables.workers);
         write_routes(text, &tables.routes);
         write_errors(text, &tables);
-        let mut family = text.family(
-            "bascule_pick_fallbacks_total",
-            Kind::Counter,
-            "Picks that fell to the native round robin, by what the last policy did.",
-        );
-        for (pool, workers) in &tables.pools {
-            for reason in FallbackReason::ALL {
-                let count = sum(workers, |metrics| metrics.fallbacks(reason));
-                family.sample(&[("pool", pool.as_str()), ("reason", reason.as_str())], count);
-            }
-        }
+        write_pools(text, &tables.pools);
         write_queues(text, &tables.pools);
         write_reports(text, &tables.pools);
         drop(tables);
@@ -158,6 +148,39 @@ fn write_routes(text: &mut Exposition, routes: &ByName<RouteMetrics>) {
     };
     bytes("bascule_request_body_bytes_total", "Bytes of request bodies.", |route| route.bytes_in.get());
     bytes("bascule_response_body_bytes_total", "Bytes of response bodies.", |route| route.bytes_out.get());
+}
+
+fn write_pools(text: &mut Exposition, pools: &ByName<PoolMetrics>) {
+    let mut family = text.family(
+        "bascule_pick_fallbacks_total",
+        Kind::Counter,
+        "Picks that fell to the native round robin, by what the last policy did.",
+    );
+    for (pool, workers) in pools {
+        for reason in FallbackReason::ALL {
+            let count = sum(workers, |metrics| metrics.fallbacks(reason));
+            family.sample(&[("pool", pool.as_str()), ("reason", reason.as_str())], count);
+        }
+    }
+    let mut family =
+        text.family("bascule_retries_total", Kind::Counter, "Requests that were sent again, by why.");
+    for (pool, workers) in pools {
+        for reason in RetryReason::ALL {
+            let count = sum(workers, |metrics| metrics.retries(reason));
+            family.sample(&[("pool", pool.as_str()), ("reason", reason.as_str())], count);
+        }
+    }
+    let mut family = text.family(
+        "bascule_retries_refused_total",
+        Kind::Counter,
+        "Failed attempts after which no other node was tried, by why not.",
+    );
+    for (pool, workers) in pools {
+        for why in RetryRefusal::ALL {
+            let count = sum(workers, |metrics| metrics.retries_refused(why));
+            family.sample(&[("pool", pool.as_str()), ("why", why.as_str())], count);
+        }
+    }
 }
 
 /// Refusals of every pool, zeros too; the histogram only where somebody waited.
@@ -265,7 +288,10 @@ mod tests {
             route.answered(200, Duration::from_millis(2));
             route.error(ErrorKind::Timeout);
             telemetry.worker(worker).error(ErrorKind::NoRoute);
-            telemetry.pool(worker, &name).fallback(FallbackReason::BadIndex);
+            let pool = telemetry.pool(worker, &name);
+            pool.fallback(FallbackReason::BadIndex);
+            pool.retry(RetryReason::Reset);
+            pool.retry_refused(RetryRefusal::Budget);
         }
         let text = scrape(&telemetry);
         for line in [
@@ -276,6 +302,9 @@ mod tests {
             "bascule_errors_total{kind=\"connect\"} 0",
             "bascule_route_errors_total{route=\"api\",kind=\"timeout\"} 3",
             "bascule_pick_fallbacks_total{pool=\"api\",reason=\"bad_index\"} 3",
+            "bascule_retries_total{pool=\"api\",reason=\"reset\"} 3",
+            "bascule_retries_total{pool=\"api\",reason=\"status\"} 0",
+            "bascule_retries_refused_total{pool=\"api\",why=\"budget\"} 3",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }

@@ -13,14 +13,21 @@ use std::time::{Duration, Instant};
 /// How often deadlines are compared with the clock: fine enough for time-outs in tenths of a second.
 pub const TICK: Duration = Duration::from_millis(20);
 
-const NEVER: u64 = u64::MAX;
+/// A time on a worker's coarse clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct End(u64);
+
+impl End {
+    /// A time that does not come.
+    pub const NEVER: End = End(u64::MAX);
+}
 
 /// All deadlines of a worker.
 #[derive(Debug)]
 pub struct Deadlines {
     start: Instant,
     now: Cell<u64>,
-    at: RefCell<Vec<u64>>,
+    at: RefCell<Vec<End>>,
     idle: RefCell<Vec<bool>>,
     group: RefCell<Vec<u32>>,
     wakers: RefCell<Vec<Option<Waker>>>,
@@ -52,7 +59,7 @@ impl Deadlines {
         let at = self.at.borrow();
         let mut wakers = self.wakers.borrow_mut();
         for (index, at) in at.iter().enumerate() {
-            if *at <= now
+            if at.0 <= now
                 && let Some(waker) = wakers[index].take()
             {
                 waker.wake();
@@ -74,8 +81,8 @@ impl Deadlines {
     /// Ends every deadline of a group that is set.
     pub fn expire(&self, group: u32) {
         for (at, of) in self.at.borrow_mut().iter_mut().zip(self.group.borrow().iter()) {
-            if *of == group && *at != NEVER {
-                *at = 0;
+            if *of == group && *at != End::NEVER {
+                *at = End(0);
             }
         }
     }
@@ -83,7 +90,7 @@ impl Deadlines {
     /// A new deadline, not set.
     pub fn deadline(self: &Rc<Self>, group: u32) -> Deadline {
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            self.at.borrow_mut().push(NEVER);
+            self.at.borrow_mut().push(End::NEVER);
             self.idle.borrow_mut().push(false);
             self.group.borrow_mut().push(group);
             self.wakers.borrow_mut().push(None);
@@ -94,11 +101,11 @@ impl Deadlines {
     }
 
     /// The time that is `after` from now. The clock may be a tick behind.
-    fn after(&self, after: Duration) -> u64 {
+    fn after(&self, after: Duration) -> End {
         let after = after.saturating_add(TICK);
         // In 64 bits, unlike `as_millis`: this is done some times a request.
         let after = after.as_secs().saturating_mul(1000).saturating_add(u64::from(after.subsec_millis()));
-        self.now.get().saturating_add(after)
+        End(self.now.get().saturating_add(after))
     }
 }
 
@@ -112,8 +119,18 @@ pub struct Deadline {
 impl Deadline {
     /// Sets it to `after` from now.
     pub fn set(&self, after: Duration) {
-        self.owner.at.borrow_mut()[self.index] = self.owner.after(after);
+        self.set_end(self.end(after));
+    }
+
+    /// Sets it to an end that [`Deadline::end`] told.
+    pub fn set_end(&self, end: End) {
+        self.owner.at.borrow_mut()[self.index] = end;
         self.owner.idle.borrow_mut()[self.index] = false;
+    }
+
+    /// When it will be `after` from now; sets nothing.
+    pub fn end(&self, after: Duration) -> End {
+        self.owner.after(after)
     }
 
     /// The same for a wait that may be cut short when its group drains.
@@ -124,7 +141,7 @@ impl Deadline {
 
     /// Whether the time is over; else the task is woken when it is.
     pub fn poll_elapsed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.owner.at.borrow()[self.index] <= self.owner.now.get() {
+        if self.owner.at.borrow()[self.index].0 <= self.owner.now.get() {
             return Poll::Ready(());
         }
         let mut wakers = self.owner.wakers.borrow_mut();
@@ -155,7 +172,7 @@ impl Deadline {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        self.owner.at.borrow_mut()[self.index] = NEVER;
+        self.owner.at.borrow_mut()[self.index] = End::NEVER;
         self.owner.wakers.borrow_mut()[self.index] = None;
         self.owner.free.borrow_mut().push(self.index);
     }

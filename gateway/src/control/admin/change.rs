@@ -116,7 +116,7 @@ fn is_prefix(text: &str) -> bool {
 }
 
 /// Whether a browser sent it for a page. Pages of this API's own there are none.
-fn is_of_a_page<B>(request: &Request<B>) -> bool {
+pub(super) fn is_of_a_page<B>(request: &Request<B>) -> bool {
     request.headers().contains_key(ORIGIN) || request.headers().contains_key(FETCH_SITE)
 }
 

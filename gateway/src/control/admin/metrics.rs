@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::Admin;
 use crate::control::status::Outcomes;
+use crate::control::writer::lock;
 use crate::node::Node;
 use crate::plugin::{Cap, Compilations, FaultKind, QuarantineState, Role, Start, Step, Use, Worn};
 use crate::snapshot::Snapshot;
@@ -16,6 +17,7 @@ pub(super) fn text(admin: &Admin) -> String {
     let snapshot = admin.published.load_full();
     admin.telemetry.write(&mut text);
     write_nodes(&mut text, &snapshot);
+    super::health::write(&mut text, &snapshot, &lock(&admin.health));
     super::limits::write(&mut text, &snapshot);
     write_plugins(&mut text, &snapshot);
     write_containment(&mut text, &snapshot);
@@ -35,7 +37,7 @@ fn write_nodes(text: &mut Exposition, snapshot: &Snapshot) {
     let mut family = |name: &str, kind, help: &str, read: &dyn Fn(&Node) -> f64| {
         let mut family = text.family(name, kind, help);
         for pool in snapshot.pools.iter() {
-            for node in &pool.nodes {
+            for node in pool.nodes.iter() {
                 family.sample(&[("pool", pool.name.as_str()), ("node", &node.spec.id)], read(node));
             }
         }

@@ -12,7 +12,9 @@ use serde::Serialize;
 use super::limits::{ConnectionsRow, LimitsRow};
 use super::metrics::unix;
 use super::{Admin, Phase};
+use crate::control::health::{Health, NodeHealth};
 use crate::control::status::{FileOutcomes, Outcomes};
+use crate::control::writer::lock;
 use crate::name::Name;
 use crate::node::Node;
 use crate::plugin::{Cap, FaultKind, QuarantineState, Role, Start, Use, Version, Worn};
@@ -76,6 +78,8 @@ struct PoolRow<'a> {
     name: &'a Name,
     policy: Vec<&'a str>,
     candidates: usize,
+    /// Whether nodes that are not healthy are used, since too few are.
+    panic: bool,
     limits: Option<LimitsRow>,
     nodes: Vec<NodeRow<'a>>,
 }
@@ -86,9 +90,12 @@ struct NodeRow<'a> {
     address: String,
     weight: u32,
     zone: Option<&'a str>,
+    tier: u8,
     labels: BTreeMap<&'a str, &'a str>,
     /// Whether it may be picked now.
     candidate: bool,
+    #[serde(flatten)]
+    health: Option<NodeHealth>,
     in_flight: u32,
     latency_us: u32,
     /// Of its recent attempts, in thousandths.
@@ -166,6 +173,7 @@ struct LastOutcome<'a> {
 pub(super) fn json(admin: &Admin) -> String {
     let snapshot = admin.published.load_full();
     let outcomes = admin.status.read();
+    let health = lock(&admin.health);
     let now = Instant::now();
     let report = Report {
         number: snapshot.number,
@@ -188,7 +196,7 @@ pub(super) fn json(admin: &Admin) -> String {
         connections: ConnectionsRow::of(&snapshot.room),
         listeners: snapshot.listeners.iter().map(listener).collect(),
         routes: snapshot.routes.iter().map(|(_, route)| route_row(&snapshot, route)).collect(),
-        pools: snapshot.pools.iter().map(|pool| pool_row(&snapshot, pool, now)).collect(),
+        pools: snapshot.pools.iter().map(|pool| pool_row(&snapshot, pool, &health, now)).collect(),
         plugins: snapshot.uses.iter().map(|used| plugin_row(used, &outcomes)).collect(),
         unavailable: outcomes
             .unavailable
@@ -222,25 +230,29 @@ fn names_of<'a>(snapshot: &'a Snapshot, uses: &[u32]) -> Vec<&'a str> {
     uses.iter().map(|used| &*snapshot.uses[*used as usize].spec.name).collect()
 }
 
-fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, now: Instant) -> PoolRow<'a> {
+fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, health: &Health, now: Instant) -> PoolRow<'a> {
+    let mut healths = health.nodes(&pool.name, now).into_iter();
     PoolRow {
         name: &pool.name,
         policy: names_of(snapshot, &pool.policies),
         candidates: pool.candidates.count(),
+        panic: health.panic(&pool.name).0,
         limits: LimitsRow::of(pool),
-        nodes: pool.nodes.iter().map(|node| node_row(pool, node, now)).collect(),
+        nodes: pool.nodes.iter().map(|node| node_row(pool, node, healths.next(), now)).collect(),
     }
 }
 
-fn node_row<'a>(pool: &Pool, node: &'a Arc<Node>, now: Instant) -> NodeRow<'a> {
+fn node_row<'a>(pool: &Pool, node: &'a Arc<Node>, health: Option<NodeHealth>, now: Instant) -> NodeRow<'a> {
     let place = pool.candidates.find(&node.spec.id);
     NodeRow {
         id: &node.spec.id,
         address: node.spec.address.to_string(),
         weight: node.spec.weight.get(),
         zone: node.spec.zone.as_deref(),
+        tier: node.spec.tier,
         labels: node.spec.labels.iter().map(|(name, value)| (&**name, &**value)).collect(),
         candidate: place.is_some_and(|place| (place as usize) < pool.candidates.count()),
+        health,
         in_flight: node.live.in_flight(),
         latency_us: node.live.latency(now),
         error_rate: node.live.error_rate(now),

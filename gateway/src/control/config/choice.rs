@@ -1,8 +1,9 @@
 //! Words of which one has to be chosen.
 
 use super::nearest::nearest;
-use super::resolved::{Grant, LogFormat, LogLevel, OnFault, Store};
+use super::resolved::{CheckStart, Grant, LogFormat, LogLevel, OnFault, Store};
 use super::text::{Refused, Text};
+use super::value::CheckType;
 
 /// The value of a word, or the words that there are.
 fn choose<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refused> {
@@ -35,6 +36,8 @@ choices! {
     LogLevel, "a level such as \"info\"":
         { "error" => Error, "warn" => Warn, "info" => Info, "debug" => Debug, "trace" => Trace };
     Store, "\"memory\"": { "memory" => Memory };
+    CheckType, "\"http\" or \"tcp\"": { "http" => Http, "tcp" => Tcp };
+    CheckStart, "\"check\" or \"up\"": { "check" => Check, "up" => Up };
 }
 
 impl Text for Grant {

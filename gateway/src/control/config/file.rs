@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::reading::{Fields, Item, Key, List, Named, Number, OneOrMany, Reading, Texts, Value, table};
-use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, Store, Workers};
+use super::reading::{
+    Fields, Item, Key, List, Named, Number, OneOrMany, OrOff, Reading, Texts, Value, bare, table,
+};
+use super::resolved::{
+    CheckStart, Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, RetryOn, Store, Workers,
+};
 use super::secret::{PluginConfig, Secret};
 use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Size};
 use super::text::{PluginFile, RoutePath, Sha256, Word};
-use super::value::{AdaptiveWish, Folder, NodeEntry};
+use super::value::{AdaptiveWish, CheckType, Folder, NodeEntry, StatusRange};
 use crate::cidr::Cidr;
 use crate::name::Name;
 
@@ -109,6 +113,7 @@ table! { "a route" Route {
     filters: OneOrMany<Name>,
     pool: Name,
     timeout: Duration,
+    total_timeout: Duration,
 } }
 
 table! { "a pool" Pool {
@@ -116,12 +121,51 @@ table! { "a pool" Pool {
     nodes: List<NodeEntry>,
     host: HostHeader,
     connect_timeout: Duration,
+    first_byte_timeout: Duration,
+    attempt_timeout: Duration,
+    between_bytes_timeout: Duration,
     idle_connections: Number<0, 100_000>,
     idle_timeout: Duration,
     attempts: Number<1, 100>,
+    retry: Retry,
+    health: OrOff<HealthCheck>,
+    outlier: OrOff<Outlier>,
+    panic: Number<0, 100>,
+    slow_start: OrOff<Duration>,
     limits: PoolLimits,
     load_reports: bool,
     load_report_ttl: Duration,
+} }
+
+table! { "a pool's `retry`" Retry {
+    on: List<RetryOn>,
+    budget: Number<0, 100>,
+    floor: Number<0, 1_000_000>,
+    buffer: Size,
+} }
+
+table! { "a health check" HealthCheck {
+    r#type: CheckType,
+    path: RoutePath,
+    host: HostHeader,
+    status: OneOrMany<StatusRange>,
+    interval: Duration,
+    timeout: Duration,
+    healthy: Number<1, 100>,
+    unhealthy: Number<1, 100>,
+    jitter: Number<0, 50>,
+    start: CheckStart,
+} }
+
+table! { "the detection of outliers" Outlier {
+    connect_failures: OrOff<Number<1, 1_000>>,
+    failures: OrOff<Number<1, 1_000>>,
+    success_rate: OrOff<Number<1, 100>>,
+    latency: OrOff<Number<2, 1_000>>,
+    silence: OrOff<Duration>,
+    ejection: Duration,
+    max_ejection: Duration,
+    max_ejected: Number<0, 100>,
 } }
 
 table! { "a pool's limits" PoolLimits {
@@ -142,6 +186,8 @@ table! { "a node" Node {
     address: NodeAddress,
     weight: Number<1, 100_000>,
     zone: Word,
+    tier: Number<0, 9>,
+    drain: bool,
     labels: Texts<Word, Word>,
 } }
 
@@ -160,6 +206,7 @@ table! {
         filters: OneOrMany<Name>,
         pool: Name,
         timeout: Duration,
+        total_timeout: Duration,
     }
 }
 
@@ -169,9 +216,17 @@ table! {
         policy: OneOrMany<Name>,
         host: HostHeader,
         connect_timeout: Duration,
+        first_byte_timeout: Duration,
+        attempt_timeout: Duration,
+        between_bytes_timeout: Duration,
         idle_connections: Number<0, 100_000>,
         idle_timeout: Duration,
         attempts: Number<1, 100>,
+        retry: Retry,
+        health: OrOff<HealthCheck>,
+        outlier: OrOff<Outlier>,
+        panic: Number<0, 100>,
+        slow_start: OrOff<Duration>,
         limits: PoolLimits,
         load_reports: bool,
         load_report_ttl: Duration,

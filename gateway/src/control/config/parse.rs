@@ -2,9 +2,12 @@
 //!
 //! Pure: no file, no socket, no plugin. Each check notes its error and goes on.
 
+mod health;
 mod limits;
 mod pool;
+mod retry;
 mod route;
+mod timeouts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -51,9 +54,12 @@ impl Parse {
 
         let admin = self.admin(admin);
         let known = route::Known::of(&listeners, &pools);
+        let pool_defaults = defaults.pool.unless(file::PoolDefaults::default());
+        let limits = timeouts::Written::of(&pools, &pool_defaults);
         let listeners = self.listeners(listeners, &admin);
         let routes = self.routes(routes, &defaults.route.unless(file::RouteDefaults::default()), &known);
-        let pools = self.pools(pools, &defaults.pool.unless(file::PoolDefaults::default()));
+        let pools = self.pools(pools, &pool_defaults);
+        self.reachable(&limits, &routes);
         let uses = self.uses(uses, &routes, &pools);
         Config {
             gateway: self.gateway(gateway),

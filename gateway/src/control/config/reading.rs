@@ -159,13 +159,18 @@ macro_rules! table {
 
         impl Value for $name {
             fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
-                let fields = Fields::of($whose, &[$(stringify!($key)),*], item, reading)?;
-                Some(Self { $($key: fields.take(stringify!($key), reading),)* })
+                let fields = Fields::of($whose, &[$(bare(stringify!($key))),*], item, reading)?;
+                Some(Self { $($key: fields.take(bare(stringify!($key)), reading),)* })
             }
         }
     };
 }
 pub(super) use table;
+
+/// A key that is also a word of Rust's is declared as `r#type`.
+pub(super) fn bare(key: &str) -> &str {
+    key.strip_prefix("r#").unwrap_or(key)
+}
 
 /// Entries of a table in the order in which they are written.
 fn in_order<'t, 'i>(
@@ -244,6 +249,31 @@ impl<T: Value> Value for OneOrMany<T> {
         match item.get_ref() {
             DeValue::Array(items) => Some(Self(List::of(items.iter(), reading))),
             _ => Some(Self(List::of([item], reading))),
+        }
+    }
+}
+
+/// A value, or "off".
+#[derive(Debug, Clone)]
+pub(super) enum OrOff<T> {
+    Off,
+    On(T),
+}
+
+impl<T: Value> Value for OrOff<T> {
+    fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        match item.get_ref() {
+            DeValue::String(text) if text == "off" => Some(Self::Off),
+            DeValue::Table(_) => T::read(item, reading).map(Self::On),
+            _ => {
+                let value = T::read(item, reading);
+                if value.is_none()
+                    && let Some(error) = reading.errors.pop()
+                {
+                    reading.errors.push(error.note("or write \"off\""));
+                }
+                value.map(Self::On)
+            }
         }
     }
 }

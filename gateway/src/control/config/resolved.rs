@@ -9,9 +9,13 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod health;
 mod limits;
+mod retry;
 
+pub use health::{CheckStart, HealthCheck, Outlier, Probe};
 pub use limits::{AdaptiveRange, PoolLimits};
+pub use retry::{Retry, RetryOn};
 
 use super::error::At;
 use super::secret::{PluginConfig, Secret};
@@ -300,8 +304,10 @@ pub struct Route {
     pub filters: Vec<At<Name>>,
     /// Where its requests go.
     pub pool: At<Name>,
-    /// From a request's last head byte to the response's.
+    /// From a request's last head byte to the response's, over all attempts.
     pub timeout: Duration,
+    /// From a request's last head byte to its response's last byte.
+    pub total_timeout: Option<Duration>,
 }
 
 /// Nodes that serve the same thing, and how one of them is picked.
@@ -317,12 +323,28 @@ pub struct Pool {
     pub host: HostHeader,
     /// How long a connection to a node may take to be made.
     pub connect_timeout: Duration,
+    /// From a request's last byte to the response's first.
+    pub first_byte_timeout: Option<Duration>,
+    /// From the pick of a node to the end of its response's head.
+    pub attempt_timeout: Option<Duration>,
+    /// How long a response's body may stand still.
+    pub between_bytes_timeout: Duration,
     /// Idle connections that each worker keeps to each node.
     pub idle_connections: u32,
     /// How long they are kept.
     pub idle_timeout: Duration,
-    /// On how many nodes a request is tried at most while no connection can be made.
+    /// On how many nodes a request is tried at most.
     pub attempts: NonZeroU32,
+    /// After what it is tried again, and how often that may be.
+    pub retry: Retry,
+    /// How nodes are asked whether they are well, if they are.
+    pub health: Option<HealthCheck>,
+    /// What traffic has to show of a node to take it out, unless it is "off".
+    pub outlier: Option<Outlier>,
+    /// If fewer percent of the nodes are healthy, all of them are used.
+    pub panic: u32,
+    /// How long a node that is new or comes back takes to get its whole share.
+    pub slow_start: Option<Duration>,
     /// How many of its requests may be in flight and wait; none if that is not limited.
     pub limits: Option<PoolLimits>,
     /// How long what its nodes report of their load counts, if that is looked at.
@@ -349,6 +371,10 @@ pub struct Node {
     pub weight: NonZeroU32,
     /// Where it stands.
     pub zone: Option<String>,
+    /// Later tiers are used as far as earlier ones lack healthy nodes.
+    pub tier: u8,
+    /// Whether it takes nothing new.
+    pub drain: bool,
     /// What policies may know of it.
     pub labels: BTreeMap<String, String>,
 }

@@ -5,6 +5,7 @@
 mod address;
 mod http;
 mod quantity;
+mod retry;
 
 pub use address::{HostPattern, NodeAddress, NodeHost};
 pub(super) use http::RoutePath;

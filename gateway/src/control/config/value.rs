@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use toml::de::DeValue;
 
 use super::file;
 use super::reading::{Item, Number, Reading, Value, texts};
-use super::resolved::{Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, Store, Workers};
+use super::resolved::{
+    CheckStart, Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, RetryOn, Store, Workers,
+};
 use super::secret::{PluginConfig, Secret};
 use super::text::{HostPattern, Method, NodeAddress, Size, Text};
 use super::text::{PluginFile, RoutePath, Sha256, Word};
@@ -18,7 +21,10 @@ use crate::cidr::Cidr;
 use crate::name::Name;
 
 texts!(String, Name, Cidr, SocketAddr, Duration, Size, NodeAddress, HostPattern, HostHeader, Method);
-texts!(PluginFile, RoutePath, Sha256, Word, Grant, OnFault, LogFormat, LogLevel, Store);
+texts!(
+    PluginFile, RoutePath, Sha256, Word, Grant, OnFault, LogFormat, LogLevel, Store, CheckType, CheckStart,
+    RetryOn
+);
 
 impl Value for Workers {
     fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
@@ -49,6 +55,44 @@ impl Value for Quarantine {
             }
             _ => reading.wrong_type(item, "`{ faults = 20, window = \"10s\" }`, or \"off\" for none at all"),
         }
+    }
+}
+
+/// How a node is asked whether it is well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CheckType {
+    Http,
+    Tcp,
+}
+
+/// Statuses that follow each other: one, or the first and the last.
+#[derive(Clone)]
+pub(super) struct StatusRange(pub(super) RangeInclusive<u16>);
+
+impl StatusRange {
+    fn parse(text: &str) -> Option<Self> {
+        let status = |text: &str| {
+            let three_digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
+            let number = text.parse().ok().filter(|_| three_digits);
+            number.filter(|status| (200..=599).contains(status))
+        };
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let range = status(first)?..=status(last)?;
+        (!range.is_empty()).then_some(Self(range))
+    }
+}
+
+impl Value for StatusRange {
+    fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let text = match item.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(number) => number.as_str().to_owned(),
+            _ => return reading.wrong_type(item, "a status (200) or a range of them (\"200-299\")"),
+        };
+        Self::parse(&text).or_else(|| {
+            let write = "write a status from 200 to 599, or a range of them: 204, \"200-299\"";
+            reading.wrong(item, format!("{text} is no final status"), write)
+        })
     }
 }
 

@@ -78,6 +78,10 @@ fn requests_in_flight_are_counted_and_the_oldest_is_known() {
     let mut others: Vec<InFlight> = (0..40).map(|_| node.begin(start + 20 * MILLI)).collect();
     assert_eq!(node.live.in_flight(), 41);
     assert_eq!(node.live.oldest(start + 50 * MILLI), 50_000);
+    assert_eq!(
+        (node.live.waiting(50 * MILLI, start + 50 * MILLI), node.live.waiting(MILLI, start + 50 * MILLI)),
+        (1, 12)
+    );
     drop(first);
     assert_eq!(node.live.oldest(start + 50 * MILLI), 30_000);
     others.clear();
@@ -94,6 +98,19 @@ fn an_attempt_is_observed_once_and_a_lagging_clock_does_no_harm() {
     assert_eq!((request.started(), &*request.node().spec.id), (start, "a"));
     // Another worker's coarse clock may stand behind.
     assert_eq!((node.live.latency(start), node.live.oldest(start - MILLI)), (8000, 0));
+}
+
+#[test]
+fn who_was_answered_waits_no_more_and_is_tallied() {
+    let (node, start) = (node("a"), Instant::now() + SECOND);
+    let before = node.live.tally();
+    let mut download = node.begin(start);
+    download.observe(start + 8 * MILLI, AttemptResult::Ok);
+    assert_eq!((node.live.in_flight(), node.live.oldest(start + SECOND)), (1, 0), "its body comes");
+    attempt(&node, start + SECOND, 4 * MILLI, AttemptResult::Ok);
+    attempt(&node, start + SECOND, 4 * MILLI, AttemptResult::ServerError);
+    let tally = node.live.tally().since(before);
+    assert_eq!(tally, Tally { answers: 2, micros: 12_000, failures: 1 });
 }
 
 #[test]

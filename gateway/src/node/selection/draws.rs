@@ -71,6 +71,10 @@ impl Selection {
         if count == 0 {
             return None;
         }
+        // Another attempt takes no turn: of two nodes, one that fails would have every turn, and the other none.
+        if !self.tried.is_empty() {
+            return self.draw(None);
+        }
         // What is left out is passed over; where nearly all is, a draw by weight is cheaper and as fair.
         for _ in 0..list.turns().min(MOST_PASSED) {
             let now = turn.get();

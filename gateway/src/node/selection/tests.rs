@@ -102,13 +102,34 @@ fn round_robin_is_smooth_and_weighted() {
 }
 
 #[test]
-fn round_robin_passes_over_what_was_tried_or_not_kept() {
-    let mut selection = select(pool(&[5000, 1000, 1000]));
+fn another_attempt_is_drawn_by_weight_and_takes_no_turn() {
+    let mut selection = select(pool(&[5000, 3000, 1000]));
     selection.next_attempt(0);
-    let turn = Cell::new(0);
-    let tally_of = tally(&selection, 100, || selection.round_robin(&turn).unwrap());
-    assert_eq!(tally_of, BTreeMap::from([("n1".to_owned(), 50), ("n2".to_owned(), 50)]));
+    let turn = Cell::new(7);
+    let tally = tally(&selection, 4000, || selection.round_robin(&turn).unwrap());
+    assert!(tally.len() == 2 && (2800..3200).contains(&tally["n1"]), "{tally:?}");
+    assert_eq!(turn.get(), 7);
+}
 
+#[test]
+fn another_node_is_one_that_was_not_tried() {
+    let draining = vec![candidate("old", 1000)];
+    let mut selection = select(Candidates::new(vec![candidate("a", 1000), candidate("b", 1000)], draining));
+    let any = |_: &Candidate| true;
+    assert!(selection.has_other(0, any) && !selection.has_other(0, |_| false));
+    selection.keep(&[0]);
+    selection.settle();
+    assert!(selection.has_other(0, any), "what a policy kept is for one pick");
+    selection.next_attempt(0);
+    let old = selection.find("old").unwrap();
+    assert!(selection.has_other(old, any), "beside a draining node there is the one that is left");
+    assert!(!selection.has_other(0, any));
+    assert!(!Selection::default().has_other(0, any));
+}
+
+#[test]
+fn round_robin_passes_over_what_was_not_kept() {
+    let turn = Cell::new(0);
     let mut selection = select(pool(&vec![1000; 1000]));
     selection.keep(&[500, 501]);
     selection.settle();

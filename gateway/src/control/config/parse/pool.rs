@@ -3,13 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::health::unless_off;
 use super::{Parse, Tables, number};
 use crate::control::config::error::{At, Place};
 use crate::control::config::file;
 use crate::control::config::reading::{Entry, Key, List, OneOrMany, Texts};
-use crate::control::config::resolved::{HostHeader, Node, Pool};
+use crate::control::config::resolved::{HealthCheck, HostHeader, Node, Outlier, Pool};
 use crate::control::config::value::NodeEntry;
 use crate::name::Name;
+
+/// What pools that say nothing of it have: read once, so that what is wrong is noted once.
+struct Usual {
+    health: Option<HealthCheck>,
+    outlier: Option<Outlier>,
+}
 
 impl Parse {
     pub(super) fn pools(
@@ -17,15 +24,25 @@ impl Parse {
         tables: Tables<file::Pool>,
         defaults: &file::PoolDefaults,
     ) -> BTreeMap<Name, Pool> {
+        let usual = Usual {
+            health: self.health(defaults.health.clone(), &None),
+            outlier: self.outlier(defaults.outlier.clone(), &Some(Outlier::default())),
+        };
         let mut pools = BTreeMap::new();
         for Entry { name, table, .. } in tables {
             let Some(table) = table else { continue };
-            pools.insert(name.value.clone(), self.pool(name, table, defaults));
+            pools.insert(name.value.clone(), self.pool(name, table, defaults, &usual));
         }
         pools
     }
 
-    fn pool(&mut self, name: At<Name>, table: file::Pool, defaults: &file::PoolDefaults) -> Pool {
+    fn pool(
+        &mut self,
+        name: At<Name>,
+        table: file::Pool,
+        defaults: &file::PoolDefaults,
+        usual: &Usual,
+    ) -> Pool {
         let policy = match table.policy.or(&defaults.policy) {
             Key::Is(At { value: OneOrMany(list), .. }) => self.names(list.items),
             _ => Vec::new(),
@@ -34,6 +51,12 @@ impl Parse {
             Some(list) => self.nodes(list, &name),
             None => Vec::new(),
         };
+        if let (Key::Is(attempts), Key::Is(retry)) = (&table.attempts, &table.retry)
+            && attempts.value.0 == 1
+        {
+            let write = "leave it out, or allow more `attempts`";
+            self.wrong(&retry.place, "`retry` has no effect: this pool makes one attempt", write);
+        }
         let idle_connections = table.idle_connections.or(&defaults.idle_connections).get();
         let attempts = table.attempts.or(&defaults.attempts).get();
         let load_report_ttl = self.load_reports(table.load_reports, table.load_report_ttl, defaults);
@@ -46,9 +69,20 @@ impl Parse {
                 .connect_timeout
                 .or(&defaults.connect_timeout)
                 .unless(Duration::from_secs(1)),
+            first_byte_timeout: written(table.first_byte_timeout.or(&defaults.first_byte_timeout)),
+            attempt_timeout: written(table.attempt_timeout.or(&defaults.attempt_timeout)),
+            between_bytes_timeout: table
+                .between_bytes_timeout
+                .or(&defaults.between_bytes_timeout)
+                .unless(Duration::from_secs(60)),
             idle_connections: idle_connections.map_or(64, |at| at.value.0),
             idle_timeout: table.idle_timeout.or(&defaults.idle_timeout).unless(Duration::from_secs(60)),
             attempts: number(attempts.map(|at| at.value.0), 3),
+            retry: self.retry(table.retry.or(&defaults.retry)),
+            health: self.health(table.health, &usual.health),
+            outlier: self.outlier(table.outlier, &usual.outlier),
+            panic: table.panic.or(&defaults.panic).get().map_or(50, |at| at.value.0),
+            slow_start: unless_off(table.slow_start.or(&defaults.slow_start), Some, None),
             load_report_ttl,
             limits: limits.and_then(|at| self.pool_limits(at)),
             name,
@@ -112,8 +146,15 @@ impl Parse {
             id: node.id.get().map_or_else(|| address.to_string(), |at| at.value.0),
             weight: number(node.weight.get().map(|at| at.value.0), 1),
             zone: node.zone.get().map(|at| at.value.0),
+            tier: node.tier.get().map_or(0, |at| at.value.0 as u8),
+            drain: node.drain.unless(false),
             labels: labels.into_iter().map(|(name, value)| (name.0, value.0)).collect(),
             address,
         })
     }
+}
+
+/// What has no default.
+fn written<T>(key: Key<T>) -> Option<T> {
+    key.get().map(|at| at.value)
 }

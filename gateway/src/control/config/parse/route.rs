@@ -1,7 +1,6 @@
 //! Routes: what they match, where they lead, and that no two are the same.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
 
 use super::{Parse, Tables, items};
 use crate::control::config::error::At;
@@ -82,6 +81,10 @@ impl Parse {
             let what = "this route would belong to no listener";
             self.wrong(&list.place, what, "name one, or leave `listeners` out for all");
         }
+        let (timeout, total_timeout) = self.route_timeouts(
+            table.timeout.or(&defaults.timeout),
+            table.total_timeout.or(&defaults.total_timeout),
+        );
         Some(Route {
             listeners: listeners.map_or_else(
                 || known.listeners.clone(),
@@ -93,7 +96,8 @@ impl Parse {
             headers: table.headers.or(&defaults.headers).unless(Texts(BTreeMap::new())).0,
             filters,
             pool: pool?,
-            timeout: table.timeout.or(&defaults.timeout).unless(Duration::from_secs(15)),
+            timeout,
+            total_timeout,
             name,
         })
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::{
-    Grant, HostHeader, HostPattern, NodeHost, OnFault, PathPattern, Workers, load as load_file,
+    Grant, HostHeader, HostPattern, NodeHost, OnFault, Outlier, PathPattern, Probe, Workers,
+    load as load_file,
 };
 use super::{Invented, load};
 
@@ -39,7 +40,10 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(pool.host, HostHeader::Keep);
     assert_eq!((pool.connect_timeout, pool.idle_timeout), (Duration::from_secs(1), Duration::from_secs(60)));
     assert_eq!((pool.idle_connections, pool.attempts.get()), (64, 3));
+    assert_eq!((&pool.health, &pool.outlier), (&None, &Some(Outlier::default())));
+    assert_eq!((pool.panic, pool.slow_start), (50, None));
     let node = &pool.nodes[0];
+    assert_eq!((node.tier, node.drain), (0, false));
     assert_eq!((node.id.as_str(), node.weight.get(), &node.zone), ("127.0.0.1:9001", 1, &None));
 }
 
@@ -61,6 +65,38 @@ fn defaults_of_routes_and_pools_fill_what_is_left_out() {
         |pool: &str| config.pools[pool].policy.iter().map(|name| name.to_string()).collect::<Vec<_>>();
     assert_eq!(policy("api"), ["spread"]);
     assert_eq!(policy("web"), ["one", "two"]);
+}
+
+#[test]
+fn health_and_outliers_are_set_whole_and_can_be_off() {
+    let config = load(
+        "[defaults.pool]\nhealth = { path = \"/healthz\", interval = \"1s\" }\noutlier = { failures = 7, silence = \"off\" }\n\
+         slow_start = \"30s\"\n[pool.a]\nnodes = [\"127.0.0.1:1\"]\n\
+         [pool.b]\nnodes = [\"127.0.0.1:1\"]\nhealth = { type = \"tcp\" }\noutlier = \"off\"\nslow_start = \"off\"\n\
+         [pool.c]\nnodes = [\"127.0.0.1:1\"]\nhealth = \"off\"\noutlier = { ejection = \"10m\" }\n\
+         [pool.d]\nnodes = [\"127.0.0.1:1\"]\nhealth = { path = \"/\", host = \"a.test\", status = [204, \"300-399\"] }",
+    )
+    .unwrap();
+    let pool = |name: &str| &config.pools[name];
+    let check = pool("a").health.as_ref().unwrap();
+    assert_eq!((check.timeout, check.interval), (Duration::from_secs(1), Duration::from_secs(1)));
+    let probe = Probe::Http { path: "/healthz".to_owned(), host: None, status: vec![200..=299] };
+    assert_eq!(check.probe, probe);
+    let outlier = pool("a").outlier.as_ref().unwrap();
+    assert_eq!((outlier.failures.map(u16::from), outlier.silence), (Some(7), None));
+    assert_eq!(outlier.connect_failures, Outlier::default().connect_failures);
+    assert_eq!(pool("a").slow_start, Some(Duration::from_secs(30)));
+    let check = pool("b").health.as_ref().unwrap();
+    assert_eq!((&check.probe, check.timeout), (&Probe::Tcp, Duration::from_secs(2)));
+    assert_eq!((&pool("b").outlier, pool("b").slow_start, &pool("c").health), (&None, None, &None));
+    let longest = pool("c").outlier.as_ref().unwrap().max_ejection;
+    assert_eq!(longest, Duration::from_secs(600), "never shorter than the first");
+    let probe = Probe::Http {
+        path: "/".to_owned(),
+        host: Some("a.test".to_owned()),
+        status: vec![204..=204, 300..=399],
+    };
+    assert_eq!(pool("d").health.as_ref().unwrap().probe, probe);
 }
 
 #[test]
