@@ -18,6 +18,7 @@ mod health;
 mod layering;
 mod lifecycle;
 mod limits;
+mod nodefaults;
 mod plugins;
 mod reload;
 mod retries;

@@ -20,4 +20,4 @@ pub use log::{keep_log, logged};
 pub use node::{Connection, Request, TestNode};
 pub use process::GatewayProcess;
 pub use wait::wait_until;
-pub use wire::PATIENCE;
+pub use wire::{Head, PATIENCE};

@@ -121,25 +121,11 @@ impl Running {
         if self.contender.maker() == Maker::Haproxy {
             return Ok(()); // the master executes itself anew, and keeps its number
         }
-        let new = tools::poll(PATIENCE, || self.successor(old)).context("no new process was started")?;
-        if self.contender.maker() == Maker::Nginx {
-            tools::signal(old, "QUIT"); // bascule's old process goes by itself
-        }
-        self.pid = new;
+        // The gateway's only child is who shall take over: plugins run inside of the process.
+        let successor = || process::children(old).first().copied();
+        self.pid = tools::poll(PATIENCE, successor).context("no new process was started")?;
         let gone = tools::poll(PATIENCE, || self.has_ended(old).then_some(()));
         gone.with_context(|| format!("the old process {old} does not end"))
-    }
-
-    /// The process that one has started to take its place.
-    fn successor(&self, old: u32) -> Option<u32> {
-        match self.contender.maker() {
-            Maker::Nginx => {
-                let text = std::fs::read_to_string(self.folder.join("nginx.pid")).ok()?;
-                text.trim().parse().ok().filter(|&pid| pid != old)
-            }
-            // Its only child: plugins run inside of the process.
-            _ => process::children(old).first().copied(),
-        }
     }
 
     fn has_ended(&mut self, pid: u32) -> bool {
@@ -177,7 +163,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.pid != self.server.pid() {
+        if self.pid != self.server.pid() && !process::has_ended(self.pid) {
             tools::signal(self.pid, "TERM");
             if tools::poll(PATIENCE, || process::has_ended(self.pid).then_some(())).is_none() {
                 tools::signal(self.pid, "KILL");

@@ -48,6 +48,7 @@ address = "127.0.0.1:{port}"
 pool = "bench"
 timeout = "{timeout}s"
 [pool.bench]
+first_byte_timeout = "5s"
 {policy}nodes = [
 {nodes}]
 {limits}"#,
