@@ -83,7 +83,9 @@ fn an_idempotent_request_goes_to_another_node_whatever_fails() {
             1.0,
             "but it is the node's"
         );
-        assert_eq!(gateway.metric("bascule_node_in_flight", &[]), 0.0);
+        crate::support::wait_until("nothing is in flight", || {
+            gateway.metric("bascule_node_in_flight", &[]) == 0.0
+        });
     }
 }
 
@@ -111,6 +113,11 @@ fn a_request_that_no_node_has_seen_goes_to_another_one_whatever_its_method() {
     }
     assert_eq!(good.hits(), 10);
     assert_eq!(retries(&gateway, "connect"), 10.0, "it is no load, so the budget does not count it");
+    let pool = &gateway.snapshot()["pools"][0];
+    assert_eq!(
+        (&pool["attempts"], &pool["retry"]["budget"], &pool["retry"]["on"][7]),
+        (&3.into(), &0.into(), &"504".into())
+    );
 }
 
 #[test]

@@ -16,7 +16,8 @@ fn shares(policy: &str, special: TestNode) -> Vec<f64> {
     let gateway = TestGateway::balancing(policy, &all);
     in_parallel(&gateway, CLIENTS, REQUESTS, |response| assert!([200, 500].contains(&response.status)));
     let hits = hits(&nodes);
-    assert_eq!(hits.iter().sum::<usize>(), CLIENTS * REQUESTS, "each request reaches one node");
+    // One that fails is asked before another one: a request may reach two.
+    assert!(hits.iter().sum::<usize>() >= CLIENTS * REQUESTS, "each request reaches a node");
     hits.iter().map(|hits| *hits as f64 / (CLIENTS * REQUESTS) as f64).collect()
 }
 

@@ -4,6 +4,7 @@
 //! It runs on control's thread, so a scrape never touches a worker; hyper is enough here, since its
 //! clients are the operator's own.
 
+mod attempts;
 mod change;
 mod health;
 mod limits;

@@ -90,11 +90,16 @@ impl Selection {
     }
 
     /// Whether a node is left that was not tried and that `suits`, beside the one of this index; whatever policies kept.
+    /// When all were tried, the nodes of later tiers are left.
     pub fn has_other(&self, index: u32, suits: impl Fn(&Candidate) -> bool) -> bool {
         let Some(list) = self.list() else { return false };
         let this = self.raw(index);
         let is_left = |raw: &u32| Some(*raw) != this && self.tried.binary_search(raw).is_err();
-        (0..list.count() as u32).filter(is_left).any(|raw| list.get(raw).is_some_and(&suits))
+        let mut left = (0..list.count() as u32).filter(is_left).filter_map(|raw| list.get(raw)).peekable();
+        match (left.peek(), list.reserve()) {
+            (None, Some(reserve)) => reserve.iter().any(suits),
+            _ => left.any(suits),
+        }
     }
 
     /// A candidate by index, or a draining node by the index that [`Selection::find`] told.

@@ -4,7 +4,7 @@
 //! head.rs     read the head            400, 408, 414, 431 …
 //! route.rs    find the route           404
 //! filters.rs  filters see the request  an answer of their own, another pool, 500
-//! admission.rs  room in the pool      503 if it is full and the queue does not help
+//! admission.rs room in the pool        503 if it is full and the queue does not help
 //! pick.rs     policies pick a node     503
 //! forward.rs  send it, await the head  502, 504
 //! retry.rs    another node, if that does no harm

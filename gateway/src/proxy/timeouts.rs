@@ -65,12 +65,20 @@ impl Timeouts {
 
     /// Starts a limit anew; one that is not configured never ends.
     pub(super) fn start(&mut self, limit: Limit, after: Option<Duration>, deadline: &Deadline) {
-        self.ends[limit as usize] = after.map_or(End::NEVER, |after| deadline.end(after));
-        deadline.set_end(self.nearest().1);
+        match after {
+            Some(after) => {
+                self.ends[limit as usize] = deadline.end(after);
+                deadline.set_end(self.nearest().1);
+            }
+            None => self.stop(&[limit], deadline),
+        }
     }
 
     /// Ends limits that were kept.
     pub(super) fn stop(&mut self, limits: &[Limit], deadline: &Deadline) {
+        if !limits.iter().any(|limit| self.is_running(*limit)) {
+            return;
+        }
         for &limit in limits {
             self.ends[limit as usize] = End::NEVER;
         }

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::attempts::AttemptsRow;
 use super::limits::{ConnectionsRow, LimitsRow};
 use super::metrics::unix;
 use super::{Admin, Phase};
@@ -71,6 +72,7 @@ struct RouteRow<'a> {
     pool: &'a str,
     filters: Vec<&'a str>,
     timeout_ms: u128,
+    total_timeout_ms: Option<u128>,
 }
 
 #[derive(Serialize)]
@@ -80,6 +82,8 @@ struct PoolRow<'a> {
     candidates: usize,
     /// Whether nodes that are not healthy are used, since too few are.
     panic: bool,
+    #[serde(flatten)]
+    attempts: AttemptsRow,
     limits: Option<LimitsRow>,
     nodes: Vec<NodeRow<'a>>,
 }
@@ -223,6 +227,7 @@ fn route_row<'a>(snapshot: &'a Snapshot, route: &'a Route) -> RouteRow<'a> {
         pool: snapshot.pools[route.pool as usize].name.as_str(),
         filters: names_of(snapshot, &route.filters),
         timeout_ms: route.timeout.as_millis(),
+        total_timeout_ms: route.total_timeout.map(|limit| limit.as_millis()),
     }
 }
 
@@ -237,6 +242,7 @@ fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, health: &Health, now: In
         policy: names_of(snapshot, &pool.policies),
         candidates: pool.candidates.count(),
         panic: health.panic(&pool.name).0,
+        attempts: AttemptsRow::of(pool),
         limits: LimitsRow::of(pool),
         nodes: pool.nodes.iter().map(|node| node_row(pool, node, healths.next(), now)).collect(),
     }

@@ -125,6 +125,10 @@ fn another_node_is_one_that_was_not_tried() {
     assert!(selection.has_other(old, any), "beside a draining node there is the one that is left");
     assert!(!selection.has_other(0, any));
     assert!(!Selection::default().has_other(0, any));
+
+    let tiers =
+        Candidates::with_reserve(vec![candidate("a", 1000)], Vec::new(), vec![candidate("later", 1000)]);
+    assert!(select(tiers).has_other(0, any), "a later tier serves when the first was tried");
 }
 
 #[test]

@@ -14,8 +14,11 @@ use super::{Invented, load};
 fn every_sample_loads() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
     let mut loaded = Vec::new();
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue; // units for systemd
+        }
         load_file(&path).unwrap_or_else(|errors| panic!("{errors}"));
         loaded.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
     }
