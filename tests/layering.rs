@@ -62,7 +62,7 @@ fn a_snapshot_does_not_wait_and_does_no_io() {
 #[test]
 fn every_source_file_belongs_to_a_layer() {
     // Only these join the layers, and nobody below may know them.
-    let top = ["lib", "main", "gateway", "demo", "plugin_command", "running"];
+    let top = ["lib", "main", "gateway", "demo", "plugin_command", "running", "upgrade_command"];
     for entry in fs::read_dir(source_folder()).expect("the sources") {
         let path = entry.expect("an entry").path();
         let name = path.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned();

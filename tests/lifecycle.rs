@@ -1,6 +1,7 @@
 //! How a gateway changes its listeners, stops, and is replaced: under load, and without a request that fails.
 
 mod listeners;
+mod reloading;
 mod stopping;
 mod systemd;
 mod upgrading;

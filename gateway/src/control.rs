@@ -51,7 +51,7 @@ use folder::{Ask, Hint, Watch};
 use health::{Checks, Health};
 use prepare::Builder;
 use status::Status;
-use writer::Writer;
+use writer::{Shared, Writer, lock};
 
 use crate::plugin::{Engine, Services};
 use crate::snapshot::Published;
@@ -73,6 +73,7 @@ pub struct Control {
     events: Sender<Event>,
     hints: mpsc::Sender<Hint>,
     status: Arc<Status>,
+    health: Shared,
     phase: Arc<PhaseCell>,
     admin_address: SocketAddr,
     /// Dropping it ends the control path, too.
@@ -103,8 +104,8 @@ pub enum StartError {
 }
 
 impl Control {
-    /// Opens the listeners, makes and publishes the first snapshot, then watches the configuration file and the folder of plugins. Without
-    /// a path only the folder is watched. It blocks until the first snapshot is there.
+    /// Opens the listeners, makes and publishes the first snapshot, then watches the configuration file and the folder of
+    /// plugins. Without a path only the folder is watched. It blocks until the first snapshot is there.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -121,26 +122,15 @@ impl Control {
         let status = Arc::<Status>::default();
         // Before all that takes time.
         listening::open(&config, &ports).map_err(StartError::Listen)?;
-        let admin_socket = ports.open_admin(address).map_err(|error| StartError::Admin { address, error })?;
-        let builder = Builder::start(
-            path,
-            config,
-            Arc::clone(&engine),
-            Arc::clone(&services),
-            ports,
-            Arc::clone(&status),
-        )
-        .map_err(StartError::Configuration)?;
-        let (socket, is_inherited) = admin_socket;
+        let (socket, waits) =
+            ports.open_admin(address).map_err(|error| StartError::Admin { address, error })?;
         let admin_address = socket.local_addr()?;
+        let builder = Builder::start(path, config, engine.clone(), services.clone(), ports, status.clone())
+            .map_err(StartError::Configuration)?;
 
         let first = builder.current().clone();
         writer::note(&status, &first);
-        let now = Instant::now();
-        let mut health = Health::new(now);
-        let snapshot = health.follow(build::snapshot(&first, None), &first.config, now);
-        let health = Arc::new(Mutex::new(health));
-        let published = Arc::new(ArcSwap::from_pointee(snapshot));
+        let (published, health) = first_snapshot(&first, Instant::now());
         limit_connections(&published.load().room);
         let phase = Arc::<PhaseCell>::default();
         let (events, received) = channel(EVENTS);
@@ -164,17 +154,17 @@ impl Control {
             token,
             hints: hints.clone(),
             events: events.clone(),
-            health,
+            health: Arc::clone(&health),
             engine,
             // The gateway that is replaced answers until this one is ready.
-            waits: is_inherited,
+            waits,
         };
         let threads = vec![
             run_control(writer, received, stopped, socket, admin)?,
             run_builder(builder, hinted, watch, events.clone())?,
         ];
         info!(admin = %admin_address, "control path started");
-        Ok((Self { events, hints, status, phase, admin_address, stop, threads }, published))
+        Ok((Self { events, hints, status, health, phase, admin_address, stop, threads }, published))
     }
 
     /// Where to send events. Use `try_send` from a worker, which must not wait.
@@ -194,7 +184,7 @@ impl Control {
 
     /// Whether /readyz would say so if the listeners accept.
     pub fn is_ready(&self) -> bool {
-        self.status.read().unavailable.is_empty()
+        lock(&self.health).is_checked(Instant::now()) && self.status.read().unavailable.is_empty()
     }
 
     /// Looks at the configuration and the plugins now, and tells when what came of it is in force.
@@ -232,6 +222,13 @@ fn limit_connections(room: &Room) {
     let descriptors = raise_descriptors();
     room.fit(descriptors);
     info!(descriptors, connections = room.most(), "clients' connections are limited by file descriptors");
+}
+
+/// What is published first, and the health of its nodes.
+fn first_snapshot(first: &Prepared, now: Instant) -> (Published, Shared) {
+    let mut health = Health::new(now);
+    let snapshot = health.follow(build::snapshot(first, None), &first.config, now);
+    (Arc::new(ArcSwap::from_pointee(snapshot)), Arc::new(Mutex::new(health)))
 }
 
 /// The writer and the admin API, on one thread; the API ends with the writer.

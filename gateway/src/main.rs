@@ -6,6 +6,7 @@
 mod demo;
 mod plugin_command;
 mod running;
+mod upgrade_command;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,6 +44,15 @@ enum Command {
         #[arg(long)]
         plugins: bool,
     },
+    /// Let a new process take over from a running gateway, which ends when that is ready.
+    Upgrade {
+        /// The configuration file of the gateway that runs.
+        #[arg(long)]
+        config: PathBuf,
+        /// The process that it has to be.
+        #[arg(long)]
+        pid: Option<i32>,
+    },
     /// Run three demo nodes and the gateway before them.
     Demo {
         /// The configuration file.
@@ -74,6 +84,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run { config } => running::run(config, false),
         Command::Demo { config } => running::run(config, true),
+        Command::Upgrade { config, pid } => upgrade_command::run(&config, pid),
         Command::Check { config, plugins } => check(&config, plugins),
         Command::Plugin(command) => plugin_command::run(command),
     };

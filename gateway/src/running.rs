@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -117,7 +117,7 @@ enum End {
 
 async fn live(gateway: &Gateway, signals: &mut Signals) -> End {
     let mut reload = None;
-    let mut upgrade = None;
+    let mut upgrade: Option<Upgrade> = None;
     let mut heartbeat = notify::watchdog().map(tokio::time::interval);
     loop {
         tokio::select! {
@@ -128,7 +128,10 @@ async fn live(gateway: &Gateway, signals: &mut Signals) -> End {
                 notify::reloading();
                 reload = Some(gateway.reload());
             }
-            _ = answer(&mut reload) => tell_of_reload(gateway),
+            _ = answer(reload.as_mut()) => {
+                reload = None;
+                tell_of_reload(gateway);
+            }
             _ = signals.upgrade.recv() => {
                 if upgrade.is_some() {
                     warn!("another process is being started already");
@@ -139,24 +142,23 @@ async fn live(gateway: &Gateway, signals: &mut Signals) -> End {
                     Err(why) => gateway.upgrade_failed(format!("{why:#}")),
                 }
             }
-            outcome = answer(&mut upgrade) => match outcome.map(end_upgrade) {
-                Some(Ok(end)) => return end,
-                Some(Err(why)) => gateway.upgrade_failed(why.to_string()),
-                None => {}
-            },
+            outcome = answer(upgrade.as_mut().map(|begun| &mut begun.outcome)) => {
+                upgrade = None;
+                match outcome.map(end_upgrade) {
+                    Some(Ok(end)) => return end,
+                    Some(Err(why)) => gateway.upgrade_failed(why.to_string()),
+                    None => {}
+                }
+            }
             () = beat(&mut heartbeat) => if gateway.is_whole() { notify::alive() },
         }
     }
 }
 
 /// Waits for an answer; for ever, if none is awaited.
-async fn answer<T>(awaited: &mut Option<oneshot::Receiver<T>>) -> Option<T> {
+async fn answer<T>(awaited: Option<&mut oneshot::Receiver<T>>) -> Option<T> {
     match awaited {
-        Some(receiver) => {
-            let answer = receiver.await.ok();
-            *awaited = None;
-            answer
-        }
+        Some(receiver) => receiver.await.ok(),
         None => std::future::pending().await,
     }
 }
@@ -176,10 +178,22 @@ fn tell_of_reload(gateway: &Gateway) {
     }
 }
 
-type Begun = oneshot::Receiver<Result<Successor, UpgradeError>>;
+/// A process was started to take over. If this is dropped before it can, that process is ended.
+struct Upgrade {
+    outcome: oneshot::Receiver<Result<Successor, UpgradeError>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Upgrade {
+    fn drop(&mut self) {
+        self.outcome.close();
+        // A panic there was logged, and leaves nothing to do here.
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
 
 /// Starts this program again, with the same arguments: whatever its path leads to now.
-fn begin_upgrade(gateway: &Gateway) -> anyhow::Result<Begun> {
+fn begin_upgrade(gateway: &Gateway) -> anyhow::Result<Upgrade> {
     if std::process::id() == 1 {
         bail!(
             "the first process of a container cannot be replaced, since all ends with it: start a new container"
@@ -190,15 +204,16 @@ fn begin_upgrade(gateway: &Gateway) -> anyhow::Result<Begun> {
     program.args(words);
     let sockets = gateway.sockets().context("the sockets cannot be handed over")?;
     let timeout = gateway.settings().upgrade_timeout;
-    let (tell, told) = oneshot::channel();
+    let (tell, outcome) = oneshot::channel();
     let wait = move || {
-        let outcome = Successor::start(program, &sockets).and_then(|started| started.ready_within(timeout));
-        // If nobody waits any more, this gateway stops, and its successor is ended.
-        drop(tell.send(outcome));
+        let started = Successor::start(program, &sockets);
+        let came = started.and_then(|started| started.ready_within(timeout, || !tell.is_closed()));
+        // If nobody waits any more, this gateway stops, and what was started is ended.
+        drop(tell.send(came));
     };
-    thread::Builder::new().name("bascule-upgrade".into()).spawn(wait).context("no thread")?;
+    let thread = thread::Builder::new().name("bascule-upgrade".into()).spawn(wait).context("no thread")?;
     info!("a new process is started to take over");
-    Ok(told)
+    Ok(Upgrade { outcome, thread: Some(thread) })
 }
 
 fn end_upgrade(outcome: Result<Successor, UpgradeError>) -> Result<End, UpgradeError> {

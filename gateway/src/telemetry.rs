@@ -14,6 +14,6 @@ pub use counters::{
     Refusal, RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
 };
 pub use exposition::{Exposition, Family, Kind};
-pub use log::{FILTER_VARIABLE, InvalidFilter, init};
+pub use log::{FILTER_VARIABLE, InvalidFilter, change as change_log, init};
 pub use process::resident_memory;
 pub use registry::Telemetry;

@@ -54,6 +54,32 @@ fn a_listener_that_moves_ends_the_connections_of_its_old_place_politely() {
 }
 
 #[test]
+fn what_a_gone_listener_still_does_after_the_drain_timeout_is_cut_off() {
+    let endless = TestNode::scripted(|node| {
+        if node.read_request().is_some() {
+            node.send("HTTP/1.1 200 OK\r\n\r\n");
+            while node.send("x") {
+                node.trickle("more");
+            }
+        }
+    });
+    let short = |listeners: &[(&str, &str)]| {
+        "[gateway]\nworkers = 1\ndrain_timeout = \"300ms\"\n".to_owned() + &with_listeners(listeners)
+    };
+    let gateway = TestGateway::with(&short(&[PUBLIC, ("more", "127.0.0.1:0")]), &[&endless]);
+    let start = |address| {
+        let mut client = TestClient::connect(address);
+        client.send("GET / HTTP/1.1\r\nHost: example.test\r\n\r\n").read_head();
+        client
+    };
+    let (mut cut, mut kept) = (start(gateway.listener("more")), start(gateway.address()));
+    gateway.rewrite_configuration(&short(&[PUBLIC]), &[&endless]);
+    assert!(!cut.read_to_end().is_empty());
+    assert!(!gateway.has_listener("more"));
+    assert_eq!(kept.read_bytes(1000).len(), 1000, "the other one goes on");
+}
+
+#[test]
 fn a_listener_that_only_changes_its_name_keeps_its_connections() {
     let node = TestNode::answering("fine");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();

@@ -166,6 +166,11 @@ impl GatewayProcess {
         self.address
     }
 
+    /// Where its admin API listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// One GET to the admin API.
     pub fn admin(&self, path: &str) -> Response {
         TestClient::connect(self.admin).get_with(path, "Connection: close\r\n")

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use super::Problem;
 use super::inspect::kilobytes;
 use crate::plugin::Version;
+pub use ask::get as get_snapshot;
 use ask::{Answer, News};
 use watch::Watch;
 

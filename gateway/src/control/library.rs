@@ -199,6 +199,19 @@ impl Library {
         self.remember();
     }
 
+    /// Writes down what could not be written while the gateway before this one did.
+    pub(super) fn catch_up(&mut self, wanted: &BTreeSet<String>) {
+        if !self.store.as_mut().is_some_and(Store::may_catch_up) {
+            return;
+        }
+        let mut contents = self.contents(wanted);
+        contents.retain(|version, _| self.module(*version).is_some());
+        if let Some(store) = &mut self.store {
+            contents.iter().for_each(|(version, content)| store.keep(*version, content));
+        }
+        self.remember();
+    }
+
     /// The names of the plugin files in the folder, and of those that are gone and still known.
     pub(super) fn names(&self) -> BTreeSet<String> {
         let listed = fs::read_dir(&self.folder).into_iter().flatten().flatten();

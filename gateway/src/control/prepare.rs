@@ -109,7 +109,9 @@ impl Builder {
                 self.written = read.inspect_err(|errors| self.status.refused(errors)).ok();
             }
         }
-        let found = self.library.look(&self.wanted(), true);
+        let wanted = self.wanted();
+        let found = self.library.look(&wanted, true);
+        self.library.catch_up(&wanted);
         self.note_gone(found.gone);
         self.untried |= changed || found.changed;
         // What is still being copied may be what the rest waits for: it all changes together.

@@ -31,6 +31,8 @@ pub(super) struct Store {
     /// Held for as long as this is the gateway that writes.
     lock: File,
     is_ours: bool,
+    /// Whether something was not written since another gateway did.
+    is_behind: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,9 +52,15 @@ impl Store {
         private_folder(&folder.join(GOOD))?;
         let lock =
             File::options().create(true).truncate(false).write(true).mode(0o600).open(folder.join("lock"))?;
-        let mut store = Self { folder: folder.to_owned(), written: BTreeMap::new(), lock, is_ours: false };
+        let mut store = Self {
+            folder: folder.to_owned(),
+            written: BTreeMap::new(),
+            lock,
+            is_ours: false,
+            is_behind: false,
+        };
         if !store.is_writer() {
-            warn!(folder = %folder.display(), "another gateway writes to this state directory; this one only reads it");
+            warn!(folder = %folder.display(), "another gateway writes to this state directory; this one reads it, and writes when that one has ended");
         }
         store.written = store.load().unwrap_or_else(|why| {
             warn!(file = %folder.join(STATE).display(), "the state of plugins cannot be read and begins anew: {why}");
@@ -79,7 +87,7 @@ impl Store {
     /// Keeps the bytes of a version.
     pub(super) fn keep(&mut self, version: Version, bytes: &[u8]) {
         let place = self.place(version);
-        if !self.is_writer() || fs::read(&place).is_ok_and(|there| there == bytes) {
+        if !self.may_write() || fs::read(&place).is_ok_and(|there| there == bytes) {
             return;
         }
         if let Err(error) = write_whole(&place, bytes) {
@@ -89,7 +97,7 @@ impl Store {
 
     /// Writes the histories down if they changed, and lets go of bytes that none of them speaks of; `also` stay.
     pub(super) fn save(&mut self, histories: &BTreeMap<String, History>, also: &BTreeSet<Version>) {
-        if *histories == self.written || !self.is_writer() {
+        if *histories == self.written || !self.may_write() {
             return;
         }
         let state = State { form: FORM, files: histories.clone() };
@@ -125,6 +133,19 @@ impl Store {
             return Err(format!("it has form {}, and this gateway reads {FORM}", state.form));
         }
         Ok(state.files)
+    }
+
+    /// Whether there is something to write that could not be written before, and now can. It is asked for once.
+    pub(super) fn may_catch_up(&mut self) -> bool {
+        let may = self.is_behind && self.is_writer();
+        self.is_behind &= !may;
+        may
+    }
+
+    fn may_write(&mut self) -> bool {
+        let is_writer = self.is_writer();
+        self.is_behind |= !is_writer;
+        is_writer
     }
 
     /// Two gateways that write by turns would undo each other's pins. A gateway that hands over to its successor lets

@@ -14,11 +14,12 @@ use tracing::{info, warn};
 
 use super::attempt::Prepared;
 use super::build;
-use super::config::Config;
+use super::config::{Config, LogFormat};
 use super::folder::Hint;
 use super::health::{Checked, Checks, Elected, Health, LOOK, Order};
 use super::status::Status;
 use crate::snapshot::{ListenerSpec, Published};
+use crate::telemetry;
 
 /// What may change the snapshot.
 pub enum Event {
@@ -98,6 +99,10 @@ impl Writer {
             let snapshot = lock(&self.health).follow(snapshot, &prepared.config, Instant::now());
             info!(snapshot = snapshot.number, "configuration and plugins took over");
             warn_of_later(&prepared.config, &self.current.config);
+            let log = prepared.config.gateway.log;
+            if log != self.current.config.gateway.log {
+                telemetry::change_log(log.format == LogFormat::Json, log.level.as_str());
+            }
             self.checks.follow(&snapshot, &prepared.config);
             tell_of_listeners(&snapshot.listeners, &self.published.load().listeners);
             self.published.store(Arc::new(snapshot));
@@ -164,7 +169,6 @@ fn warn_of_later(new: &Config, old: &Config) {
         ("[sessions]", new.sessions != old.sessions),
         ("`workers` in [gateway]", new.gateway.workers != old.gateway.workers),
         ("`pid_file` in [gateway]", new.gateway.pid_file != old.gateway.pid_file),
-        ("`log` in [gateway]", new.gateway.log != old.gateway.log),
     ];
     for (what, _) in changed.iter().filter(|(_, changed)| *changed) {
         warn!("{what} changed, which counts from the next start or upgrade on");

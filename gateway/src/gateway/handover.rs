@@ -27,6 +27,8 @@ const VARIABLE: &str = "BASCULE_HANDOVER";
 const NOT_PASSED_ON: [&str; 4] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"];
 /// Sockets in one message; the kernel takes 253 at most.
 const MOST_SOCKETS: usize = 64;
+/// How often the one that waits looks whether it still should.
+const LOOK: Duration = Duration::from_millis(50);
 /// Longer than any message: a name has 63 bytes, and a gateway some thousand listeners at most.
 const LONGEST: usize = 64 * 1024;
 
@@ -103,18 +105,21 @@ impl Successor {
         self.child.id()
     }
 
-    /// Waits until it serves.
+    /// Waits until it serves, as long as that `is_wanted`.
     ///
     /// # Errors
     /// It ended, or is not ready in time; then it is ended.
-    pub fn ready_within(mut self, timeout: Duration) -> Result<Successor, UpgradeError> {
+    pub fn ready_within(
+        mut self,
+        timeout: Duration,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Successor, UpgradeError> {
         let end = Instant::now() + timeout;
+        set_socket_timeout(&self.channel, Timeout::Recv, Some(LOOK)).map_err(io::Error::from)?;
         loop {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if Instant::now() >= end || !is_wanted() {
                 return Err(UpgradeError::Late(timeout));
             }
-            set_socket_timeout(&self.channel, Timeout::Recv, Some(left)).map_err(io::Error::from)?;
             match receive(self.channel.as_fd()) {
                 Ok((Some(Message::Ready { taken }), _)) => {
                     self.taken = taken;
@@ -282,7 +287,7 @@ mod tests {
         let start = |program: &[&str]| {
             let mut command = Command::new(program[0]);
             command.args(&program[1..]);
-            Successor::start(command, &[])?.ready_within(Duration::from_millis(200))
+            Successor::start(command, &[])?.ready_within(Duration::from_millis(200), || true)
         };
         assert!(matches!(start(&["/nowhere/bascule"]), Err(UpgradeError::Start(..))));
         assert!(matches!(start(&["false"]), Err(UpgradeError::Ended(status)) if status.code() == Some(1)));

@@ -22,8 +22,6 @@ use clap::{Args, ValueEnum};
 use contender::{Contender, Maker};
 use fault::{BAD, Fault};
 use nodes::Service;
-#[cfg(test)]
-use seen::Seen;
 use stage::{Ended, Plan, Stages};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -168,20 +166,21 @@ fn milliseconds(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64() * 1e3)
 }
 
-/// The outcome of a run in which so many requests were served, for the tests.
-#[cfg(test)]
-fn ended(served: u64, failed: u64, asked: Vec<u64>) -> Ended {
-    let mut seen = Seen::default();
-    for number in 0..served + failed {
-        let ending = if number < served { Ok(()) } else { Err(load::Failure::Status(502)) };
-        seen.add(load::Request { lag: Duration::ZERO, latency: Duration::from_millis(5), ending });
-    }
-    Ended { seen, asked, trouble: None }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::load::{Failure, Request};
+    use super::seen::Seen;
     use super::*;
+
+    /// The outcome of a run in which so many requests were served, and so many reached each node.
+    fn ended(served: u64, failed: u64, asked: Vec<u64>) -> Ended {
+        let mut seen = Seen::default();
+        for number in 0..served + failed {
+            let ending = if number < served { Ok(()) } else { Err(Failure::Status(502)) };
+            seen.add(Request { lag: Duration::ZERO, latency: Duration::from_millis(5), ending });
+        }
+        Ended { seen, asked, trouble: None }
+    }
 
     #[test]
     fn a_row_says_whether_the_aim_was_met() {

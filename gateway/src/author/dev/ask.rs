@@ -81,7 +81,10 @@ pub(super) fn snapshot(admin: SocketAddr, token: Option<&str>) -> Answer {
 }
 
 /// Status and body of GET /snapshot.
-fn get(admin: SocketAddr, token: Option<&str>) -> io::Result<(u16, Vec<u8>)> {
+///
+/// # Errors
+/// Nobody answers there, or what does so does not speak HTTP.
+pub fn get(admin: SocketAddr, token: Option<&str>) -> io::Result<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect_timeout(&admin, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;

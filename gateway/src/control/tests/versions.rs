@@ -215,6 +215,22 @@ fn without_any_good_version_the_gateway_starts_and_waits_for_one() {
 }
 
 #[test]
+fn a_gateway_that_took_over_writes_down_what_it_could_not_before() {
+    let site = site(KEPT);
+    let (old, _) = site.builder().unwrap();
+    site.put("picker.wasm", &second());
+    let (mut new, _) = site.builder().unwrap();
+    assert_eq!(runs(&new), name(&second()));
+    let kept = site.path().with_file_name("state").join("good");
+    let is_kept = |content: &[u8]| kept.join(format!("{}.wasm", Version::of(content).hex())).exists();
+    new.look();
+    assert!(is_kept(&first()) && !is_kept(&second()), "the old one still writes");
+    drop(old);
+    new.look();
+    assert!(is_kept(&second()));
+}
+
+#[test]
 fn a_restart_with_many_plugins_compiles_each_once_and_few_functions_again() {
     let names: Vec<String> = (0..8).map(|number| format!("picker-{number}")).collect();
     let policies: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
