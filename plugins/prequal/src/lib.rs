@@ -15,7 +15,7 @@
 use bascule_plugin::prelude::*;
 
 /// The policy.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Prequal {
     config: Config,
     /// Of the present pick; kept for their memory.
@@ -60,12 +60,6 @@ const SOONER: u64 = 667;
 
 /// A wait up to this many microseconds is never slow: ages are known to the millisecond only.
 const SHORT_WAIT: u64 = 2000;
-
-impl Default for Prequal {
-    fn default() -> Self {
-        Self { config: Config::default(), seen: Vec::new(), sorted: Vec::new() }
-    }
-}
 
 impl Lifecycle for Prequal {
     type Config = Config;

@@ -119,6 +119,7 @@ fn play_all(concurrency: usize, seeds: u64, requests: usize) -> Vec<Line> {
 }
 
 /// Prints the table, and fails if it is not what the README promises.
+#[allow(clippy::print_stdout, reason = "who runs the tests with --nocapture wants to see the table")]
 fn judge(concurrency: usize, seeds: u64, requests: usize) {
     let lines = play_all(concurrency, seeds, requests);
     lines.iter().for_each(|line| println!("{line}"));
