@@ -1,5 +1,6 @@
 //! What the gateway takes at once, and what it says to the rest.
 
+mod connections;
 mod load_reports;
 mod queue;
 

@@ -16,6 +16,7 @@ mod health;
 mod history;
 mod library;
 mod listening;
+mod memory;
 mod prepare;
 mod probation;
 mod sources;
@@ -56,6 +57,7 @@ use crate::plugin::{Engine, Services};
 use crate::snapshot::Published;
 use crate::telemetry::Telemetry;
 use crate::transport::ports::Ports;
+use crate::transport::room::{Room, raise_descriptors};
 
 /// Events that wait for the writer. Whoever finds it full may drop a hint: the next look sees the same.
 const EVENTS: usize = 1024;
@@ -129,6 +131,7 @@ impl Control {
         let first = builder.current().clone();
         writer::note(&status, &first);
         let (published, health) = first_snapshot(&first, Instant::now());
+        limit_connections(&published.load().room);
         let phase = Arc::<PhaseCell>::default();
         let (events, received) = channel(EVENTS);
         let (hints, hinted) = mpsc::channel();
@@ -214,6 +217,13 @@ impl Control {
     }
 }
 
+/// Half of the file descriptors are for clients.
+fn limit_connections(room: &Room) {
+    let descriptors = raise_descriptors();
+    room.fit(descriptors);
+    info!(descriptors, connections = room.most(), "clients' connections are limited by file descriptors");
+}
+
 /// What is published first, and the health of its nodes.
 fn first_snapshot(first: &Prepared, now: Instant) -> (Published, Shared) {
     let mut health = Health::new(now);
@@ -234,6 +244,7 @@ fn run_control(
         runtime.block_on(async {
             let (end, ended) = watch::channel(());
             let api = tokio::spawn(admin::serve(socket, Arc::new(admin), ended));
+            tokio::spawn(memory::watch(Arc::clone(&writer.published)));
             writer.run(events, stopped).await;
             // It answers what it was asked.
             drop(end);

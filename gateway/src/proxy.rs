@@ -6,6 +6,7 @@
 mod accept;
 mod admission;
 mod connection;
+mod door;
 mod error;
 mod exchange;
 mod filters;

@@ -18,6 +18,7 @@ use crate::node::candidates::Candidates;
 use crate::node::gate::Gate;
 use crate::plugin::{Samples, Use};
 use crate::transport::ports::PortId;
+use crate::transport::room::{Door, DoorLimits, Room};
 
 mod limits;
 pub mod retry;
@@ -46,6 +47,8 @@ pub struct Snapshot {
     pub settings: Arc<Settings>,
     /// Where workers leave heads of requests, to try new versions of plugins on.
     pub samples: Arc<Samples>,
+    /// How many clients' connections there are, and whether there is memory for more.
+    pub room: Arc<Room>,
     /// Where the gateway accepts, sorted by name; a route knows its listeners by their places here.
     pub listeners: Arc<[ListenerSpec]>,
 }
@@ -162,6 +165,8 @@ pub struct Settings {
     pub shutdown_delay: Option<Duration>,
     /// How long another process may take until it can take over.
     pub upgrade_timeout: Duration,
+    /// Resident bytes of the process from which on requests are turned away, if any.
+    pub memory: Option<u64>,
 }
 
 impl Settings {
@@ -172,7 +177,7 @@ impl Settings {
 }
 
 /// An address that the gateway accepts on. Its sockets are open when the snapshot is published.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ListenerSpec {
     /// Its name in the configuration.
     pub name: Name,
@@ -180,4 +185,8 @@ pub struct ListenerSpec {
     pub id: PortId,
     /// Where: with the port that the system chose for port 0.
     pub address: SocketAddr,
+    /// How many connections it takes.
+    pub limits: DoorLimits,
+    /// How many there are; shared with the listener of the same name in an earlier snapshot.
+    pub door: Arc<Door>,
 }

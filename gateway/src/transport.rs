@@ -6,4 +6,5 @@ pub mod dial;
 pub mod idle;
 pub mod listen;
 pub mod ports;
+pub mod room;
 pub mod stream;

@@ -67,6 +67,27 @@ impl Nodes {
         host::by_hash_bounded(key.as_ref(), percent).map(Node::at)
     }
 
+    /// [`Nodes::by_hash_bounded`] of the client's address, or [`Nodes::by_hash`] if `percent` is 0. What the request says is
+    /// hashed in the gateway and need not be copied into the plugin and back.
+    pub fn by_client(&self, percent: u32) -> Option<Node> {
+        host::by_client(percent).map(Node::at)
+    }
+
+    /// The same of the path, without its query.
+    pub fn by_path(&self, percent: u32) -> Option<Node> {
+        host::by_path(percent).map(Node::at)
+    }
+
+    /// The same of a header's first value; none where it is missing or empty.
+    pub fn by_header(&self, name: &str, percent: u32) -> Option<Node> {
+        host::by_header(name, percent).map(Node::at)
+    }
+
+    /// The same of a cookie's value; none where it is missing or empty.
+    pub fn by_cookie(&self, name: &str, percent: u32) -> Option<Node> {
+        host::by_cookie(name, percent).map(Node::at)
+    }
+
     /// Narrows the candidates for the policies after this one; nothing left leaves them as they were.
     pub fn keep(&self, nodes: impl IntoIterator<Item = Node>) {
         let indices: Vec<u32> = nodes.into_iter().map(|node| node.index).collect();
@@ -118,7 +139,7 @@ impl Node {
 
     /// Its effective weight, in thousandths: 1000 is a weight of 1. Never 0.
     pub fn weight(&self) -> u32 {
-        self.facts().weight.max(1)
+        self.load.map_or_else(|| host::weight(self.index), |load| load.weight).max(1)
     }
 
     /// Peak-sensitive moving average of the time to its response head, in microseconds; none if unknown.

@@ -54,6 +54,11 @@ impl Request {
         host::pool()
     }
 
+    /// A hash of that name, on every gateway the same: costs less than the name, for what a plugin keeps by pool.
+    pub fn pool_hash(&self) -> u64 {
+        host::pool_hash()
+    }
+
     /// Which attempt this is; the first is 1.
     pub fn attempt(&self) -> u32 {
         host::attempt()

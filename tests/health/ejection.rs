@@ -116,7 +116,7 @@ fn a_later_tier_is_not_used_while_the_first_is_well_and_takes_over_at_once() {
 fn a_later_tier_takes_the_share_that_is_missing() {
     let nodes: Vec<_> = ["a", "b", "c"].into_iter().map(TestNode::answering).collect();
     let tiers = "nodes = [\"{node1}\", \"{node2}\", { address = \"{node3}\", tier = 1 }]\n\
-                 health = { path = \"/\", interval = \"20ms\", unhealthy = 1 }";
+                 health = { path = \"/\", interval = \"1s\", unhealthy = 1 }";
     let gateway = gateway_with(tiers, &nodes.iter().collect::<Vec<_>>());
     nodes[0].set_status(503);
     wait_for_state(&gateway, 1, "down");

@@ -72,6 +72,16 @@ impl GatewayProcess {
         self.folder.path()
     }
 
+    /// A configuration without a table [gateway]; it may have so many files and sockets open.
+    pub fn with_descriptors(most: u32, text: &str, nodes: &[&TestNode]) -> GatewayProcess {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = write_configuration(folder.path(), text, nodes);
+        let mut program = Command::new("sh");
+        program.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &most.to_string()]);
+        program.args([env!("CARGO_BIN_EXE_bascule"), "run", "--config"]).arg(path);
+        GatewayProcess::start(program, folder)
+    }
+
     /// Starts a gateway and waits until it accepts. The folder has its configuration.
     pub fn start(mut program: Command, folder: TempDir) -> GatewayProcess {
         let child = program.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();

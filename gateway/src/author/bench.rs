@@ -1,7 +1,7 @@
 //! `bascule plugin bench FILE`: what a call of each function costs, beside an empty call of the same function.
 //!
 //! An empty call is a plugin that answers at once: what remains is the way into the sandbox and back. Medians over
-//! batches, so that what else the machine does hardly shows.
+//! batches, and CPU time, so that what else the machine does hardly shows.
 
 use std::fmt;
 use std::hint::black_box;
@@ -14,6 +14,7 @@ use super::inspect::kilobytes;
 use super::scene::{self, Scene};
 use super::{Problem, engine, plain_use, refused};
 use crate::plugin::context::Context;
+use crate::plugin::deadline::thread_cpu_time;
 use crate::plugin::use_::needs_grant;
 use crate::plugin::{Engine, Instances, Module, UseSpec, Version};
 
@@ -142,11 +143,11 @@ impl<'a> Calls<'a> {
         Ok(())
     }
 
-    /// Seconds a call.
+    /// Seconds of CPU time a call.
     fn batch(&mut self) -> Result<f64, Problem> {
         let marks =
             self.context.as_ref().map(|context| (context.request.mark(), context.response.fields.mark()));
-        let before = Instant::now();
+        let before = thread_cpu_time();
         for _ in 0..self.batch {
             let called = self.function.call(self.instances, &mut self.context);
             black_box(called).map_err(|fault| {
@@ -159,7 +160,7 @@ impl<'a> Calls<'a> {
                 context.response.fields.undo(response);
             }
         }
-        Ok(before.elapsed().as_secs_f64() / f64::from(self.batch))
+        Ok((thread_cpu_time() - before).as_secs_f64() / f64::from(self.batch))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::snapshot::routes::{HostPattern, PathPattern, RouteMatch, RouteTable};
 use crate::snapshot::{HostPolicy, ListenerSpec, Pool, PoolLimits, Route, Settings, Snapshot};
 use crate::telemetry::RetryReason;
 use crate::transport::ports::Opened;
+use crate::transport::room::{DoorLimits, Room};
 
 /// Thousandths in a weight of 1.
 const WEIGHT_UNIT: u32 = 1000;
@@ -61,7 +62,12 @@ pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snaps
         uses: prepared.uses.clone().into(),
         settings: Arc::new(settings(&config.gateway)),
         samples: Arc::clone(&prepared.samples),
-        listeners: prepared.listening.iter().map(listener).collect(),
+        room: earlier.map_or_else(Arc::<Room>::default, |earlier| Arc::clone(&earlier.room)),
+        listeners: prepared
+            .listening
+            .iter()
+            .map(|(name, opened)| listener(&config.listeners[name], *opened, earlier))
+            .collect(),
     }
 }
 
@@ -75,8 +81,19 @@ fn places_of(names: &[config::At<Name>], uses: &BTreeMap<Name, u32>) -> Vec<u32>
     names.iter().filter_map(|name| uses.get(&name.value).copied()).collect()
 }
 
-fn listener((name, opened): (&Name, &Opened)) -> ListenerSpec {
-    ListenerSpec { name: name.clone(), id: opened.id, address: opened.address }
+fn listener(listener: &config::Listener, opened: Opened, earlier: Option<&Snapshot>) -> ListenerSpec {
+    let name = &listener.name.value;
+    let same = earlier.and_then(|earlier| earlier.listeners.iter().find(|same| same.name == *name));
+    ListenerSpec {
+        name: name.clone(),
+        id: opened.id,
+        address: opened.address,
+        limits: DoorLimits {
+            connections: listener.connections.map(NonZeroU32::get),
+            per_client: listener.connections_per_client.map(NonZeroU32::get),
+        },
+        door: same.map(|same| Arc::clone(&same.door)).unwrap_or_default(),
+    }
 }
 
 fn settings(gateway: &config::Gateway) -> Settings {
@@ -90,6 +107,7 @@ fn settings(gateway: &config::Gateway) -> Settings {
         drain_timeout: gateway.drain_timeout,
         shutdown_delay: gateway.shutdown_delay,
         upgrade_timeout: gateway.upgrade_timeout,
+        memory: gateway.limits.memory.map(config::Size::get),
     }
 }
 

@@ -121,12 +121,7 @@ impl Watch {
     /// Watches nothing yet. Where watching is not to be had, the regular look remains.
     pub(super) fn new(hints: Sender<Hint>) -> Self {
         let tell = move |event: notify::Result<notify::Event>| {
-            let matters = match event.map(|event| event.kind) {
-                // Our own reading comes back as an event: only the end of a write is news.
-                Ok(EventKind::Access(kind)) => kind == AccessKind::Close(AccessMode::Write),
-                Ok(_) | Err(_) => true,
-            };
-            if matters {
+            if is_news(&event) {
                 // Nobody listens any more when the gateway stops.
                 let _stopped = hints.send(Hint::Look);
             }
@@ -155,6 +150,15 @@ impl Watch {
                 Err(error) => warn!("{} cannot be watched: {error}", folder.display()),
             }
         }
+    }
+}
+
+/// Whether to look after this event. Our own reading comes back as one: of accesses only the end of a write is news. That
+/// the queue overflowed comes as one of no kind, and it or an error says that others are missing.
+fn is_news(event: &notify::Result<notify::Event>) -> bool {
+    match event.as_ref().map(|event| event.kind) {
+        Ok(EventKind::Access(kind)) => kind == AccessKind::Close(AccessMode::Write),
+        Ok(_) | Err(_) => true,
     }
 }
 
@@ -213,6 +217,14 @@ mod tests {
         while told.try_recv().is_ok() {}
         fs::write(folder.join("a.wasm"), "1").unwrap();
         assert!(matches!(told.recv_timeout(PATIENCE), Ok(Hint::Look)));
+    }
+
+    #[test]
+    fn an_overflow_of_the_queue_is_a_hint() {
+        // As notify tells it on Linux: Q_OVERFLOW names no file.
+        let overflow = notify::Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+        assert!(overflow.need_rescan() && is_news(&Ok(overflow)));
+        assert!(is_news(&Err(notify::Error::generic("the events are lost"))));
     }
 
     #[test]

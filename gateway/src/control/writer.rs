@@ -151,10 +151,13 @@ pub(super) fn note(status: &Status, prepared: &Prepared) {
 
 /// Where it accepts from now on, and where it does not any more.
 pub(super) fn tell_of_listeners(new: &[ListenerSpec], old: &[ListenerSpec]) {
-    for ListenerSpec { name, address, .. } in new.iter().filter(|listener| !old.contains(listener)) {
+    let is_in = |list: &[ListenerSpec], one: &ListenerSpec| {
+        list.iter().any(|other| (other.id, &other.name) == (one.id, &one.name))
+    };
+    for ListenerSpec { name, address, .. } in new.iter().filter(|listener| !is_in(old, listener)) {
         info!(listener = %name, %address, "accepting");
     }
-    for ListenerSpec { name, address, .. } in old.iter().filter(|listener| !new.contains(listener)) {
+    for ListenerSpec { name, address, .. } in old.iter().filter(|listener| !is_in(new, listener)) {
         info!(listener = %name, %address, "accepts no more; its connections end after the request that they are at");
     }
 }

@@ -90,6 +90,11 @@ const TICK: u32 = 100;
 const PRIOR: u64 = 1;
 
 impl ErrorRate {
+    /// Whether nothing failed that still counts.
+    pub(super) fn is_none(&self) -> bool {
+        split(self.sums.load(Relaxed)).1 == 0
+    }
+
     /// The rate now, in thousandths.
     pub(super) fn get(&self, now: u32) -> u32 {
         let (attempts, failures) = split(self.sums.load(Relaxed));

@@ -103,7 +103,8 @@ impl Live {
 
     /// See [`Seen::error_rate`].
     pub fn error_rate(&self, now: Instant) -> u32 {
-        self.hot.errors.get(self.millis(now))
+        // Most nodes never failed, and the clock need not be converted to say so.
+        if self.hot.errors.is_none() { 0 } else { self.hot.errors.get(self.millis(now)) }
     }
 
     /// See [`Seen::oldest`].

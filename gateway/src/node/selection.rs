@@ -30,22 +30,6 @@ pub struct Load {
     pub oldest: u32,
 }
 
-impl Load {
-    /// What a least-connections policy compares: requests in flight and the one to come, for the weight, divided by the
-    /// square of the share of attempts that succeed. A node that fails fast looks idle, and must not attract for it.
-    pub fn cost(&self) -> u64 {
-        let load = ((u64::from(self.in_flight) + 1) << 24) / u64::from(self.weight.max(1));
-        if self.error_rate == 0 {
-            return load;
-        }
-        let successes = u64::from(1000_u32.saturating_sub(self.error_rate)).max(FEWEST_SUCCESSES);
-        (load.saturating_mul(1000) / successes).saturating_mul(1000) / successes
-    }
-}
-
-/// A share of successes in thousandths below which a node gets no dearer: about a thousandfold.
-const FEWEST_SUCCESSES: u64 = 31;
-
 /// A worker's own handle on candidates that all workers share: a request counts itself in a cache line that no other
 /// worker writes.
 pub type LocalCandidates = Rc<Arc<Candidates>>;

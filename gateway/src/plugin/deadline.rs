@@ -1,24 +1,36 @@
 //! Ends calls that use too much CPU time.
 //!
-//! The engine ticks once a millisecond, and a call hears of a tick at its next loop or function entry. A tick is wall
-//! time, which is unfair to a call whose thread did not run: so the first tick only reads the thread's CPU clock, and
-//! later ones compare. Most calls end before any tick and pay nothing. A call that hears of a tick asks for the next
-//! one when it needs it.
+//! The engine ticks a little more often than once a millisecond, and a call hears of a tick at its next loop or function
+//! entry. A tick is wall time, which is unfair to a call whose thread did not run: so a call that hears of one reads its
+//! thread's CPU clock, and is ended only when that says so. Most calls end before any tick and read nothing. A call that
+//! hears of a tick asks for the next one when it needs it.
 //!
-//! What a call used before its first tick is not known: up to one tick. So by what is known it is ended half a tick before
-//! its deadline, which by what is true is half a tick before it or after it: a call that needs half a millisecond less than its
-//! deadline is never ended, and the event loop comes back half a millisecond after it. Where the ticking thread
-//! itself is not scheduled, ticks are late, and so is the end.
+//! What a call used before its first tick is what the thread used since its clock was read before the call. To read it
+//! at each call would cost more than the call, so a thread reads it about every 200 us of its CPU time ([`Reading`]), and a
+//! call is charged what was used in between: it is ended a little before its deadline rather than after it. Where the
+//! ticking thread itself is not scheduled, ticks are late, and so is the end.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The time between two ticks that nobody asks for. Waking a thread takes 12 to 21 us on a virtual machine (measured), so this
-/// is 1 to 2 % of a core, and ticking twice as often was 2.4 to 3.3 %.
-pub(super) const TICK: Duration = Duration::from_millis(1);
-/// Half of what is not known of a call.
-const DOUBT: Duration = Duration::from_micros(500);
+/// The time between two ticks that nobody asks for. A call that begins just after one hears of the next with time left
+/// for [`PROOF`] and for being late within the default deadline, 1 ms. Waking a thread takes 12 to 21 us on a virtual
+/// machine (measured).
+pub(super) const TICK: Duration = Duration::from_micros(800);
+/// How late a tick comes that was asked for: half of them within it (measured). It is asked for so much earlier.
+const LATE: Duration = Duration::from_micros(50);
+/// CPU time that a call has to use after its first tick before it is ended. What its thread did before it may be charged
+/// to it, and a short call must not pay for that however much it was.
+const PROOF: Duration = Duration::from_micros(50);
+/// CPU time after which a thread reads its clock again: what a call may be charged of others'. Reading takes 0.2 to
+/// 0.8 us (measured), so this is at most 0.4 % of a worker.
+const INTERVAL: Duration = Duration::from_micros(200);
+/// The most calls between two readings, however short they were so far.
+const MOST_CALLS: u32 = 1024;
+/// A deadline shorter than this is worth a reading at each call.
+const SHORT: Duration = Duration::from_millis(1);
 
 /// Why a call was ended.
 #[derive(Debug, thiserror::Error)]
@@ -34,41 +46,90 @@ impl std::fmt::Display for Milliseconds {
     }
 }
 
+thread_local! {
+    static READING: Reading = const { Reading::new() };
+}
+
+/// What a thread's CPU clock said last.
+struct Reading {
+    cpu: Cell<Duration>,
+    /// Ticks that there had been.
+    ticks: Cell<u32>,
+    /// Calls that may still begin before it is read again, and how many that were after the last reading.
+    calls_left: Cell<u32>,
+    calls: Cell<u32>,
+}
+
+impl Reading {
+    const fn new() -> Reading {
+        let (ticks, calls) = (Cell::new(0), Cell::new(0));
+        Reading { cpu: Cell::new(Duration::ZERO), ticks, calls_left: Cell::new(0), calls }
+    }
+
+    /// A call begins. The clock is read if it is time for it: after so many calls as took [`INTERVAL`] of late, and after
+    /// each tick, since much may have happened between two of them.
+    #[inline]
+    fn call(&self, ticks: u32, is_short: bool, clock: impl FnOnce() -> Duration) {
+        let left = self.calls_left.get();
+        if left == 0 || is_short || ticks != self.ticks.get() {
+            self.read(ticks, clock());
+        } else {
+            self.calls_left.set(left - 1);
+        }
+    }
+
+    #[cold]
+    fn read(&self, ticks: u32, cpu: Duration) {
+        let used = cpu.saturating_sub(self.cpu.replace(cpu)).max(Duration::from_nanos(1));
+        let calls = self.calls.get() - self.calls_left.get() + 1;
+        let calls = (u128::from(calls) * INTERVAL.as_nanos() / used.as_nanos()).min(u128::from(MOST_CALLS));
+        // The call that begins now is the first of them.
+        let more = (calls as u32).saturating_sub(1);
+        self.ticks.set(ticks);
+        self.calls.set(more);
+        self.calls_left.set(more);
+    }
+}
+
 /// Measures one call.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Meter {
     allowed: Duration,
-    since: Option<Duration>,
+    /// What the clock said at some time before the call, and when it heard of its first tick.
+    span: Option<(Duration, Duration)>,
 }
 
 impl Meter {
-    pub(super) fn new(allowed: Duration) -> Meter {
-        Meter { allowed, since: None }
-    }
-
-    /// Starts a call that may use so much CPU time.
-    pub(super) fn restart(&mut self, allowed: Duration) {
+    /// Starts a call that may use so much CPU time, after so many ticks.
+    pub(super) fn restart(&mut self, allowed: Duration, ticks: u32) {
         self.allowed = allowed;
-        self.since = None;
+        self.span = None;
+        READING.with(|reading| reading.call(ticks, allowed < SHORT, thread_cpu_time));
     }
 
     /// What a tick means for the call: an error ends it. When the next one is wanted, if that is early.
     pub(super) fn tick(&mut self) -> Result<Option<Duration>, OutOfTime> {
-        self.tick_at(thread_cpu_time())
+        self.tick_at(thread_cpu_time(), || READING.with(|reading| reading.cpu.get()))
     }
 
-    fn tick_at(&mut self, cpu: Duration) -> Result<Option<Duration>, OutOfTime> {
-        let since = *self.since.get_or_insert(cpu);
-        let used = cpu.saturating_sub(since);
-        match self.allowed.saturating_sub(used + DOUBT) {
-            Duration::ZERO if used > Duration::ZERO => Err(OutOfTime(self.allowed)),
-            left => Ok((left < TICK).then_some(left)),
+    fn tick_at(
+        &mut self,
+        cpu: Duration,
+        before: impl FnOnce() -> Duration,
+    ) -> Result<Option<Duration>, OutOfTime> {
+        let (before, heard) = *self.span.get_or_insert_with(|| (before(), cpu));
+        let late = LATE.min(self.allowed / 10);
+        let left = self.allowed.saturating_sub(cpu.saturating_sub(before) + late);
+        let unproven = PROOF.saturating_sub(cpu.saturating_sub(heard));
+        match left.max(unproven) {
+            Duration::ZERO => Err(OutOfTime(self.allowed)),
+            wait => Ok((wait < TICK).then_some(wait)),
         }
     }
 }
 
 /// CPU time that this thread has used. A system call, unlike the clocks of wall time.
-pub(super) fn thread_cpu_time() -> Duration {
+pub(crate) fn thread_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec as u32)
 }
@@ -78,42 +139,97 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    const US: Duration = Duration::from_micros(1);
     const MS: Duration = Duration::from_millis(1);
 
+    /// Ticks at these times of the CPU clock, of a call before which it was read at 10 ms: when each wants the next.
+    fn ticks<const N: usize>(allowed: Duration, at: [Duration; N]) -> [Option<Option<Duration>>; N] {
+        let mut meter = Meter { allowed, span: None };
+        at.map(|at| meter.tick_at(10 * MS + at, || 10 * MS).ok())
+    }
+
     #[test]
-    fn a_call_that_computes_is_ended_half_a_millisecond_before_its_deadline_by_what_is_known() {
-        let mut meter = Meter::new(3 * MS);
-        assert_eq!(meter.tick_at(10 * MS).ok(), Some(None));
-        assert_eq!(meter.tick_at(11 * MS).ok(), Some(None));
-        assert_eq!(meter.tick_at(12 * MS).ok(), Some(Some(MS / 2)), "the last tick is asked for");
-        assert_eq!(meter.tick_at(12 * MS + MS / 4).ok(), Some(Some(MS / 4)), "it came early");
-        assert!(meter.tick_at(12 * MS + MS / 2).is_err());
+    fn a_call_that_computes_is_ended_at_its_deadline() {
+        let wanted = ticks(3 * MS, [MS, 2 * MS, 2 * MS + 200 * US, 3 * MS - LATE]);
+        assert_eq!(wanted[0], Some(None), "the next comes by itself");
+        assert_eq!(wanted[1], Some(None));
+        assert_eq!(
+            wanted[2],
+            Some(Some(800 * US - LATE)),
+            "the last one is asked for, and that it may be late"
+        );
+        assert_eq!(wanted[3], None);
+    }
+
+    #[test]
+    fn what_it_used_before_its_first_tick_counts() {
+        assert_eq!(ticks(MS, [MS / 4]), [Some(Some(750 * US - LATE))]);
+        assert_eq!(ticks(MS, [TICK, TICK + 150 * US]), [Some(Some(150 * US)), None]);
+    }
+
+    #[test]
+    fn no_call_is_ended_for_what_its_thread_did_before_it() {
+        assert_eq!(ticks(MS, [5 * MS, 5 * MS + PROOF / 2]), [Some(Some(PROOF)), Some(Some(PROOF / 2))]);
+        assert_eq!(ticks(MS, [5 * MS, 5 * MS + PROOF])[1], None);
     }
 
     #[test]
     fn time_in_which_the_thread_did_not_run_does_not_count() {
-        let mut meter = Meter::new(MS);
-        for _ in 0..1000 {
-            assert!(meter.tick_at(10 * MS).is_ok());
-        }
-        assert!(meter.tick_at(10 * MS + MS / 2).is_err());
+        assert!(ticks(MS, [US; 1000]).iter().all(Option::is_some));
     }
 
     #[test]
     fn each_call_is_measured_from_its_own_start() {
-        let mut meter = Meter::new(MS);
-        assert!(meter.tick_at(10 * MS).is_ok());
-        meter.restart(5 * MS);
-        assert!(meter.tick_at(20 * MS).is_ok());
-        assert!(meter.tick_at(22 * MS).is_ok());
+        let mut meter = Meter { allowed: MS, span: None };
+        assert!(meter.tick_at(10 * MS, || 10 * MS).is_ok());
+        meter.restart(5 * MS, 0);
+        assert!(meter.tick_at(20 * MS, || 20 * MS).is_ok());
+        assert!(meter.tick_at(24 * MS, || unreachable!("it is known already")).is_ok());
+        assert!(meter.tick_at(25 * MS, || unreachable!("it is known already")).is_err());
     }
 
     #[test]
     fn a_deadline_shorter_than_a_tick_still_lets_a_call_begin() {
-        let mut meter = Meter::new(MS / 10);
-        assert!(meter.tick_at(10 * MS).is_ok());
-        assert!(meter.tick_at(10 * MS).is_ok());
-        assert!(meter.tick_at(11 * MS).is_err());
+        assert_eq!(ticks(MS / 10, [US, 89 * US, 91 * US]), [Some(Some(89 * US)), Some(Some(US)), None]);
+    }
+
+    /// How many of these calls, each of which takes so much CPU time, read the clock.
+    fn readings(reading: &Reading, calls: u32, each: Duration, from: Duration) -> u32 {
+        let read = Cell::new(0);
+        for number in 0..calls {
+            reading.call(0, false, || {
+                read.set(read.get() + 1);
+                from + each * number
+            });
+        }
+        read.get()
+    }
+
+    #[test]
+    fn the_clock_is_read_after_as_many_calls_as_take_the_interval() {
+        let reading = Reading::new();
+        assert_eq!(readings(&reading, 1000, INTERVAL, MS), 1000, "long calls read it each time");
+        let read = readings(&reading, 1000, INTERVAL / 10, 1000 * MS);
+        assert!((80..=130).contains(&read), "it took a few to see that they are shorter: {read}");
+        let read = readings(&reading, 10 * MOST_CALLS, Duration::ZERO, 2000 * MS);
+        assert!((9..=20).contains(&read), "{read}");
+    }
+
+    #[test]
+    fn it_is_read_after_each_tick_and_for_each_short_deadline() {
+        let reading = Reading::new();
+        readings(&reading, 100, US, MS);
+        let read = Cell::new(0);
+        let clock = || {
+            read.set(read.get() + 1);
+            2 * MS
+        };
+        reading.call(0, false, clock);
+        assert_eq!(read.get(), 0);
+        reading.call(1, false, clock);
+        reading.call(1, true, clock);
+        reading.call(1, true, clock);
+        assert_eq!(read.get(), 3);
     }
 
     #[test]

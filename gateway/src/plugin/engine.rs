@@ -16,7 +16,7 @@ use super::fault::LoadError;
 use super::host::Host;
 use super::module::{Functions, Module, Role, Roles, Version};
 use super::ticker::Ticker;
-use super::{classify, imports, wasi};
+use super::{classify, imports, signatures, wasi};
 
 /// A plugin's stack, the same for all since the engine has one size. Threads that call plugins need this much and room
 /// for the host's own frames.
@@ -174,7 +174,7 @@ fn check_version(name: &str, version: &str) -> Result<(), LoadError> {
     )))
 }
 
-/// Finds each role's functions.
+/// Finds each role's functions, and sees that they have the contract's types.
 fn functions(component: &Component, roles: Roles) -> Result<Functions, LoadError> {
     let find = |role: Role, name: &str| -> Result<Option<ComponentExportIndex>, LoadError> {
         if !roles.plays(role) {
@@ -182,9 +182,9 @@ fn functions(component: &Component, roles: Roles) -> Result<Functions, LoadError
         }
         let interface = format!("{}/{}@0.1.0", imports::PACKAGE, role.name());
         let instance = component.get_export_index(None, &interface);
-        let function = instance.and_then(|instance| component.get_export_index(Some(&instance), name));
+        let function = instance.and_then(|instance| component.get_export(Some(&instance), name));
         match function {
-            Some(function) => Ok(Some(function)),
+            Some((item, function)) => signatures::check(role, name, &item).map(|()| Some(function)),
             None => Err(LoadError::Refused(format!("it exports {interface} without its function {name}"))),
         }
     };

@@ -4,7 +4,7 @@
 //! takes it down. Nothing in it may outlive a call but the instance's own bounds and buffers.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::caps::{Cap, Tally};
 use super::context::{Context, Reply};
@@ -85,6 +85,8 @@ pub(super) struct Host {
     /// Bytes copied out of the plugin's memory for the length of an import.
     pub(super) scratch: Vec<u8>,
     pub(super) loads: Vec<Load>,
+    /// Costs of candidates, for the length of an import.
+    pub(super) costs: Vec<(u64, u32)>,
     pub(super) space: Arc<Space>,
     metrics: Vec<(Box<str>, Kind, Option<Arc<Metric>>)>,
     lines: u32,
@@ -104,11 +106,12 @@ impl Host {
             caps: Tally::default(),
             reply: Reply::default(),
             note: None,
-            meter: Meter::new(owner.spec.limits.deadline),
+            meter: Meter::default(),
             pulse: Arc::clone(&owner.module.pulse),
             limiter: Limiter::new(owner.spec.limits.memory, owner.spec.limits.table_elements),
             scratch: Vec::new(),
             loads: Vec::new(),
+            costs: Vec::new(),
             space: owner.services.shared.space(&owner.spec.name),
             metrics: Vec::new(),
             lines: 0,
@@ -118,8 +121,8 @@ impl Host {
         }
     }
 
-    /// Starts the accounts of a call.
-    pub(super) fn begin(&mut self, stage: Stage) {
+    /// Starts the accounts of a call that may use so much CPU time.
+    pub(super) fn begin(&mut self, stage: Stage, allowed: Duration) {
         self.pulse.beat();
         self.stage = stage;
         self.edits = 0;
@@ -127,7 +130,7 @@ impl Host {
         self.lines = 0;
         self.limiter.refused_memory = false;
         self.limiter.refused_elements = false;
-        self.meter.restart(self.owner.spec.limits.deadline);
+        self.meter.restart(allowed, self.pulse.ticks());
     }
 
     /// The use's note for this request.

@@ -152,6 +152,16 @@ fn refuse(host: &mut Host, cap: Cap, why: &'static str) -> Edited {
     Err(why)
 }
 
+/// A field's first value in the request, if the plugin may read it.
+fn readable_field<'a>(host: &'a Host, name: &str) -> Option<&'a [u8]> {
+    let fields = &host.context.request.fields;
+    match Known::from_name(name.as_bytes()) {
+        Known::Other => fields.get(name),
+        known if may_read(host, known) => fields.known(known),
+        _ => None,
+    }
+}
+
 /// Whether the plugin may read a field.
 fn may_read(host: &Host, known: Known) -> bool {
     host.owner.grants.credentials || !matches!(known, Known::Authorization | Known::ProxyAuthorization)

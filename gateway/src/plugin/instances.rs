@@ -195,9 +195,10 @@ impl Instances {
             Some(lent) => std::mem::swap(lent, &mut host.context),
             None => host.context.now = Instant::now(),
         }
-        host.begin(stage);
         let marks = Marks::set(&host.context);
+        // Before it says that it begins: else the ticker might rest before it waits for a tick.
         running.store.set_epoch_deadline(1);
+        running.store.data_mut().begin(stage, self.owner.spec.limits.deadline);
         let result = play(&mut running.store, &running.exports);
         let host = running.store.data_mut();
         let result = match result {

@@ -62,8 +62,7 @@ impl Running {
         });
         store.set_epoch_deadline(1);
         let host = store.data_mut();
-        host.begin(Stage::Configure);
-        host.meter.restart(allowed);
+        host.begin(Stage::Configure, allowed);
         let started = start_in(&mut store, owner);
         let host = store.data_mut();
         let started = started.map_err(|error| Fault::explain(&error, host));

@@ -108,12 +108,21 @@ impl Worker {
     }
 
     fn start(self: Rc<Self>, stream: Stream, peer: SocketAddr, listener: Rc<Listener>) {
+        let view = listener.view(&self);
+        let snapshot = &view.snapshot;
+        let place = snapshot.listener_of(listener.id).map(usize::from);
+        let spec = place.and_then(|place| snapshot.listeners.get(place));
+        let connection = Connection::new(&self, stream, peer, listener);
+        // No view without its own listeners.
+        let Some(entered) = spec.and_then(|spec| self.let_in(snapshot, spec, peer.ip())) else {
+            return self.turn_away(connection);
+        };
         self.open.set(self.open.get() + 1);
         self.metrics.connections_accepted.increment();
         self.metrics.connections_open.increment();
         tokio::task::spawn_local(async move {
-            let connection = Connection::new(&self, stream, peer, listener);
             connection::serve(&self, connection).await;
+            drop(entered);
             self.metrics.connections_open.decrement();
             self.open.set(self.open.get() - 1);
             self.closed.notify_one();

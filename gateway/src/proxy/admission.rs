@@ -132,6 +132,15 @@ impl<'a> Exchange<'a> {
         client.deadline.poll_elapsed(cx).map(late).map(Err)
     }
 
+    /// While memory is short nothing new is begun, and connections end.
+    pub(super) fn refuse_if_short(&mut self) -> Result<(), Error> {
+        if !self.view.snapshot.room.is_short_of_memory() {
+            return Ok(());
+        }
+        self.framing.keep_alive = false;
+        Err(self.turn_away(Refusal::Memory, self.context().now))
+    }
+
     fn turn_away(&self, refusal: Refusal, now: Instant) -> Error {
         self.view.pools[self.pool as usize].metrics.refuse(refusal);
         self.worker.notices.turned_away(&self.context().pool, refusal, now);

@@ -111,7 +111,7 @@ async fn is_wanted(worker: &Worker, connection: &mut Connection) -> bool {
 
 /// Closes after the answer: says so, then reads on for a moment, since closing on unread bytes would reset the
 /// connection and could destroy the answer on its way.
-async fn linger(worker: &Worker, mut connection: Connection) {
+pub(super) async fn linger(worker: &Worker, mut connection: Connection) {
     connection.deadline.set(LINGER);
     let mut trash = std::mem::take(&mut connection.buffer);
     if trash.capacity() == 0 {

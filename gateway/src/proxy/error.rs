@@ -84,6 +84,7 @@ impl Error {
             Error::Refused(_) => ErrorKind::Rejected,
             Error::Overloaded(Refusal::QueueFull) => ErrorKind::QueueFull,
             Error::Overloaded(Refusal::QueueTimeout) => ErrorKind::QueueTimeout,
+            Error::Overloaded(Refusal::Memory) => ErrorKind::Memory,
             Error::Connect(_) => ErrorKind::Connect,
             Error::Late(limit) => late_kind(*limit),
             Error::NodeClosed => ErrorKind::Reset,

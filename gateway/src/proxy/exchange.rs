@@ -132,6 +132,7 @@ impl<'a> Exchange<'a> {
 
     async fn answer(&mut self) -> Result<Answer, Error> {
         self.find_route()?;
+        self.refuse_if_short()?;
         self.view.sampler.note(self.context());
         if let Some(answer) = self.filter_request()? {
             return Ok(answer);

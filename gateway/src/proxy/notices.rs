@@ -1,7 +1,7 @@
-//! Log lines that could be many: at most one a second for each node or pool that they are about.
+//! Log lines that could be many: at most one a second for each node, pool or listener that they are about.
 //!
 //! Attempts that failed and were made good on another node: clients do not notice such a node, so its owner has to. And
-//! requests for which a pool had no room. Any other failure that a client sees is logged with its answer, in `finish`.
+//! requests and connections for which there was no room. Any other failure that a client sees is logged with its answer, in `finish`.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 
+use crate::name::Name;
 use crate::node::Node;
-use crate::telemetry::Refusal;
+use crate::telemetry::{NoRoom, Refusal};
 
-/// A node or pool has at most one line in this time.
+/// Each has at most one line in this time.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Nodes, and pools, that are remembered. Beyond it all are forgotten, and a line may come early.
+/// So many of each kind are remembered. Beyond it all are forgotten, and a line may come early.
 const MOST: usize = 1024;
 
 /// What was logged last of each node and pool.
@@ -26,6 +27,7 @@ const MOST: usize = 1024;
 pub(super) struct Notices {
     nodes: Last<SocketAddr>,
     pools: Last<Rc<str>>,
+    listeners: Last<(Name, NoRoom)>,
 }
 
 /// When each had its last line, and how many were not worth one since.
@@ -46,6 +48,15 @@ impl Notices {
     pub(super) fn turned_away(&self, pool: &Rc<str>, refusal: Refusal, now: Instant) {
         if let Some(not_logged) = self.pools.count(Rc::clone(pool), now) {
             tracing::warn!(pool = &**pool, not_logged, "requests are turned away: {refusal}");
+        }
+    }
+
+    /// A listener has no room for a connection.
+    #[cold]
+    pub(super) fn no_room(&self, listener: &Name, why: NoRoom, now: Instant) {
+        if let Some(not_logged) = self.listeners.count((listener.clone(), why), now) {
+            let why = why.as_str();
+            tracing::warn!(%listener, why, not_logged, "connections are turned away: there is no room for them");
         }
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Worker {
     pub(super) open: Cell<usize>,
     pub(super) accepting: Cell<usize>,
     pub(super) closed: Notify,
+    /// Clients that are being told that there is no room for them.
+    pub(super) told: Cell<usize>,
     timers: Timers,
     /// The sockets of all listeners.
     pub ports: Arc<Ports>,
@@ -98,6 +100,7 @@ impl Worker {
             open: Cell::new(0),
             accepting: Cell::new(0),
             closed: Notify::new(),
+            told: Cell::new(0),
             timers: Timers::default(),
             ports,
             listeners: RefCell::default(),
@@ -158,7 +161,10 @@ impl Worker {
             if let Err(error) = self.listen() {
                 tracing::error!(worker = self.index, %error, "a listener is not served");
             }
-            self.timers.run(&self.view(), self.index, now);
+            let view = self.view();
+            self.timers.run(&view, self.index, now);
+            // Clients come first: where descriptors are few, they take those of idle connections.
+            self.idle.shrink_to(view.snapshot.room.idle() as usize / self.ports.workers());
             if tick % SWEEP_TICKS == 0 {
                 *self.date.borrow_mut() = imf_fixdate(SystemTime::now());
                 self.idle.sweep(now);

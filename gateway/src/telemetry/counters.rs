@@ -52,7 +52,7 @@ impl Gauge {
 macro_rules! kinds {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name { $($(#[$doc])* $variant,)+ }
 
         impl $name {
@@ -88,6 +88,8 @@ kinds! {
         QueueFull = "queue_full",
         /// The pool was full for as long as a request may wait.
         QueueTimeout = "queue_timeout",
+        /// The process has no memory for more.
+        Memory = "memory",
         /// No connection to a node could be made.
         Connect = "connect",
         /// The node ended the connection before its answer was whole.
@@ -174,6 +176,22 @@ kinds! {
         QueueFull = "queue_full",
         /// It waited for as long as it may.
         QueueTimeout = "queue_timeout",
+        /// The process has no memory for more.
+        Memory = "memory",
+    }
+}
+
+kinds! {
+    /// Why a client's connection was turned away.
+    NoRoom {
+        /// As many are open as there are descriptors for.
+        Descriptors = "descriptors",
+        /// The process has no memory for more.
+        Memory = "memory",
+        /// The listener has as many as it takes.
+        Listener = "listener",
+        /// The client has as many as it may.
+        Client = "client",
     }
 }
 
@@ -192,6 +210,7 @@ impl std::fmt::Display for Refusal {
         f.write_str(match self {
             Refusal::QueueFull => "the pool is full, and so is its queue",
             Refusal::QueueTimeout => "the pool was full for as long as a request may wait",
+            Refusal::Memory => "the process has no memory for more",
         })
     }
 }
@@ -235,10 +254,21 @@ pub struct WorkerMetrics {
     pub connections_open: Gauge,
     /// Connections to nodes that were made.
     pub node_connections: Counter,
+    no_room: [Counter; NoRoom::ALL.len()],
     errors: [Counter; ErrorKind::ALL.len()],
 }
 
 impl WorkerMetrics {
+    /// Counts a connection that was turned away.
+    pub fn no_room(&self, why: NoRoom) {
+        self.no_room[why as usize].increment();
+    }
+
+    /// How many were for this reason.
+    pub fn without_room(&self, why: NoRoom) -> u64 {
+        self.no_room[why as usize].get()
+    }
+
     /// Counts an error that belongs to no route.
     pub fn error(&self, kind: ErrorKind) {
         self.errors[kind as usize].increment();

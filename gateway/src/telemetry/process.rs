@@ -27,7 +27,8 @@ pub(super) fn write(text: &mut Exposition, started: SystemTime) {
     }
 }
 
-fn resident_memory() -> Option<u64> {
+/// Bytes of memory that the process holds, if the system tells.
+pub fn resident_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

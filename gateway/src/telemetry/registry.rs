@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::counters::{
-    ErrorKind, FallbackReason, LATENCY_BUCKETS, Latencies, LoadReport, PoolMetrics, Refusal, RetryReason,
-    RetryRefusal, RouteMetrics, WorkerMetrics,
+    ErrorKind, FallbackReason, LATENCY_BUCKETS, Latencies, LoadReport, NoRoom, PoolMetrics, Refusal,
+    RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
 };
 use super::exposition::{Exposition, Kind};
 use super::process;
@@ -68,6 +68,7 @@ impl Telemetry {
     pub fn write(&self, text: &mut Exposition) {
         let tables = self.tables();
         write_connections(text, &tables);
+        write_no_room(text, &tables.workers);
         write_routes(text, &tables.routes);
         write_errors(text, &tables);
         write_pools(text, &tables.pools);
@@ -105,6 +106,17 @@ fn write_connections(text: &mut Exposition, tables: &Tables) {
         "Connections to nodes that were made.",
         |worker| worker.node_connections.get(),
     );
+}
+
+fn write_no_room(text: &mut Exposition, workers: &BTreeMap<usize, Arc<WorkerMetrics>>) {
+    let mut family = text.family(
+        "bascule_connections_refused_total",
+        Kind::Counter,
+        "Clients' connections that were turned away, by what there was no room for.",
+    );
+    for why in NoRoom::ALL {
+        family.sample(&[("reason", why.as_str())], sum(workers, |worker| worker.without_room(why)));
+    }
 }
 
 fn write_routes(text: &mut Exposition, routes: &ByName<RouteMetrics>) {

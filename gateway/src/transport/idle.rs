@@ -50,6 +50,16 @@ impl IdleConnections {
         });
     }
 
+    /// Closes so many that at most `most` are left: those of some nodes, since whoever has to save cannot choose.
+    pub fn shrink_to(&self, most: usize) {
+        let mut over = self.len().saturating_sub(most);
+        for idle in self.by_address.borrow_mut().values_mut() {
+            let count = over.min(idle.len());
+            idle.drain(..count);
+            over -= count;
+        }
+    }
+
     /// Closes all.
     pub fn clear(&self) {
         self.by_address.borrow_mut().clear();

@@ -48,6 +48,8 @@ macro_rules! store_error {
 }
 
 pub(crate) mod request {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
     use super::{Fields, with};
 
     header_fields!(request);
@@ -75,6 +77,11 @@ pub(crate) mod request {
     }
     pub(crate) fn pool() -> String {
         with(|world| world.request.pool.clone())
+    }
+    pub(crate) fn pool_hash() -> u64 {
+        let mut hasher = DefaultHasher::new();
+        pool().hash(&mut hasher);
+        hasher.finish()
     }
     pub(crate) fn attempt() -> u32 {
         with(|world| world.request.tried.len() as u32 + 1)
@@ -142,7 +149,7 @@ pub(crate) mod reply {
 }
 
 pub(crate) mod nodes {
-    use super::with;
+    use super::{request, with};
 
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Load {
@@ -159,6 +166,9 @@ pub(crate) mod nodes {
     }
     pub(crate) fn load_of(node: u32) -> Option<Load> {
         with(|world| world.load(node))
+    }
+    pub(crate) fn weight(node: u32) -> u32 {
+        load_of(node).map_or(0, |load| load.weight)
     }
     pub(crate) fn loads() -> Vec<Load> {
         with(|world| {
@@ -217,6 +227,23 @@ pub(crate) mod nodes {
             };
             ring.iter().find(has_room).or(ring.first()).map(|load| load.node)
         })
+    }
+    pub(crate) fn by_client(percent: u32) -> Option<u32> {
+        by_value(Some(request::client_address().into_bytes()), percent)
+    }
+    pub(crate) fn by_path(percent: u32) -> Option<u32> {
+        let path = request::path();
+        by_value(path.split(|byte| *byte == b'?').next().map(<[u8]>::to_vec), percent)
+    }
+    pub(crate) fn by_header(name: &str, percent: u32) -> Option<u32> {
+        by_value(request::header(name), percent)
+    }
+    pub(crate) fn by_cookie(name: &str, percent: u32) -> Option<u32> {
+        by_value(request::cookie(name), percent)
+    }
+    fn by_value(value: Option<Vec<u8>>, percent: u32) -> Option<u32> {
+        let value = value.filter(|value| !value.is_empty())?;
+        if percent == 0 { by_hash(&value) } else { by_hash_bounded(&value, percent) }
     }
     pub(crate) fn keep(nodes: &[u32]) {
         with(|world| {

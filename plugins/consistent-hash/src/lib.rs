@@ -2,7 +2,7 @@
 //!
 //! The ring is the host's, so all workers, gateways and instances agree. With a bound on loads, a key whose node is
 //! busy goes on to the next node of the ring (Mirrokni, Thorup, Zadimoghaddam 2018), so one hot key cannot
-//! bury a node.
+//! bury a node. The gateway hashes what the request says: nothing of it comes here.
 
 use bascule_plugin::prelude::*;
 
@@ -21,15 +21,14 @@ pub enum Key {
 }
 
 impl Key {
-    /// The key of a request; none where the header or cookie is missing or empty.
-    fn of(&self, request: &Request) -> Option<Value> {
-        let key = match self {
-            Self::Client => Some(request.client_address().into()),
-            Self::Path => request.path().split(|byte| *byte == b'?').next().map(|path| path.to_vec().into()),
-            Self::Header(name) => request.header(name),
-            Self::Cookie(name) => request.cookie(name),
-        };
-        key.filter(|value| !value.is_empty())
+    /// The node of a request's key; none where the header or cookie is missing or empty.
+    fn node(&self, nodes: &Nodes, bound: u32) -> Option<Node> {
+        match self {
+            Self::Client => nodes.by_client(bound),
+            Self::Path => nodes.by_path(bound),
+            Self::Header(name) => nodes.by_header(name, bound),
+            Self::Cookie(name) => nodes.by_cookie(name, bound),
+        }
     }
 
     fn check(&self, key: &str) -> Result<(), String> {
@@ -80,15 +79,9 @@ impl Lifecycle for ConsistentHash {
 }
 
 impl Balancer for ConsistentHash {
-    fn pick(&mut self, request: &Request, nodes: &Nodes) -> Choice {
+    fn pick(&mut self, _request: &Request, nodes: &Nodes) -> Choice {
         let Config { key, fallback, bound } = &self.0;
-        let Some(key) = key.of(request).or_else(|| fallback.of(request)) else {
-            return Choice::Abstain;
-        };
-        match bound {
-            0 => nodes.by_hash(key).into(),
-            percent => nodes.by_hash_bounded(key, *percent).into(),
-        }
+        key.node(nodes, *bound).or_else(|| fallback.node(nodes, *bound)).into()
     }
 }
 

@@ -17,8 +17,8 @@ const SCHEDULES: usize = 64;
 /// this one may narrow their candidates in turn.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
-    /// The last used stands first.
-    schedules: Vec<(String, Schedule)>,
+    /// By the hash of a pool's name; the last used stands first.
+    schedules: Vec<(u64, Schedule)>,
 }
 
 impl Lifecycle for RoundRobin {
@@ -31,8 +31,8 @@ impl Lifecycle for RoundRobin {
 
 impl Balancer for RoundRobin {
     fn pick(&mut self, request: &Request, nodes: &Nodes) -> Choice {
-        let (count, pool) = (nodes.count(), request.pool());
-        let known = self.schedules.iter().position(|(name, known)| known.len() == count && *name == pool);
+        let (count, pool) = (nodes.count(), request.pool_hash());
+        let known = self.schedules.iter().position(|(of, known)| known.len() == count && *of == pool);
         match known {
             Some(place) => self.schedules[..=place].rotate_right(1),
             // A retry has fewer candidates for once: its own schedule would be made and thrown away.
@@ -42,7 +42,7 @@ impl Balancer for RoundRobin {
                 self.schedules.insert(0, (pool, Schedule::new(nodes)));
             }
         }
-        self.schedules[0].1.next(nodes).into()
+        self.schedules[0].1.next().into()
     }
 }
 

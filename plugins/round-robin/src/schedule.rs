@@ -46,9 +46,9 @@ impl Schedule {
     }
 
     /// The node whose turn it is; its next turn comes one stride of its present weight later.
-    pub(crate) fn next(&mut self, nodes: &Nodes) -> Option<Node> {
+    pub(crate) fn next(&mut self) -> Option<Node> {
         let mut turn = self.0.peek_mut()?;
-        let node = nodes.get(turn.0.node)?;
+        let node = Node::at(turn.0.node);
         turn.0.due += stride(node);
         Some(node)
     }

@@ -1,9 +1,10 @@
-//! What pools with limits have in flight and waiting, for /snapshot and /metrics.
+//! What is limited, and how near the limits are, for /snapshot and /metrics.
 
 use serde::Serialize;
 
 use crate::snapshot::{Pool, Snapshot};
 use crate::telemetry::{Exposition, Kind};
+use crate::transport::room::Room;
 
 /// A pool's limits as /snapshot shows them.
 #[derive(Serialize)]
@@ -31,6 +32,21 @@ impl LimitsRow {
     }
 }
 
+/// Clients' connections as /snapshot shows them.
+#[derive(Serialize)]
+pub(super) struct ConnectionsRow {
+    open: u32,
+    /// As far as descriptors go.
+    limit: u32,
+    short_of_memory: bool,
+}
+
+impl ConnectionsRow {
+    pub(super) fn of(room: &Room) -> ConnectionsRow {
+        ConnectionsRow { open: room.open(), limit: room.most(), short_of_memory: room.is_short_of_memory() }
+    }
+}
+
 fn limit(pool: &Pool) -> Option<u32> {
     pool.limits.as_ref().map(|limits| limits.most(&pool.gate)).filter(|most| *most < u32::MAX)
 }
@@ -49,4 +65,10 @@ pub(super) fn write(text: &mut Exposition, snapshot: &Snapshot) {
     let help = "Requests that wait in a pool's queue.";
     family("bascule_pool_waiting", help, &|pool| Some(pool.gate.waiting()));
     family("bascule_pool_limit", "How many requests of a pool may be in flight now.", &limit);
+    let room = &snapshot.room;
+    let help = "How many clients' connections there are descriptors for.";
+    text.family("bascule_connections_limit", Kind::Gauge, help).sample(&[], room.most());
+    let help = "1 while requests and connections are turned away for lack of memory.";
+    text.family("bascule_short_of_memory", Kind::Gauge, help)
+        .sample(&[], u8::from(room.is_short_of_memory()));
 }

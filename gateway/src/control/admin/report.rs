@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::attempts::AttemptsRow;
-use super::limits::LimitsRow;
+use super::limits::{ConnectionsRow, LimitsRow};
 use super::metrics::unix;
 use super::{Admin, Phase};
 use crate::control::health::{Health, NodeHealth};
@@ -30,6 +30,7 @@ struct Report<'a> {
     started: f64,
     upgrade: Upgrade<'a>,
     configuration: Configuration<'a>,
+    connections: ConnectionsRow,
     listeners: Vec<Listener<'a>>,
     routes: Vec<RouteRow<'a>>,
     pools: Vec<PoolRow<'a>>,
@@ -60,6 +61,9 @@ struct Failure<'a> {
 struct Listener<'a> {
     name: &'a Name,
     address: String,
+    open: u32,
+    connections: Option<u32>,
+    connections_per_client: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -193,6 +197,7 @@ pub(super) fn json(admin: &Admin) -> String {
             applied: outcomes.applied_at.map(unix),
             error: outcomes.error.as_ref().map(|(at, text)| Failure { at: unix(*at), text }),
         },
+        connections: ConnectionsRow::of(&snapshot.room),
         listeners: snapshot.listeners.iter().map(listener).collect(),
         routes: snapshot.routes.iter().map(|(_, route)| route_row(&snapshot, route)).collect(),
         pools: snapshot.pools.iter().map(|pool| pool_row(&snapshot, pool, &health, now)).collect(),
@@ -207,7 +212,13 @@ pub(super) fn json(admin: &Admin) -> String {
 }
 
 fn listener(listener: &ListenerSpec) -> Listener<'_> {
-    Listener { name: &listener.name, address: listener.address.to_string() }
+    Listener {
+        name: &listener.name,
+        address: listener.address.to_string(),
+        open: listener.door.open(),
+        connections: listener.limits.connections,
+        connections_per_client: listener.limits.per_client,
+    }
 }
 
 fn route_row<'a>(snapshot: &'a Snapshot, route: &'a Route) -> RouteRow<'a> {

@@ -46,6 +46,7 @@ table! { "the gateway's limits" Limits {
     max_headers: Number<1, 128>,
     head_timeout: Duration,
     idle_timeout: Duration,
+    memory: Size,
 } }
 
 table! { "the log" Log {
@@ -98,6 +99,8 @@ table! { "a quarantine" QuarantineAfter {
 
 table! { "a listener" Listener {
     address: SocketAddr,
+    connections: Number<1, 10_000_000>,
+    connections_per_client: Number<1, 1_000_000>,
 } }
 
 table! { "a route" Route {

@@ -191,6 +191,7 @@ impl Parse {
                 max_headers: number(limits.max_headers.get().map(|at| at.value.0), 100),
                 head_timeout: limits.head_timeout.unless(Duration::from_secs(10)),
                 idle_timeout: limits.idle_timeout.unless(Duration::from_secs(60)),
+                memory: self.memory(limits.memory),
             },
             log: Log { format: log.format.unless(LogFormat::Human), level: log.level.unless(LogLevel::Info) },
         }
@@ -247,7 +248,10 @@ impl Parse {
                 }
             }
             taken.insert(address.value, address.place.clone());
-            listeners.insert(name.value.clone(), Listener { name, address });
+            let (connections, connections_per_client) =
+                self.connections(listener.connections, listener.connections_per_client);
+            let listener = Listener { name, address, connections, connections_per_client };
+            listeners.insert(listener.name.value.clone(), listener);
         }
         listeners
     }

@@ -87,6 +87,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Between two requests on a connection.
     pub idle_timeout: Duration,
+    /// Resident bytes of the process from which on requests are turned away, if any.
+    pub memory: Option<Size>,
 }
 
 /// What is logged, and how.
@@ -277,6 +279,10 @@ pub struct Listener {
     pub name: At<Name>,
     /// Where. Port 0 takes a free one, for tests.
     pub address: At<SocketAddr>,
+    /// Clients' connections at once, if that is limited.
+    pub connections: Option<NonZeroU32>,
+    /// The same for each client; not above `connections`.
+    pub connections_per_client: Option<NonZeroU32>,
 }
 
 /// What leads a request to a pool.

@@ -1,6 +1,7 @@
 //! Pools in virtual time: what nodes do, and what becomes of them.
 #![allow(clippy::unwrap_used)]
 
+mod cost;
 mod draining;
 mod ejecting;
 mod property;

@@ -9,6 +9,8 @@ use super::{Load, Selection};
 const MOST_PASSED: u32 = 64;
 /// Pools of up to so many candidates are compared whole for the least loaded; as the contract says.
 const COMPARED_WHOLE: u32 = 32;
+/// A share of successes in thousandths below which a node gets no dearer: about a thousandfold.
+const FEWEST_SUCCESSES: u64 = 31;
 
 impl Selection {
     /// The loads of up to `most` different candidates, drawn evenly at random, in place of what `out` held. Their
@@ -19,40 +21,48 @@ impl Selection {
             return self.loads(now, out);
         }
         out.clear();
-        // Floyd's: as many draws as are wanted, however large the pool is.
         for last in count - most..count {
-            let drawn = fastrand::u32(..=last);
-            let taken = out.iter().any(|load| load.node == drawn);
-            out.extend(self.load(if taken { last } else { drawn }, now));
+            let drawn = floyd(last, |drawn| out.iter().any(|load| load.node == drawn));
+            out.extend(self.load(drawn, now));
         }
     }
 
     /// The least loaded candidate; of equal ones, one at random, so that workers and gateways do not all choose the
     /// same. In a large pool only `sample` different ones are compared, drawn evenly at random: the best of 8 is on
     /// average within the least loaded eighth, and does not attract the herd that the best of all does. `scratch` is for
-    /// the draw.
-    pub fn least_loaded(&self, sample: u32, now: Instant, scratch: &mut Vec<Load>) -> Option<u32> {
-        self.sample(if self.count() <= COMPARED_WHOLE { COMPARED_WHOLE } else { sample }, now, scratch);
-        let mut least: Option<(u64, u32)> = None;
-        let mut equals = 1;
-        for load in scratch {
-            let cost = load.cost();
-            match least {
-                Some((smallest, _)) if cost > smallest => {}
-                Some((smallest, _)) if cost == smallest => {
-                    equals += 1;
-                    // Each of the equal ones has the same chance (reservoir sampling).
-                    if fastrand::u32(..equals) == 0 {
-                        least = Some((cost, load.node));
-                    }
-                }
-                _ => {
-                    equals = 1;
-                    least = Some((cost, load.node));
-                }
-            }
+    /// the draw: costs and indices.
+    pub fn least_loaded(&self, sample: u32, now: Instant, scratch: &mut Vec<(u64, u32)>) -> Option<u32> {
+        scratch.clear();
+        let count = self.count();
+        let most = if count <= COMPARED_WHOLE { count } else { sample.min(count) };
+        for last in count - most..count {
+            let all = most == count;
+            let taken = |drawn| scratch.iter().any(|&(_, index)| index == drawn);
+            let index = if all { last } else { floyd(last, taken) };
+            scratch.extend(self.cost(index, now).map(|cost| (cost, index)));
         }
-        least.map(|(_, node)| node)
+        let least = scratch.iter().map(|&(cost, _)| cost).min()?;
+        let mut equal = scratch.iter().filter(|&&(cost, _)| cost == least);
+        // One draw, however many are equal.
+        let chosen = match equal.clone().count() {
+            1 => 0,
+            equals => fastrand::usize(..equals),
+        };
+        equal.nth(chosen).map(|&(_, index)| index)
+    }
+
+    /// What a least-connections policy compares: requests in flight and the one to come, for the weight, divided by the
+    /// square of the share of attempts that succeed. A node that fails fast looks idle, and must not attract for it.
+    fn cost(&self, index: u32, now: Instant) -> Option<u64> {
+        let candidate = self.candidate(index)?;
+        let live = &candidate.node.live;
+        let load = ((u64::from(live.in_flight()) + 1) << 24) / u64::from(candidate.weight.max(1));
+        let errors = live.error_rate(now);
+        if errors == 0 {
+            return Some(load);
+        }
+        let successes = u64::from(1000_u32.saturating_sub(errors)).max(FEWEST_SUCCESSES);
+        Some((load.saturating_mul(1000) / successes).saturating_mul(1000) / successes)
     }
 
     /// Two different candidates, drawn at random in proportion to their weights; the same one twice where there is
@@ -121,4 +131,11 @@ impl Selection {
         let place = sums.partition_point(|&sum| sum <= drawn) as u32;
         if all { self.index_of(place) } else { Some(place) }
     }
+}
+
+/// Floyd's way to draw different numbers, as many as are wanted however many there are: one up to `last`, which itself was
+/// not drawn so far.
+fn floyd(last: u32, is_taken: impl Fn(u32) -> bool) -> u32 {
+    let drawn = fastrand::u32(..=last);
+    if is_taken(drawn) { last } else { drawn }
 }

@@ -1,13 +1,19 @@
 //! `nodes`: the candidates of this pick.
 
+use std::io::Write as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{ComponentType, Lower, WasmList, WasmStr};
 
-use super::{Call, Instance};
+use super::{Call, Instance, readable_field};
 use crate::node::selection::Load;
+use crate::plugin::context::Context;
 use crate::plugin::host::Host;
+
+/// Characters of the longest address: eight groups, the last two of them as IPv4.
+const LONGEST_ADDRESS: usize = 45;
 
 /// A candidate's load as the contract writes it.
 #[derive(Clone, Copy, ComponentType, Lower)]
@@ -49,6 +55,10 @@ fn link_loads(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         let context = &call.data().context;
         Ok((context.selection.load(node, context.now).as_ref().map(LoadRecord::from),))
     })?;
+    instance.func_wrap("weight", |call: Call<'_>, (node,): (u32,)| {
+        let candidate = call.data().context.selection.candidate(node);
+        Ok((candidate.map_or(0, |candidate| candidate.weight),))
+    })?;
     instance.func_wrap("loads", |mut call: Call<'_>, (): ()| {
         let Host { context, loads, .. } = call.data_mut();
         context.selection.loads(context.now, loads);
@@ -60,8 +70,8 @@ fn link_loads(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         Ok((records(loads),))
     })?;
     instance.func_wrap("least-loaded", |mut call: Call<'_>, (most,): (u32,)| {
-        let Host { context, loads, .. } = call.data_mut();
-        Ok((context.selection.least_loaded(most, context.now, loads),))
+        let Host { context, costs, .. } = call.data_mut();
+        Ok((context.selection.least_loaded(most, context.now, costs),))
     })?;
     instance.func_wrap("two-random", |call: Call<'_>, (): ()| {
         let context = &call.data().context;
@@ -108,7 +118,50 @@ fn link_hashing(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     instance.func_wrap("by-hash-bounded", |call: Call<'_>, (key, percent): (WasmList<u8>, u32)| {
         let key = key.as_le_slice(&call);
         Ok((call.data().context.selection.by_hash_bounded(key, percent),))
+    })?;
+    link_hashing_of_requests(instance)
+}
+
+fn link_hashing_of_requests(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    instance.func_wrap("by-client", |call: Call<'_>, (percent,): (u32,)| {
+        let context = &call.data().context;
+        let mut buffer = [0; LONGEST_ADDRESS];
+        let key = context.client.map(|client| written(client, &mut buffer));
+        Ok((by_value(context, key, percent),))
+    })?;
+    instance.func_wrap("by-path", |call: Call<'_>, (percent,): (u32,)| {
+        let context = &call.data().context;
+        let path = context.request.path().split(|&byte| byte == b'?').next();
+        Ok((by_value(context, path, percent),))
+    })?;
+    instance.func_wrap("by-header", |call: Call<'_>, (name, percent): (WasmStr, u32)| {
+        let name = name.to_str(&call)?;
+        let host = call.data();
+        Ok((by_value(&host.context, readable_field(host, &name), percent),))
+    })?;
+    instance.func_wrap("by-cookie", |call: Call<'_>, (name, percent): (WasmStr, u32)| {
+        let name = name.to_str(&call)?;
+        let context = &call.data().context;
+        Ok((by_value(context, context.request.cookie(&name), percent),))
     })
+}
+
+/// An address as `client-address` tells it.
+fn written(address: IpAddr, buffer: &mut [u8; LONGEST_ADDRESS]) -> &[u8] {
+    let mut free = &mut buffer[..];
+    // It has room for all.
+    let _ = write!(free, "{address}");
+    let length = LONGEST_ADDRESS - free.len();
+    &buffer[..length]
+}
+
+/// The candidate of a key that the request has, if it has it.
+fn by_value(context: &Context, key: Option<&[u8]>, percent: u32) -> Option<u32> {
+    let key = key.filter(|key| !key.is_empty())?;
+    match percent {
+        0 => context.selection.by_hash(key),
+        _ => context.selection.by_hash_bounded(key, percent),
+    }
 }
 
 fn link_signals(instance: &mut Instance<'_>) -> wasmtime::Result<()> {

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use twox_hash::XxHash64;
 use wasmtime::component::{WasmList, WasmStr};
 
-use super::{Call, Edited, Instance, LARGEST_VALUE, count_edit, edit_field, has_room, may_read, refuse};
+use super::{
+    Call, Edited, Instance, LARGEST_VALUE, count_edit, edit_field, has_room, may_read, readable_field, refuse,
+};
 use crate::http::fields::Known;
 use crate::plugin::caps::Cap;
 use crate::plugin::host::{Host, Stage};
@@ -36,6 +39,9 @@ fn link_facts(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     instance.func_wrap("id", |call: Call<'_>, (): ()| Ok((call.data().context.id.as_str().to_owned(),)))?;
     instance.func_wrap("route", |call: Call<'_>, (): ()| Ok((call.data().context.route.to_string(),)))?;
     instance.func_wrap("pool", |call: Call<'_>, (): ()| Ok((call.data().context.pool.to_string(),)))?;
+    instance.func_wrap("pool-hash", |call: Call<'_>, (): ()| {
+        Ok((XxHash64::oneshot(0, call.data().context.pool.as_bytes()),))
+    })?;
     instance.func_wrap("attempt", |call: Call<'_>, (): ()| Ok((call.data().context.attempt,)))?;
     instance.func_wrap("node", |call: Call<'_>, (): ()| {
         Ok((call.data().context.node.as_ref().map(|node| Arc::clone(&node.spec.id)),))
@@ -45,14 +51,7 @@ fn link_facts(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
 fn link_fields(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     instance.func_wrap("header", |call: Call<'_>, (name,): (WasmStr,)| {
         let name = name.to_str(&call)?;
-        let host = call.data();
-        let fields = &host.context.request.fields;
-        let value = match Known::from_name(name.as_bytes()) {
-            Known::Other => fields.get(&name),
-            known if may_read(host, known) => fields.known(known),
-            _ => None,
-        };
-        Ok((value.map(<[u8]>::to_vec),))
+        Ok((readable_field(call.data(), &name).map(<[u8]>::to_vec),))
     })?;
     instance.func_wrap("header-values", |call: Call<'_>, (name,): (WasmStr,)| {
         let name = name.to_str(&call)?;

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use super::*;
 use crate::plugin::Roles;
+use crate::plugin::testing::{CONTRACT, plugin_for};
 
 const PICK: &str =
     r#"(func (export "balancer#pick") (result i32) (call $answer (i32.const 0) (i32.const 0)))"#;
@@ -73,18 +74,34 @@ fn a_function_that_this_gateway_does_not_have_is_named() {
 }
 
 #[test]
-fn a_wrong_type_fails_the_trial_in_words() {
-    let file = wat::parse_str(
-        r#"(component
-            (core module $m (func (export "f") (result i32) (i32.const 1)))
-            (core instance $i (instantiate $m))
-            (func $f (result u32) (canon lift (core func $i "f")))
-            (instance $balancer (export "pick" (func $f)))
-            (export "bascule:plugin/balancer@0.1.0" (instance $balancer)))"#,
+fn a_function_of_another_type_is_refused_with_both_types() {
+    let sentence = sentence(
+        r#"(core module $m (func (export "f") (result i32) (i32.const 1)))
+        (core instance $i (instantiate $m))
+        (func $f (result u32) (canon lift (core func $i "f")))
+        (instance $balancer (export "pick" (func $f)))
+        (export "bascule:plugin/balancer@0.1.0" (instance $balancer))"#,
     );
-    let owner = use_of(spec(&[]), &file.unwrap()).unwrap();
-    let sentence = owner.trial().unwrap_err().to_string();
-    assert!(sentence.starts_with("plugin \"test\": it could not be started"), "{sentence}");
+    assert_eq!(
+        sentence,
+        "it was built for a draft of the contract: its balancer has pick as func() -> u32, and this gateway calls \
+         func() -> variant { abstain, node(u32), reject(u16) }; build it again with the SDK of this version"
+    );
+}
+
+#[test]
+fn a_filter_from_before_done_is_refused_when_it_is_loaded() {
+    let done = "        /// Go on, and spare this filter the response: on-response is not called for this request. As the answer of\n        \
+                /// on-response it is the same as go-on.\n        done,\n";
+    let body = r#"(func (export "filter#on-request") (result i32) (call $verdict (i32.const 0) (i32.const 0)))
+        (func (export "filter#on-response") (result i32) (call $verdict (i32.const 0) (i32.const 0)))"#;
+    assert!(CONTRACT.contains(done));
+    let file = plugin_for(&CONTRACT.replace(done, ""), &["filter"], body);
+    assert_eq!(
+        ENGINE.compile(&file).unwrap_err().to_string(),
+        "it was built for a draft of the contract: its filter has on-request as func() -> variant { go-on, answer(u16) }, and \
+         this gateway calls func() -> variant { go-on, answer(u16), done }; build it again with the SDK of this version"
+    );
 }
 
 #[test]

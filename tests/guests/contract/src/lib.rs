@@ -146,6 +146,12 @@ impl Balancer for Everything {
             && nodes.least_loaded(8).is_some()
             && nodes.by_hash("key").is_some()
             && nodes.by_hash_bounded("key", 125).is_some()
+            && nodes.by_client(0) == nodes.by_hash(request.client_address())
+            && nodes.by_path(125).is_some()
+            && nodes.by_header("x-nobody-sends-it", 0).is_none()
+            && nodes.by_cookie("nobody-sends-it", 125).is_none()
+            && request.pool_hash() != 0
+            && node.weight() > 0
             && node.id() == self.node
             && node.zone().as_deref() == Some("a")
             && node.label("version").as_deref() == Some("1")

@@ -1,4 +1,4 @@
-//! What a pool takes at once: its numbers have to agree with each other.
+//! What pools, listeners and the process take at once: the numbers have to agree with each other.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use crate::control::config::error::At;
 use crate::control::config::file;
 use crate::control::config::reading::{Key, Number};
 use crate::control::config::resolved::{AdaptiveRange, PoolLimits};
+use crate::control::config::text::Size;
 use crate::control::config::value::AdaptiveWish;
 
 /// Chosen: a short crowd is let through, and a long one is turned away by `queue_timeout` at the latest.
@@ -16,6 +17,9 @@ const QUEUE: u32 = 100;
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Where an adaptive limit stops to grow by itself. Chosen: more than one gateway's pools take.
 const MOST: u32 = 1000;
+
+/// A gateway with some plugins and no connection takes less.
+const LEAST_MEMORY: u64 = 64 << 20;
 
 impl Parse {
     /// The limits of a pool; none if they limit nothing, which is noted.
@@ -36,7 +40,7 @@ impl Parse {
         let in_flight = limits.in_flight.get().and_then(|at| NonZeroU32::new(at.value.0));
         Some(PoolLimits {
             in_flight,
-            in_flight_per_node: self.at_most(limits.in_flight_per_node, in_flight),
+            in_flight_per_node: self.at_most(limits.in_flight_per_node, in_flight, "in_flight"),
             adaptive: match limits.adaptive {
                 Key::Is(At { value: AdaptiveWish::On(range), .. }) => Some(self.adaptive(range, in_flight)),
                 _ => None,
@@ -48,7 +52,7 @@ impl Parse {
 
     fn adaptive(&mut self, range: file::AdaptiveRange, in_flight: Option<NonZeroU32>) -> AdaptiveRange {
         let most = in_flight.map_or(MOST, NonZeroU32::get);
-        let max = self.at_most(range.max, in_flight).unwrap_or(number(None, most));
+        let max = self.at_most(range.max, in_flight, "in_flight").unwrap_or(number(None, most));
         if let Key::Is(At { value: Number(min), place }) = &range.min
             && *min > max.get()
         {
@@ -58,15 +62,35 @@ impl Parse {
         AdaptiveRange { min: number(range.min.get().map(|at| at.value.0), 1).min(max), max }
     }
 
-    /// A limit that never holds, since the pool as a whole takes less, is a slip.
+    /// How many connections a listener takes, and from each client.
+    pub(super) fn connections(
+        &mut self,
+        connections: Key<Number<1, 10_000_000>>,
+        per_client: Key<Number<1, 1_000_000>>,
+    ) -> (Option<NonZeroU32>, Option<NonZeroU32>) {
+        let connections = connections.get().and_then(|at| NonZeroU32::new(at.value.0));
+        (connections, self.at_most(per_client, connections, "connections"))
+    }
+
+    /// The mark of resident memory. Less than the gateway takes without any request would turn all of them away.
+    pub(super) fn memory(&mut self, mark: Key<Size>) -> Option<Size> {
+        let At { value: mark, place } = mark.get()?;
+        if mark.get() < LEAST_MEMORY {
+            self.wrong(&place, "the gateway alone takes more", "write \"64MiB\" or more");
+        }
+        Some(mark)
+    }
+
+    /// A limit that never holds, since the whole takes less, is a slip.
     fn at_most(
         &mut self,
         key: Key<Number<1, 1_000_000>>,
-        in_flight: Option<NonZeroU32>,
+        whole: Option<NonZeroU32>,
+        name: &str,
     ) -> Option<NonZeroU32> {
         let At { value: Number(limit), place } = key.get()?;
-        if let Some(most) = in_flight.filter(|most| limit > most.get()) {
-            let write = format!("write {most} at most, which is `in_flight`, or leave one of the two out");
+        if let Some(most) = whole.filter(|most| limit > most.get()) {
+            let write = format!("write {most} at most, which is `{name}`, or leave one of the two out");
             self.wrong(&place, format!("{limit} is never reached"), write);
         }
         NonZeroU32::new(limit)
