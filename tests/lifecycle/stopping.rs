@@ -62,7 +62,7 @@ fn what_takes_longer_is_cut_off_and_said() {
     gateway.signal(Signal::TERM);
     client.expect_close();
     assert_eq!(gateway.exit_code(), Some(0));
-    assert!(gateway.has_logged("the drain timeout is over"));
+    wait_until("it is logged", || gateway.has_logged("the drain timeout is over"));
 }
 
 #[test]

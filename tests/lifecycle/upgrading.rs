@@ -11,7 +11,7 @@ use std::time::Duration;
 fn failure(gateway: &GatewayProcess) -> String {
     let upgrade = || gateway.snapshot()["upgrade"].clone();
     wait_until("the upgrade fails", || upgrade()["failed"] == 1);
-    assert!(gateway.has_logged("no other process takes over, this one goes on"));
+    wait_until("it is logged", || gateway.has_logged("no other process takes over, this one goes on"));
     upgrade()["error"]["text"].as_str().expect("it says why").to_owned()
 }
 

@@ -41,6 +41,8 @@ use crate::telemetry::{Exposition, Telemetry};
 const MOST_CONNECTIONS: usize = 64;
 /// How long a caller may take to send a request's head: a probe that hangs must not hold its place for ever.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request may be on its way when it ends.
+const LAST_REQUESTS: Duration = Duration::from_millis(250);
 
 /// How far the gateway is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +134,13 @@ pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>, mut end: wat
     let _all_closed = places.acquire_many(MOST_CONNECTIONS as u32).await;
 }
 
+/// Waits for the end, and then a moment for requests that are on their way: hyper closes a connection without one at once.
+async fn ended(end: &mut watch::Receiver<()>) {
+    // Nothing is ever sent: it changes when the sender is gone.
+    let _gone = end.changed().await;
+    tokio::time::sleep(LAST_REQUESTS).await;
+}
+
 async fn serve_connection(stream: TcpStream, admin: Arc<Admin>, mut end: watch::Receiver<()>) {
     let answer = service_fn(|request| {
         let admin = Arc::clone(&admin);
@@ -142,7 +151,7 @@ async fn serve_connection(stream: TcpStream, admin: Arc<Admin>, mut end: watch::
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), answer));
     let served = tokio::select! {
         served = connection.as_mut() => served,
-        _ = end.changed() => {
+        () = ended(&mut end) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
