@@ -102,8 +102,8 @@ impl Nodes {
 
     /// How the candidates are spread over zones; none if the configuration does not say where the gateway stands.
     pub fn own_zone(&self) -> Option<ZoneWeights> {
-        let host::ZoneWeights { own, all, zones } = host::own_zone()?;
-        Some(ZoneWeights { own, all, zones })
+        let host::ZoneWeights { here, all, zones } = host::own_zone()?;
+        Some(ZoneWeights { here, all, zones })
     }
 
     /// Narrows the candidates for the policies after this one to those in the gateway's own zone. It costs no list of
@@ -122,7 +122,7 @@ impl Nodes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZoneWeights {
     /// Of those in the gateway's own zone, in thousandths.
-    pub own: u64,
+    pub here: u64,
     /// Of all.
     pub all: u64,
     /// In how many zones the pool's healthy nodes stand; those without one are in one more.

@@ -190,7 +190,9 @@ impl Selection {
         if self.count() == 0
             && let Some(reserve) = self.list().and_then(Candidates::reserve).cloned()
         {
+            let zone = self.zone.take();
             self.begin(Rc::new(reserve));
+            self.stand_in(zone);
         }
     }
 

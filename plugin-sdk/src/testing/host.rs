@@ -264,7 +264,7 @@ pub(crate) mod nodes {
         });
     }
     pub(crate) struct ZoneWeights {
-        pub(crate) own: u64,
+        pub(crate) here: u64,
         pub(crate) all: u64,
         pub(crate) zones: u32,
     }
@@ -274,19 +274,19 @@ pub(crate) mod nodes {
             let zone = world.zone.as_ref()?;
             let candidates: Vec<_> =
                 (0..world.candidates as u32).filter_map(|node| world.node(node)).collect();
-            let weight = |own: bool| {
-                let counts = candidates.iter().filter(|node| !own || node.zone.as_ref() == Some(zone));
+            let weight = |here: bool| {
+                let counts = candidates.iter().filter(|node| !here || node.zone.as_ref() == Some(zone));
                 counts.map(|node| u64::from(node.weight)).sum()
             };
             let zones: std::collections::BTreeSet<_> = candidates.iter().map(|node| &node.zone).collect();
-            Some(ZoneWeights { own: weight(true), all: weight(false), zones: zones.len() as u32 })
+            Some(ZoneWeights { here: weight(true), all: weight(false), zones: zones.len() as u32 })
         })
     }
-    pub(crate) fn keep_zone(own: bool) {
+    pub(crate) fn keep_zone(here: bool) {
         let is_kept = |node: &u32| {
             with(|world| {
                 let zone = world.node(*node).and_then(|node| node.zone.as_ref());
-                (zone.is_some() && zone == world.zone.as_ref()) == own
+                (zone.is_some() && zone == world.zone.as_ref()) == here
             })
         };
         keep(&(0..count()).filter(is_kept).collect::<Vec<_>>());

@@ -34,8 +34,8 @@ impl Balancer for ZoneFirst {
             return Choice::Abstain;
         };
         // What the own zone can serve of each `all` that its gateways send.
-        let stays = weights.own.saturating_mul(u64::from(weights.zones));
-        if weights.own == 0 || weights.own == weights.all {
+        let stays = weights.here.saturating_mul(u64::from(weights.zones));
+        if weights.here == 0 || weights.here == weights.all {
             // All are outside, or none is: there is nothing to narrow.
         } else if stays >= weights.all || random::bits() % weights.all < stays {
             nodes.keep_own_zone();

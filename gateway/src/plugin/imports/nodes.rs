@@ -60,14 +60,14 @@ impl From<&Estimate> for EstimateRecord {
 #[derive(Clone, Copy, ComponentType, Lower)]
 #[component(record)]
 struct ZoneWeightsRecord {
-    own: u64,
+    here: u64,
     all: u64,
     zones: u32,
 }
 
 impl From<ZoneWeights> for ZoneWeightsRecord {
     fn from(weights: ZoneWeights) -> ZoneWeightsRecord {
-        ZoneWeightsRecord { own: weights.own, all: weights.all, zones: weights.zones }
+        ZoneWeightsRecord { here: weights.here, all: weights.all, zones: weights.zones }
     }
 }
 
@@ -150,8 +150,8 @@ fn link_zones(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     instance.func_wrap("own-zone", |call: Call<'_>, (): ()| {
         Ok((call.data().context.selection.own_zone().map(ZoneWeightsRecord::from),))
     })?;
-    instance.func_wrap("keep-zone", |mut call: Call<'_>, (own,): (bool,)| {
-        call.data_mut().context.selection.keep_zone(own);
+    instance.func_wrap("keep-zone", |mut call: Call<'_>, (here,): (bool,)| {
+        call.data_mut().context.selection.keep_zone(here);
         Ok(())
     })
 }
