@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::host::nodes::{self as host, Estimate, Load};
 use crate::random;
 
+/// What two nodes are compared with that nobody knows, in microseconds: not so few that a large weight rounds them to none.
+const UNKNOWN_LATENCY: u32 = 1000;
+
 /// The candidates of this pick. What is asked of it is a call to the host: a policy for large pools asks for
 /// a few candidates ([`Nodes::two_random`], [`Nodes::sample`]) and not for all of them.
 #[derive(Debug)]
@@ -49,6 +52,12 @@ impl Nodes {
     /// anything else does that.
     pub fn least_loaded(&self, sample: u32) -> Option<Node> {
         host::least_loaded(sample).map(Node::at)
+    }
+
+    /// Of two candidates, drawn as [`Nodes::two_random`] draws them, the one where the request is expected to wait less:
+    /// the one with the smaller [`Node::wait`], [`Node::penalised`]. The gateway compares, as for [`Nodes::least_loaded`].
+    pub fn quicker_of_two(&self) -> Option<Node> {
+        host::quicker_of_two().map(Node::at)
     }
 
     /// Candidates with their service times: of up to 32 candidates all, of more only `sample` different ones, drawn evenly
@@ -197,6 +206,16 @@ impl Node {
     /// Moving average of the share of its attempts that failed, in thousandths.
     pub fn error_rate(&self) -> u32 {
         self.facts().error_rate
+    }
+
+    /// What a request would wait for here, in microseconds times a thousand: latency times the requests in flight with the
+    /// one to come, for the weight. Where the oldest of them waits longer than the latency says, that wait is the latency. A
+    /// node that nobody knows yet is taken to be as fast as `other`: requests in flight decide, so it gets its share, and no
+    /// more while it has not answered.
+    pub fn wait(&self, other: &Node) -> u64 {
+        let latency = self.latency().or(other.latency()).unwrap_or(UNKNOWN_LATENCY).max(self.oldest());
+        let queue = u64::from(latency) * (u64::from(self.in_flight()) + 1);
+        queue.saturating_mul(1000) / u64::from(self.weight())
     }
 
     /// A cost made dearer by the node's errors: divided by the square of the share of attempts that succeed, at

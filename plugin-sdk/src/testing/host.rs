@@ -209,6 +209,13 @@ pub(crate) mod nodes {
         let drawn = crate::nodes::Candidates::of(sample(compared(most)));
         drawn.min_by(|node| node.penalised(node.load())).map(|node| node.index())
     }
+    pub(crate) fn quicker_of_two() -> Option<u32> {
+        let pair = crate::nodes::Nodes::CURRENT.two_random();
+        let mut drawn = pair.iter();
+        let (first, second) = (drawn.next()?, drawn.next()?);
+        let wait = |node: &crate::nodes::Node, other| node.penalised(node.wait(other));
+        Some(if wait(&second, &first) < wait(&first, &second) { second.index() } else { first.index() })
+    }
     pub(crate) fn id(node: u32) -> String {
         with(|world| world.node(node).map(|node| node.id.clone()).unwrap_or_default())
     }

@@ -11,6 +11,8 @@ const MOST_PASSED: u32 = 64;
 const COMPARED_WHOLE: u32 = 32;
 /// A share of successes in thousandths below which a node gets no dearer: about a thousandfold.
 const FEWEST_SUCCESSES: u64 = 31;
+/// What two nodes are compared with that nobody knows, in microseconds: not so few that a large weight rounds them to none.
+const UNKNOWN_LATENCY: u32 = 1000;
 
 impl Selection {
     /// The loads of up to `most` different candidates, drawn evenly at random, in place of what `out` held. Their
@@ -80,12 +82,7 @@ impl Selection {
         let candidate = self.candidate(index)?;
         let live = &candidate.node.live;
         let load = ((u64::from(live.in_flight()) + 1) << 24) / u64::from(candidate.weight.max(1));
-        let errors = live.error_rate(now);
-        if errors == 0 {
-            return Some(load);
-        }
-        let successes = u64::from(1000_u32.saturating_sub(errors)).max(FEWEST_SUCCESSES);
-        Some((load.saturating_mul(1000) / successes).saturating_mul(1000) / successes)
+        Some(penalised(load, live.error_rate(now)))
     }
 
     /// Two different candidates, drawn at random in proportion to their weights; the same one twice where there is
@@ -94,6 +91,13 @@ impl Selection {
         let first = self.draw(None)?;
         let second = self.draw(Some(first)).unwrap_or(first);
         Some((self.load(first, now)?, self.load(second, now)?))
+    }
+
+    /// Of two candidates, drawn as [`Selection::two_random`] draws them, the one where the request is expected to wait
+    /// less; of equal ones the first, which is as random as a coin.
+    pub fn quicker_of_two(&self, now: Instant) -> Option<u32> {
+        let (first, second) = self.two_random(now)?;
+        Some(if wait(&second, &first) < wait(&first, &second) { second.node } else { first.node })
     }
 
     /// The native fallback: smooth weighted round robin over what is left. `turn` is a worker's own for the pool; let
@@ -154,6 +158,25 @@ impl Selection {
         let place = sums.partition_point(|&sum| sum <= drawn) as u32;
         if all { self.index_of(place) } else { Some(place) }
     }
+}
+
+/// What a request would wait for at this node, in microseconds times a thousand: latency times the requests in flight
+/// with the one to come, for the weight. Where the oldest of them waits longer than the latency says, that wait is the
+/// latency: a node that got stuck is noticed before it answers. One that nobody knows yet is taken to be as fast as the other.
+fn wait(load: &Load, other: &Load) -> u64 {
+    let known = [load.latency, other.latency].into_iter().find(|&latency| latency > 0);
+    let latency = known.unwrap_or(UNKNOWN_LATENCY).max(load.oldest);
+    let queue = u64::from(latency) * (u64::from(load.in_flight) + 1);
+    penalised(queue.saturating_mul(1000) / u64::from(load.weight.max(1)), load.error_rate)
+}
+
+/// A cost divided by the square of the share of attempts that succeed.
+fn penalised(cost: u64, errors: u32) -> u64 {
+    if errors == 0 {
+        return cost;
+    }
+    let successes = u64::from(1000_u32.saturating_sub(errors)).max(FEWEST_SUCCESSES);
+    (cost.saturating_mul(1000) / successes).saturating_mul(1000) / successes
 }
 
 /// Floyd's way to draw different numbers, as many as are wanted however many there are: one up to `last`, which itself was

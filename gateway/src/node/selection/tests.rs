@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
@@ -346,4 +346,49 @@ fn what_is_left_out_is_no_candidate_until_it_starts_over() {
     assert_eq!((selection.count(), selection.find("n3")), (0, None));
     selection.start_over();
     assert_eq!(ids(&selection), ["n0", "n1", "n2", "n3"]);
+}
+
+/// Gives the candidate of this index a latency, by one request.
+fn answer_after(selection: &Selection, index: u32, since: Instant, micros: u64) {
+    let mut request = selection.candidate(index).unwrap().node.begin(since);
+    request.observe(since + Duration::from_micros(micros), AttemptResult::Ok);
+}
+
+#[test]
+fn the_quicker_of_two_is_where_a_request_waits_less() {
+    let start = Instant::now();
+    let now = start + Duration::from_millis(10);
+    let selection = select(pool(&[1000; 2]));
+    let is_always = |index, now| (0..50).all(|_| selection.quicker_of_two(now) == Some(index));
+    answer_after(&selection, 0, start, 1_000);
+    let node = |index| &selection.candidate(index).unwrap().node;
+    let _one_at_the_new_node = node(1).begin(now);
+    assert!(is_always(0, now), "one that nobody knows is as fast as the other, and busier");
+    answer_after(&selection, 1, start, 9_000);
+    let _four_at_the_fast_one: Vec<_> = (0..4).map(|_| node(0).begin(now)).collect();
+    assert!(is_always(0, now), "5 x 1 ms are less than 2 x 9 ms");
+    assert_eq!(select(pool(&[])).quicker_of_two(now), None);
+    assert_eq!(select(pool(&[1000])).quicker_of_two(now), Some(0));
+}
+
+#[test]
+fn the_quicker_of_two_is_for_the_weight_and_none_that_fails_or_hangs() {
+    let start = Instant::now();
+    let selection = select(pool(&[1000, 4000]));
+    let is_always = |index, now| (0..50).all(|_| selection.quicker_of_two(now) == Some(index));
+    let node = |index| &selection.candidate(index).unwrap().node;
+    let equal = select(pool(&[1000; 2]));
+    assert_eq!(tally(&equal, 200, || equal.quicker_of_two(start).unwrap()).len(), 2, "equal ones share");
+
+    let _one_on_the_light_node = node(0).begin(start);
+    let _two_on_the_heavy_one = [node(1).begin(start), node(1).begin(start)];
+    assert!(is_always(1, start), "(2 + 1) / 4 is less than (1 + 1) / 1");
+    (0..100).for_each(|_| node(1).begin(start).observe(start, AttemptResult::Failed));
+    assert!(is_always(0, start), "one that fails is dear");
+
+    let selection = select(pool(&[1000; 2]));
+    let _hangs = selection.candidate(0).unwrap().node.begin(start);
+    let now = start + Duration::from_secs(1);
+    let _busy: Vec<_> = (0..9).map(|_| selection.candidate(1).unwrap().node.begin(now)).collect();
+    assert!((0..50).all(|_| selection.quicker_of_two(now) == Some(1)), "one that waits for a second is slow");
 }

@@ -108,6 +108,10 @@ fn link_loads(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         let Host { context, costs, .. } = call.data_mut();
         Ok((context.selection.least_loaded(most, context.now, costs),))
     })?;
+    instance.func_wrap("quicker-of-two", |call: Call<'_>, (): ()| {
+        let context = &call.data().context;
+        Ok((context.selection.quicker_of_two(context.now),))
+    })?;
     instance.func_wrap("two-random", |call: Call<'_>, (): ()| {
         let context = &call.data().context;
         let two = context.selection.two_random(context.now);

@@ -144,6 +144,7 @@ impl Balancer for Everything {
             && nodes.two_random().iter().count() == 2
             && nodes.least_loaded(2).is_some()
             && nodes.least_loaded(8).is_some()
+            && nodes.quicker_of_two().is_some()
             && nodes.by_hash("key").is_some()
             && nodes.by_hash_bounded("key", 125).is_some()
             && nodes.by_client(0) == nodes.by_hash(request.client_address())
