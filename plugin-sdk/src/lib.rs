@@ -121,7 +121,7 @@ mod store;
 pub mod testing;
 mod value;
 
-pub use nodes::{Candidates, Node, Nodes};
+pub use nodes::{Candidates, Node, Nodes, ZoneWeights};
 pub use outcome::Outcome;
 pub use request::{Refused, Request, RequestMut};
 pub use response::{Answer, Response, ResponseMut};

@@ -99,6 +99,34 @@ impl Nodes {
         let indices: Vec<u32> = nodes.into_iter().map(|node| node.index).collect();
         host::keep(&indices);
     }
+
+    /// How the candidates are spread over zones; none if the configuration does not say where the gateway stands.
+    pub fn own_zone(&self) -> Option<ZoneWeights> {
+        let host::ZoneWeights { here, all, zones } = host::own_zone()?;
+        Some(ZoneWeights { here, all, zones })
+    }
+
+    /// Narrows the candidates for the policies after this one to those in the gateway's own zone. It costs no list of
+    /// them.
+    pub fn keep_own_zone(&self) {
+        host::keep_zone(true);
+    }
+
+    /// The same to those outside of the gateway's own zone.
+    pub fn keep_other_zones(&self) {
+        host::keep_zone(false);
+    }
+}
+
+/// How the candidates' effective weights are spread over zones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZoneWeights {
+    /// Of those in the gateway's own zone, in thousandths.
+    pub here: u64,
+    /// Of all.
+    pub all: u64,
+    /// In how many zones the pool's healthy nodes stand; those without one are in one more.
+    pub zones: u32,
 }
 
 /// One node of this pick. It holds for this call only: what outlives it is the stable [`Node::id`].

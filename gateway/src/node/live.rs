@@ -171,6 +171,11 @@ impl Live {
         self.lookout.ring_at(bell, limits);
     }
 
+    /// Tells the requests that wait for this node now that it was taken out since it answers nothing.
+    pub fn forsake(&self, now: Instant) {
+        self.lookout.forsake(self.millis(now));
+    }
+
     /// Forgets the failures in a row; those of attempts that began before `now` do not count any more.
     pub fn begin_anew(&self, now: Instant) {
         self.lookout.begin_anew(self.millis(now));
@@ -240,6 +245,11 @@ impl InFlight {
     /// When the attempt began.
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Whether the node was taken out for its silence since the attempt began.
+    pub fn is_forsaken(&self) -> bool {
+        self.node.live.lookout.is_forsaken(self.node.live.millis(self.started))
     }
 
     /// Tells how the attempt went, once: when the response head arrived or the attempt failed. Later calls are

@@ -12,6 +12,9 @@ use super::candidates::{Candidate, Candidates, running_sums};
 
 mod draws;
 mod hashing;
+mod zones;
+
+pub use zones::ZoneWeights;
 
 /// What the gateway knows of a candidate now; as the record of the plugin contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub struct Selection {
     kept_sums: Vec<u64>,
     /// What the policy that plays now wants kept.
     wish: Vec<u32>,
+    /// Where the gateway stands.
+    zone: Option<Rc<str>>,
 }
 
 impl Selection {
@@ -69,6 +74,7 @@ impl Selection {
     /// Forgets the request and keeps the memory.
     pub fn clear(&mut self) {
         self.candidates = None;
+        self.zone = None;
         self.tried.clear();
         self.tried_draining.clear();
         self.forget_keeps();
@@ -184,7 +190,9 @@ impl Selection {
         if self.count() == 0
             && let Some(reserve) = self.list().and_then(Candidates::reserve).cloned()
         {
+            let zone = self.zone.take();
             self.begin(Rc::new(reserve));
+            self.stand_in(zone);
         }
     }
 

@@ -5,12 +5,12 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::task::{Context as Task, Poll, ready};
 use std::time::Instant;
 
 use super::error::Error;
 use super::exchange::Exchange;
+use super::retry::EJECTION_LOOK;
 use super::timeouts::Limit;
 use super::transfer::{Failure, Transfer};
 use crate::http::BodyLength;
@@ -19,8 +19,7 @@ use crate::http::h1::{
     self, BodyDecoder, BodyEncoder, HeadLimits, RequestEncoding, ResponseEncoding, ResponseFraming,
 };
 use crate::http::head::Version;
-use crate::node::Node;
-use crate::node::live::AttemptResult;
+use crate::node::live::{AttemptResult, InFlight};
 use crate::plugin::Outcome;
 use crate::snapshot::HostPolicy;
 use crate::telemetry::RetryReason;
@@ -58,6 +57,8 @@ const MOST_INFORMATIONAL: u32 = 32;
 /// What the wait for a response head found.
 enum Event {
     Head(ResponseFraming),
+    /// It is time to look whether the node was taken out meanwhile.
+    Look,
     /// Not in time, gone, or not to be understood.
     Failed(Error),
 }
@@ -73,8 +74,8 @@ impl Exchange<'_> {
         let mut in_flight = counted.unwrap_or_else(|| node.begin(context.now));
         let limit = self.view.pool(self.pool).attempt_timeout;
         self.timeouts.start(Limit::Attempt, limit, &self.connection.deadline);
-        let result = self.send_and_await(&node).await;
-        let ended = [Limit::Connect, Limit::FirstByte, Limit::Attempt];
+        let result = self.send_and_await(&in_flight, picked).await;
+        let ended = [Limit::Connect, Limit::FirstByte, Limit::Ejected, Limit::Attempt];
         self.timeouts.stop(&ended, &self.connection.deadline);
 
         let now = Instant::now();
@@ -103,8 +104,8 @@ impl Exchange<'_> {
         result
     }
 
-    async fn send_and_await(&mut self, node: &Arc<Node>) -> Result<NodeResponse, Error> {
-        let address = node.spec.address;
+    async fn send_and_await(&mut self, attempt: &InFlight, picked: u32) -> Result<NodeResponse, Error> {
+        let address = attempt.node().spec.address;
         let mut connection = match self.worker.idle.take(address) {
             Some(stream) => NodeConnection { stream, address, buffer: Vec::new(), taken: 0, reused: true },
             None => self.connect(address).await?,
@@ -114,13 +115,15 @@ impl Exchange<'_> {
             self.start_upload();
         }
         loop {
-            match self.await_head(&mut connection).await {
+            let look = self.may_leave_node().then_some(EJECTION_LOOK);
+            self.timeouts.start(Limit::Ejected, look, &self.connection.deadline);
+            match self.await_head(&mut connection, attempt, picked).await {
                 // The node closed an idle connection just as it was used again. That is no failure of the node:
                 // the same attempt goes on, on a fresh connection, if that cannot do anything twice.
                 Err(Error::NodeClosed)
                     if connection.reused && connection.buffer.is_empty() && self.may_resend() =>
                 {
-                    self.timeouts.stop(&[Limit::FirstByte], &self.connection.deadline);
+                    self.timeouts.stop(&[Limit::FirstByte, Limit::Ejected], &self.connection.deadline);
                     connection = self.connect(address).await?;
                 }
                 Err(error) => {
@@ -193,11 +196,25 @@ impl Exchange<'_> {
     }
 
     /// Sends the request, passes on informational heads, and reads the final one into the context.
-    async fn await_head(&mut self, node: &mut NodeConnection) -> Result<ResponseFraming, Error> {
+    async fn await_head(
+        &mut self,
+        node: &mut NodeConnection,
+        attempt: &InFlight,
+        picked: u32,
+    ) -> Result<ResponseFraming, Error> {
         for _ in 0..=MOST_INFORMATIONAL {
-            let framing = match poll_fn(|cx| self.poll_head(cx, node)).await {
-                Event::Head(framing) => framing,
-                Event::Failed(error) => return Err(error),
+            let framing = loop {
+                match poll_fn(|cx| self.poll_head(cx, node)).await {
+                    Event::Head(framing) => break framing,
+                    Event::Look if attempt.is_forsaken() && self.can_leave_node(picked) => {
+                        return Err(Error::Late(Limit::Ejected));
+                    }
+                    Event::Look => {
+                        let deadline = &self.connection.deadline;
+                        self.timeouts.start(Limit::Ejected, Some(EJECTION_LOOK), deadline);
+                    }
+                    Event::Failed(error) => return Err(error),
+                }
             };
             match self.context().response.status {
                 101 if self.framing.upgrade => return Ok(framing),
@@ -266,9 +283,11 @@ impl Exchange<'_> {
             return Poll::Ready(Event::Failed(Error::ClientGone));
         }
         let waits_for_client = self.upload.as_ref().is_some_and(|up| !up.is_over() && up.is_starved());
-        let late =
-            |()| if waits_for_client { Error::RequestLate } else { Error::Late(self.timeouts.first()) };
-        client.deadline.poll_elapsed(cx).map(late).map(Event::Failed)
+        client.deadline.poll_elapsed(cx).map(|()| match self.timeouts.first() {
+            Limit::Ejected => Event::Look,
+            _ if waits_for_client => Event::Failed(Error::RequestLate),
+            limit => Event::Failed(Error::Late(limit)),
+        })
     }
 
     /// A 1xx head goes to clients that know such heads (RFC 9110, 15.2).

@@ -263,6 +263,34 @@ pub(crate) mod nodes {
             world.kept = Some(ids).filter(|ids| !ids.is_empty());
         });
     }
+    pub(crate) struct ZoneWeights {
+        pub(crate) here: u64,
+        pub(crate) all: u64,
+        pub(crate) zones: u32,
+    }
+
+    pub(crate) fn own_zone() -> Option<ZoneWeights> {
+        with(|world| {
+            let zone = world.zone.as_ref()?;
+            let candidates: Vec<_> =
+                (0..world.candidates as u32).filter_map(|node| world.node(node)).collect();
+            let weight = |here: bool| {
+                let counts = candidates.iter().filter(|node| !here || node.zone.as_ref() == Some(zone));
+                counts.map(|node| u64::from(node.weight)).sum()
+            };
+            let zones: std::collections::BTreeSet<_> = candidates.iter().map(|node| &node.zone).collect();
+            Some(ZoneWeights { here: weight(true), all: weight(false), zones: zones.len() as u32 })
+        })
+    }
+    pub(crate) fn keep_zone(here: bool) {
+        let is_kept = |node: &u32| {
+            with(|world| {
+                let zone = world.node(*node).and_then(|node| node.zone.as_ref());
+                (zone.is_some() && zone == world.zone.as_ref()) == here
+            })
+        };
+        keep(&(0..count()).filter(is_kept).collect::<Vec<_>>());
+    }
     pub(crate) fn signal(node: u32, name: &str) -> Option<f64> {
         let key = format!("{} {name}", id(node));
         with(|world| world.signals.get(&key, world.now).copied())

@@ -25,6 +25,8 @@ pub(crate) struct World {
     pub(crate) order: Vec<usize>,
     pub(crate) candidates: usize,
     pub(crate) kept: Option<Vec<String>>,
+    /// Where the gateway stands.
+    pub(crate) zone: Option<String>,
     /// How often a plugin asked for every load at once.
     pub(crate) listed: u32,
     pub(crate) request: TestRequest,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use wasmtime::component::{ComponentType, Lower, WasmList, WasmStr};
 
 use super::{Call, Instance, readable_field};
-use crate::node::selection::{Estimate, Load};
+use crate::node::selection::{Estimate, Load, ZoneWeights};
 use crate::plugin::context::Context;
 use crate::plugin::host::Host;
 
@@ -56,9 +56,25 @@ impl From<&Estimate> for EstimateRecord {
     }
 }
 
+/// How the candidates' weights are spread over zones, as the contract writes it.
+#[derive(Clone, Copy, ComponentType, Lower)]
+#[component(record)]
+struct ZoneWeightsRecord {
+    here: u64,
+    all: u64,
+    zones: u32,
+}
+
+impl From<ZoneWeights> for ZoneWeightsRecord {
+    fn from(weights: ZoneWeights) -> ZoneWeightsRecord {
+        ZoneWeightsRecord { here: weights.here, all: weights.all, zones: weights.zones }
+    }
+}
+
 pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     link_loads(instance)?;
     link_facts(instance)?;
+    link_zones(instance)?;
     link_hashing(instance)?;
     link_signals(instance)
 }
@@ -126,6 +142,16 @@ fn link_facts(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         // Sorting half a million repetitions of one index would hold up the worker, and no tick would see it.
         let most = nodes.len().min(selection.count() as usize);
         selection.keep(&nodes[..most]);
+        Ok(())
+    })
+}
+
+fn link_zones(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    instance.func_wrap("own-zone", |call: Call<'_>, (): ()| {
+        Ok((call.data().context.selection.own_zone().map(ZoneWeightsRecord::from),))
+    })?;
+    instance.func_wrap("keep-zone", |mut call: Call<'_>, (here,): (bool,)| {
+        call.data_mut().context.selection.keep_zone(here);
         Ok(())
     })
 }

@@ -19,6 +19,7 @@ fn shipped_plugins_pass_their_trial() {
         ("least_connections", "{}"),
         ("power_of_two", "{}"),
         ("prequal", "{}"),
+        ("zone_first", "{}"),
         ("sticky_session", "{}"),
         ("header_rewrite", r#"{ "request": { "set": { "x-edge": "bascule" } } }"#),
     ] {
