@@ -4,6 +4,7 @@ mod hashing;
 mod load;
 mod stickiness;
 mod weights;
+mod zones;
 
 use crate::support::{Response, TestClient, TestGateway, TestNode};
 use std::thread;

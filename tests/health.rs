@@ -4,7 +4,7 @@ mod checks;
 mod draining;
 mod ejection;
 
-use crate::support::{TestGateway, TestNode, wait_until};
+use crate::support::{TestClient, TestGateway, TestNode, wait_until};
 use serde_json::Value;
 
 /// All requests go to one pool, "main", with these keys.

@@ -24,4 +24,5 @@ mod reload;
 mod retries;
 mod routing;
 mod samples;
+mod simulated;
 mod streaming;

@@ -133,7 +133,7 @@ fn picks(criterion: &mut Criterion) {
         group.bench_function(format!("native fallback, {nodes} nodes"), |bencher| {
             bencher.iter(|| black_box(selection.round_robin(&turn)));
         });
-        for name in ["least_connections", "power_of_two", "round_robin"] {
+        for name in ["least_connections", "power_of_two", "prequal", "round_robin"] {
             let Some(file) = shipped(name) else { continue };
             let instances = instances(&engine, &file, "{}");
             group.bench_function(format!("{name}, {nodes} nodes"), |bencher| {

@@ -19,6 +19,7 @@ pub mod selection;
 pub mod signals;
 #[cfg(test)]
 mod testing;
+mod zones;
 
 use live::{InFlight, Live};
 

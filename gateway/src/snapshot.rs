@@ -151,6 +151,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<Cidr>,
     /// Whether responses carry `x-bascule-pool`, `-node`, `-policy` and `-attempt`.
     pub debug_headers: bool,
+    /// Where the gateway stands, for policies that look at zones.
+    pub zone: Option<Box<str>>,
     /// Most bytes of a request's head.
     pub max_head: usize,
     /// Most header fields of a request.

@@ -43,6 +43,7 @@
 //! assert_eq!(test.pick(&request("GET", "/")), Picked::Node("idle"));
 //! ```
 //!
+//! a [simulation](testing::simulation) judges it before it is live, with thousands of requests and nodes that are slow or hang,
 //! and `cargo build --release --target wasm32-wasip1` makes the file that is dropped into the gateway's plugin folder while
 //! it runs. The file's name is the plugin's: `policy = "two-choices"` in a pool's table makes it that pool's policy.
 //! `wasm32-wasip2` works as well.
@@ -120,7 +121,7 @@ mod store;
 pub mod testing;
 mod value;
 
-pub use nodes::{Candidates, Node, Nodes};
+pub use nodes::{Candidates, Node, Nodes, ZoneWeights};
 pub use outcome::Outcome;
 pub use request::{Refused, Request, RequestMut};
 pub use response::{Answer, Response, ResponseMut};

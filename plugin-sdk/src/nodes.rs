@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::host::nodes::{self as host, Load};
+use crate::host::nodes::{self as host, Estimate, Load};
 use crate::random;
 
 /// The candidates of this pick. What is asked of it is a call to the host: a policy for large pools asks for
@@ -51,6 +51,12 @@ impl Nodes {
         host::least_loaded(sample).map(Node::at)
     }
 
+    /// Candidates with their service times: of up to 32 candidates all, of more only `sample` different ones, drawn evenly
+    /// at random. It is what [`Node::service`] needs.
+    pub fn estimates(&self, sample: u32) -> Candidates {
+        Candidates(Drawn::Estimated(host::estimates(sample)))
+    }
+
     /// The node with this stable id, if it can be picked; it also reaches one that drains.
     pub fn find(&self, id: &str) -> Option<Node> {
         host::find(id).map(Node::at)
@@ -93,6 +99,34 @@ impl Nodes {
         let indices: Vec<u32> = nodes.into_iter().map(|node| node.index).collect();
         host::keep(&indices);
     }
+
+    /// How the candidates are spread over zones; none if the configuration does not say where the gateway stands.
+    pub fn own_zone(&self) -> Option<ZoneWeights> {
+        let host::ZoneWeights { here, all, zones } = host::own_zone()?;
+        Some(ZoneWeights { here, all, zones })
+    }
+
+    /// Narrows the candidates for the policies after this one to those in the gateway's own zone. It costs no list of
+    /// them.
+    pub fn keep_own_zone(&self) {
+        host::keep_zone(true);
+    }
+
+    /// The same to those outside of the gateway's own zone.
+    pub fn keep_other_zones(&self) {
+        host::keep_zone(false);
+    }
+}
+
+/// How the candidates' effective weights are spread over zones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZoneWeights {
+    /// Of those in the gateway's own zone, in thousandths.
+    pub here: u64,
+    /// Of all.
+    pub all: u64,
+    /// In how many zones the pool's healthy nodes stand; those without one are in one more.
+    pub zones: u32,
 }
 
 /// One node of this pick. It holds for this call only: what outlives it is the stable [`Node::id`].
@@ -101,17 +135,23 @@ pub struct Node {
     index: u32,
     /// What the host said with the node; where it said nothing, a question about load asks.
     load: Option<Load>,
+    /// The same of its service time, which is told by [`Nodes::estimates`] only; 0 if unknown.
+    service: u32,
 }
 
 impl Node {
     /// The node with this index, which nobody looked up: where there is none, its load is that of an idle node,
     /// and a pick of it counts as no pick.
     pub fn at(index: u32) -> Self {
-        Self { index, load: None }
+        Self { index, load: None, service: 0 }
     }
 
     fn known(load: Load) -> Self {
-        Self { index: load.node, load: Some(load) }
+        Self { index: load.node, load: Some(load), service: 0 }
+    }
+
+    fn estimated(estimate: Estimate) -> Self {
+        Self { service: estimate.service, ..Self::known(estimate.load) }
     }
 
     fn facts(&self) -> Load {
@@ -145,6 +185,13 @@ impl Node {
     /// Peak-sensitive moving average of the time to its response head, in microseconds; none if unknown.
     pub fn latency(&self) -> Option<u32> {
         Some(self.facts().latency).filter(|latency| *latency > 0)
+    }
+
+    /// Moving average of the time that one request takes there, queues aside, in microseconds: its latency divided by the
+    /// requests that were in flight when it started, with itself. None if unknown, and for nodes that do not come from
+    /// [`Nodes::estimates`].
+    pub fn service(&self) -> Option<u32> {
+        Some(self.service).filter(|service| *service > 0)
     }
 
     /// Moving average of the share of its attempts that failed, in thousandths.
@@ -216,6 +263,7 @@ pub struct Candidates(Drawn);
 enum Drawn {
     Two(Load, Load),
     Many(Vec<Load>),
+    Estimated(Vec<Estimate>),
 }
 
 impl Candidates {
@@ -235,6 +283,7 @@ impl Candidates {
                 Some(if key(&second) < key(&first) { second } else { first })
             }
             Drawn::Many(loads) => smallest(loads.iter().map(|load| Node::known(*load)), key),
+            Drawn::Estimated(known) => smallest(known.iter().map(|known| Node::estimated(*known)), key),
         }
     }
 
@@ -243,6 +292,7 @@ impl Candidates {
         match &self.0 {
             Drawn::Two(..) => 2,
             Drawn::Many(loads) => loads.len(),
+            Drawn::Estimated(known) => known.len(),
         }
     }
 
@@ -256,6 +306,7 @@ impl Candidates {
         let at = |index: usize| match &self.0 {
             Drawn::Two(first, second) => [first, second].get(index).map(|load| Node::known(**load)),
             Drawn::Many(loads) => loads.get(index).map(|load| Node::known(*load)),
+            Drawn::Estimated(known) => known.get(index).map(|known| Node::estimated(*known)),
         };
         (0..self.len()).filter_map(at)
     }

@@ -21,12 +21,13 @@
 //! A test is a small world: nodes, sessions, shared values, a clock that stands still until it is told to
 //! [`advance`](PluginTest::advance), and chance that is the same in each run ([`seed`](PluginTest::seed)).
 //! What the plugin did is there to look at: edits and answers come back from the calls, logs and metrics stay
-//! in the test.
+//! in the test. How a policy does under load, with queues and nodes that fail, is played by a [`Simulation`].
 
 pub(crate) mod host;
 mod message;
 mod node;
 mod plugin;
+pub mod simulation;
 mod stores;
 pub(crate) mod world;
 
@@ -34,3 +35,4 @@ pub use message::{TestRequest, TestResponse, request, response};
 pub use node::TestNode;
 pub use plugin::{FilterTest, Picked, PluginTest, PolicyTest, RequestSeen, ResponseSeen, Routed};
 pub use serde_json::{Value as JsonValue, json};
+pub use simulation::Simulation;

@@ -4,7 +4,7 @@ use super::{hits, in_parallel};
 use crate::support::{TestGateway, TestNode};
 use std::time::Duration;
 
-const POLICIES: [&str; 2] = ["least-connections", "power-of-two"];
+const POLICIES: [&str; 3] = ["least-connections", "power-of-two", "prequal"];
 const CLIENTS: usize = 9;
 const REQUESTS: usize = 60;
 

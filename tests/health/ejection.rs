@@ -1,5 +1,7 @@
 //! Ejection by traffic, its cap, and tiers.
 
+use std::sync::{Mutex, mpsc};
+
 use super::*;
 
 /// Out for longer than any test.
@@ -51,20 +53,71 @@ fn a_node_that_accepts_and_never_answers_is_taken_out() {
         "nodes = [{nodes}]\noutlier = { ejection = \"1h\", max_ejection = \"1h\", silence = \"100ms\" }",
         &[&a, &hangs],
     );
-    let request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
-    let mut clients: Vec<_> = (0..6).map(|_| gateway.client()).collect();
-    for client in &mut clients {
-        client.send(request);
-    }
-    wait_until("three of them hang", || shown(&gateway, 2)["in_flight"] == 3);
+    let posting = hang(&gateway, &a, "POST");
+    let mut getting = hang(&gateway, &a, "GET");
     wait_until("it is ejected", || {
-        // The other one has to answer meanwhile; requests that hang are left alone.
-        clients.push(gateway.client());
-        clients.last_mut().unwrap().send(request);
+        // The other one has to answer meanwhile; what is sent to this one hangs as well.
+        let _waiting = gateway.client().send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
         state(&gateway, 2) == "ejected"
     });
     assert_eq!(shown(&gateway, 2)["ejections"]["silence"], 1);
     assert_eq!(answers(&gateway, 10), ["a"; 10]);
+    let answer = getting.read_response();
+    assert_eq!(
+        (answer.status, answer.text()),
+        (200, "a".to_owned()),
+        "what waited for it goes to another node"
+    );
+    assert_eq!(shown(&gateway, 2)["in_flight"], 1, "what may not be done twice waits on");
+    drop(posting);
+}
+
+/// A request that hangs on the second of two nodes, and not on this one.
+fn hang(gateway: &TestGateway, other: &TestNode, method: &str) -> TestClient {
+    let in_flight = || shown(gateway, 2)["in_flight"].as_u64().unwrap();
+    let before = in_flight();
+    loop {
+        let answered = other.hits();
+        let mut client = gateway.client();
+        client.send(format!("{method} / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n"));
+        wait_until("it is answered or hangs", || in_flight() > before || other.hits() > answered);
+        if in_flight() > before {
+            return client;
+        }
+    }
+}
+
+#[test]
+fn a_node_that_answers_when_it_is_asked_is_only_slow() {
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let (question, questions) = mpsc::channel();
+    let slow = TestNode::scripted(move |connection| {
+        while let Some(request) = connection.read_request() {
+            if request.method() == "OPTIONS" {
+                assert_eq!(request.path(), "*");
+                question.send(()).unwrap();
+            } else {
+                // Whichever comes first: the test ends, or it lets go.
+                let _ = released.lock().unwrap().recv();
+            }
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow");
+        }
+    });
+    let a = TestNode::answering("a");
+    let gateway = gateway_with("nodes = [{nodes}]\noutlier = { silence = \"100ms\" }", &[&a, &slow]);
+    let mut waiting = hang(&gateway, &a, "GET");
+    let mut asked = 0;
+    wait_until("it was asked twice", || {
+        // The other one has to answer meanwhile.
+        gateway.client().send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
+        asked += questions.try_iter().count();
+        asked >= 2
+    });
+    assert_eq!(state(&gateway, 2), "up");
+    drop(release);
+    let answer = waiting.read_response();
+    assert_eq!((answer.status, answer.text()), (200, "slow".to_owned()));
 }
 
 #[test]

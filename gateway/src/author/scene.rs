@@ -85,6 +85,7 @@ impl Scene {
         context.pool = "check".into();
         context.attempt = 1;
         context.selection.begin(Rc::clone(nodes));
+        context.selection.stand_in(Some("a".into()));
         context
     }
 

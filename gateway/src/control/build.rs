@@ -100,6 +100,7 @@ fn settings(gateway: &config::Gateway) -> Settings {
     Settings {
         trusted_proxies: gateway.trusted_proxies.clone(),
         debug_headers: gateway.debug_headers,
+        zone: gateway.zone.as_deref().map(Into::into),
         max_head: usize::try_from(gateway.limits.max_head.get()).unwrap_or(usize::MAX),
         max_headers: gateway.limits.max_headers.get() as usize,
         head_timeout: gateway.limits.head_timeout,

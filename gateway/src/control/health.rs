@@ -1,7 +1,7 @@
 //! Which nodes may be picked, and with which weight: decided here and nowhere else.
 //!
 //! Three things speak of a node: active checks (`check`, asked by `checks` and `probe`), its traffic (`ejection`, by what
-//! `pool` and `detect` find in the nodes' counters), and operators (`order`). `member` joins them for a node, `elect`
+//! `pool` and `detect` find in the nodes' counters, and `question` makes sure of), and operators (`order`). `member` joins them for a node, `elect`
 //! for a pool. Workers only count and ring a bell; the writer owns all of this, looks when the bell rings and ten times
 //! a second, and publishes the candidates that changed. But for the checks' sockets it is pure, with `now` as an argument.
 //! Why it decides as it does: docs/decisions/0024.
@@ -15,6 +15,7 @@ mod member;
 mod order;
 mod pool;
 mod probe;
+mod question;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 
 pub(super) use checks::{Checked, Checks};
 pub(super) use order::{Act, Order};
+pub(super) use question::{Question, Questioned};
 pub(super) use report::NodeHealth;
 
 use check::Finding;
@@ -90,6 +92,21 @@ impl Health {
             elected.extend(pool.elect(now).map(|candidates| (name.clone(), Arc::new(candidates))));
         }
         elected
+    }
+
+    /// Nodes that seem to be silent, found by the looks since this was called last.
+    pub(super) fn questions(&mut self) -> Vec<Question> {
+        self.pools.values_mut().flat_map(|pool| std::mem::take(&mut pool.questions)).collect()
+    }
+
+    /// Notes what a node said that was asked.
+    pub(super) fn questioned(&mut self, questioned: &Questioned, now: Instant) {
+        let Questioned { question, silent } = questioned;
+        let Some(pool) = self.pools.get_mut(&question.pool) else { return };
+        // The node may have moved meanwhile.
+        if *silent && pool.address_of(&question.node) == Some(question.address) {
+            pool.is_silent(&question.node, question.asked, now);
+        }
     }
 
     /// Notes what came of a check; answers whether that changed something.

@@ -16,7 +16,7 @@ use super::attempt::Prepared;
 use super::build;
 use super::config::{Config, LogFormat};
 use super::folder::Hint;
-use super::health::{Checked, Checks, Elected, Health, LOOK, Order};
+use super::health::{Checked, Checks, Elected, Health, LOOK, Order, Questioned};
 use super::status::Status;
 use crate::snapshot::{ListenerSpec, Published};
 use crate::telemetry;
@@ -29,6 +29,8 @@ pub enum Event {
     Prepared(Box<Prepared>),
     /// A check of a node ended.
     Checked(Box<Checked>),
+    /// A node that seemed to be silent was asked.
+    Questioned(Box<Questioned>),
     /// An operator asks for something.
     Order(Box<Order>),
     /// To be called when all events before it had their effect: an answer that must not come before what it tells.
@@ -85,6 +87,10 @@ impl Writer {
                         self.look();
                     }
                 }
+                Some(Event::Questioned(questioned)) => {
+                    lock(&self.health).questioned(&questioned, Instant::now());
+                    self.look();
+                }
                 Some(Event::Order(order)) => self.obey(*order),
                 Some(Event::Then(call)) => call(),
                 None => break,
@@ -114,8 +120,12 @@ impl Writer {
 
     /// Looks at the health of all nodes, and publishes what changed.
     fn look(&self) {
-        let elected = lock(&self.health).look(Instant::now());
+        let (elected, questions) = {
+            let mut health = lock(&self.health);
+            (health.look(Instant::now()), health.questions())
+        };
         self.publish_candidates(&elected);
+        self.checks.ask(questions);
     }
 
     fn publish_candidates(&self, elected: &Elected) {

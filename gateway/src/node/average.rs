@@ -1,7 +1,8 @@
 //! Moving averages that many workers feed without a lock.
 //!
-//! Both forget with a time constant of ten seconds (linkerd's and finagle's default for peak EWMA), and take the
-//! time as milliseconds since any fixed moment.
+//! They forget with a time constant of ten seconds (linkerd's and finagle's default for peak EWMA), and take the
+//! time as milliseconds since any fixed moment. The SDK's simulator has the same formulas, so that a policy is judged on
+//! what it will see (tests/simulated.rs compares the two): change them together.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -10,9 +11,16 @@ use super::live::age;
 /// After this many milliseconds a sample counts 1/e of what it did.
 const TIME_CONSTANT: f32 = 10_000.0;
 
+/// The same for samples of [`ServiceTime`]: shorter, so that an estimate does not hang on a node's first answers.
+const SERVICE_TIME_CONSTANT: f32 = 2_000.0;
+
 /// What is left of a sample after so many milliseconds.
 fn kept(millis: u32) -> f32 {
-    if millis == 0 { 1.0 } else { (-(millis as f32) / TIME_CONSTANT).exp() }
+    kept_of(millis, TIME_CONSTANT)
+}
+
+fn kept_of(millis: u32, time_constant: f32) -> f32 {
+    if millis == 0 { 1.0 } else { (-(millis as f32) / time_constant).exp() }
 }
 
 /// Latency as finagle's and linkerd's peak EWMA: a sample above the average becomes the average at once, others
@@ -74,6 +82,46 @@ fn pack(average: f32, time: u32) -> u64 {
 
 fn unpack(word: u64) -> (f32, u32) {
     (f32::from_bits((word >> 32) as u32), word as u32)
+}
+
+/// How long a node takes for one request, queues aside: the mean of latency / (requests in flight at the start, with the
+/// attempt's own). No peaks: a policy multiplies it with the requests in flight now, so it has to be what is usual.
+///
+/// One word as in [`PeakLatency`]. Without samples it fades as the latency does: a node that was slow is asked again.
+#[derive(Debug, Default)]
+pub(super) struct ServiceTime(AtomicU64);
+
+impl ServiceTime {
+    /// The estimate now, in microseconds; 0 if there never was a sample.
+    pub(super) fn get(&self, now: u32) -> u32 {
+        match self.0.load(Relaxed) {
+            0 => 0,
+            word => {
+                let (mean, then) = unpack(word);
+                ((mean * kept(age(now, then))) as u32).max(1)
+            }
+        }
+    }
+
+    /// Feeds an attempt of this length that started beside so many others. One that failed counts only if it makes the
+    /// node look slower: failing at once tells nothing about speed.
+    pub(super) fn sample(&self, micros: u32, others: u32, failed: bool, now: u32) {
+        let sample = (micros as f32 / (others as f32 + 1.0)).max(1.0);
+        let step = |word: u64| {
+            if word == 0 {
+                return (!failed).then(|| pack(sample, now));
+            }
+            let (mean, then) = unpack(word);
+            let elapsed = age(now, then);
+            // Nothing to learn within the same millisecond: leaves the cache line clean.
+            if elapsed == 0 || failed && sample < mean {
+                return None;
+            }
+            let kept = kept_of(elapsed, SERVICE_TIME_CONSTANT);
+            Some(pack(mean * kept + sample * (1.0 - kept), now))
+        };
+        let _unchanged = self.0.fetch_update(Relaxed, Relaxed, step);
+    }
 }
 
 /// The share of attempts that failed, over the attempts of the last ten seconds or so.

@@ -10,6 +10,7 @@ use foldhash::fast::FixedState;
 
 use super::Node;
 use super::ring::Ring;
+use super::zones::Zones;
 
 /// The longest turn order that is worked out; longer ones are rounded to about this length.
 const LONGEST_ORDER: u64 = 4096;
@@ -35,6 +36,7 @@ pub struct Candidates {
     equal: bool,
     order: Vec<u32>,
     ring: OnceLock<Ring>,
+    zones: OnceLock<Zones>,
     /// Healthy nodes that are not needed now, for a request that tried all others.
     reserve: Option<Arc<Candidates>>,
 }
@@ -51,7 +53,8 @@ impl Candidates {
         let ids = nodes.iter().enumerate();
         let indices =
             ids.map(|(index, candidate)| (Arc::clone(&candidate.node.spec.id), index as u32)).collect();
-        Candidates { nodes, count, indices, sums, equal, order, ring: OnceLock::new(), reserve: None }
+        let (ring, zones) = (OnceLock::new(), OnceLock::new());
+        Candidates { nodes, count, indices, sums, equal, order, ring, zones, reserve: None }
     }
 
     /// The same with nodes of later tiers that are not needed: they are picked only by a request that has tried all
@@ -96,6 +99,9 @@ impl Candidates {
         if earlier.ring.get().is_some() {
             self.ring();
         }
+        if earlier.zones.get().is_some() {
+            self.zones();
+        }
     }
 
     /// The node whose turn this is in a smooth weighted round robin.
@@ -121,6 +127,10 @@ impl Candidates {
 
     pub(super) fn ring(&self) -> &Ring {
         self.ring.get_or_init(|| Ring::new(&self.nodes[..self.count]))
+    }
+
+    pub(super) fn zones(&self) -> &Zones {
+        self.zones.get_or_init(|| Zones::new(&self.nodes[..self.count]))
     }
 }
 

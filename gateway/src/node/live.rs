@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::Node;
-use super::average::{ErrorRate, PeakLatency};
+use super::average::{ErrorRate, PeakLatency, ServiceTime};
 use super::signals::Signals;
 
 mod lookout;
@@ -42,6 +42,7 @@ pub struct Live {
 struct Hot {
     in_flight: AtomicU32,
     latency: PeakLatency,
+    service: ServiceTime,
     errors: ErrorRate,
     attempts: AtomicU64,
     failures: AtomicU64,
@@ -99,6 +100,12 @@ impl Live {
     /// See [`Seen::latency`].
     pub fn latency(&self, now: Instant) -> u32 {
         self.hot.latency.get(self.millis(now))
+    }
+
+    /// Moving average of the time that one request takes there, queues aside, in microseconds; 0 if unknown. Not in
+    /// [`Seen`], since most policies do not weigh it.
+    pub fn service(&self, now: Instant) -> u32 {
+        self.hot.service.get(self.millis(now))
     }
 
     /// See [`Seen::error_rate`].
@@ -164,6 +171,11 @@ impl Live {
         self.lookout.ring_at(bell, limits);
     }
 
+    /// Tells the requests that wait for this node now that it was taken out since it answers nothing.
+    pub fn forsake(&self, now: Instant) {
+        self.lookout.forsake(self.millis(now));
+    }
+
     /// Forgets the failures in a row; those of attempts that began before `now` do not count any more.
     pub fn begin_anew(&self, now: Instant) {
         self.lookout.begin_anew(self.millis(now));
@@ -199,6 +211,8 @@ pub enum AttemptResult {
 pub struct InFlight {
     node: Arc<Node>,
     started: Instant,
+    /// Requests that were in flight already.
+    others: u32,
     slot: Option<u8>,
     observed: bool,
 }
@@ -220,7 +234,7 @@ impl InFlight {
         let live = &node.live;
         live.hot.attempts.fetch_add(1, Relaxed);
         let slot = live.waits.watch(others, live.millis(now));
-        InFlight { node, started: now, slot, observed: false }
+        InFlight { node, started: now, others, slot, observed: false }
     }
 
     /// The node that it is in flight on.
@@ -231,6 +245,11 @@ impl InFlight {
     /// When the attempt began.
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Whether the node was taken out for its silence since the attempt began.
+    pub fn is_forsaken(&self) -> bool {
+        self.node.live.lookout.is_forsaken(self.node.live.millis(self.started))
     }
 
     /// Tells how the attempt went, once: when the response head arrived or the attempt failed. Later calls are
@@ -246,6 +265,7 @@ impl InFlight {
         self.stop_waiting();
         let live = &self.node.live;
         live.hot.errors.attempt(result != AttemptResult::Ok, millis);
+        live.hot.service.sample(micros, self.others, result != AttemptResult::Ok, millis);
         if result == AttemptResult::Ok {
             live.hot.latency.sample(micros, millis);
             live.waits.answered(micros);

@@ -12,6 +12,9 @@ use super::candidates::{Candidate, Candidates, running_sums};
 
 mod draws;
 mod hashing;
+mod zones;
+
+pub use zones::ZoneWeights;
 
 /// What the gateway knows of a candidate now; as the record of the plugin contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,15 @@ pub struct Load {
     pub error_rate: u32,
     /// Age of the oldest request in flight, in microseconds; 0 if there is none.
     pub oldest: u32,
+}
+
+/// A candidate's load, and how long a request takes there; as the record of the plugin contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// Its load.
+    pub load: Load,
+    /// The time that one request takes there, queues aside, in microseconds; 0 if unknown.
+    pub service: u32,
 }
 
 /// A worker's own handle on candidates that all workers share: a request counts itself in a cache line that no other
@@ -48,6 +60,8 @@ pub struct Selection {
     kept_sums: Vec<u64>,
     /// What the policy that plays now wants kept.
     wish: Vec<u32>,
+    /// Where the gateway stands.
+    zone: Option<Rc<str>>,
 }
 
 impl Selection {
@@ -60,6 +74,7 @@ impl Selection {
     /// Forgets the request and keeps the memory.
     pub fn clear(&mut self) {
         self.candidates = None;
+        self.zone = None;
         self.tried.clear();
         self.tried_draining.clear();
         self.forget_keeps();
@@ -103,6 +118,12 @@ impl Selection {
             error_rate: seen.error_rate,
             oldest: seen.oldest,
         })
+    }
+
+    /// One candidate's load and service time.
+    pub fn estimate(&self, index: u32, now: Instant) -> Option<Estimate> {
+        let service = self.candidate(index)?.node.live.service(now);
+        Some(Estimate { load: self.load(index, now)?, service })
     }
 
     /// Every candidate's load, by index, in place of what `out` held.
@@ -169,7 +190,9 @@ impl Selection {
         if self.count() == 0
             && let Some(reserve) = self.list().and_then(Candidates::reserve).cloned()
         {
+            let zone = self.zone.take();
             self.begin(Rc::new(reserve));
+            self.stand_in(zone);
         }
     }
 

@@ -16,7 +16,7 @@ use super::output::{LONGEST_LINE, Output};
 use super::shared::Space;
 use super::ticker::Pulse;
 use super::use_::Use;
-use crate::node::selection::Load;
+use crate::node::selection::{Estimate, Load};
 
 /// Log lines that one call may write.
 const MOST_LINES: u32 = 20;
@@ -85,6 +85,7 @@ pub(super) struct Host {
     /// Bytes copied out of the plugin's memory for the length of an import.
     pub(super) scratch: Vec<u8>,
     pub(super) loads: Vec<Load>,
+    pub(super) estimates: Vec<Estimate>,
     /// Costs of candidates, for the length of an import.
     pub(super) costs: Vec<(u64, u32)>,
     pub(super) space: Arc<Space>,
@@ -111,6 +112,7 @@ impl Host {
             limiter: Limiter::new(owner.spec.limits.memory, owner.spec.limits.table_elements),
             scratch: Vec::new(),
             loads: Vec::new(),
+            estimates: Vec::new(),
             costs: Vec::new(),
             space: owner.services.shared.space(&owner.spec.name),
             metrics: Vec::new(),

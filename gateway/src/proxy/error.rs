@@ -115,7 +115,7 @@ impl Error {
             Error::Connect(_) | Error::Late(Limit::Connect) => Some(RetryReason::Connect),
             Error::NodeClosed => Some(RetryReason::Reset),
             Error::BadResponse(_) => Some(RetryReason::Malformed),
-            Error::Late(Limit::FirstByte | Limit::Attempt) => Some(RetryReason::Timeout),
+            Error::Late(Limit::FirstByte | Limit::Ejected | Limit::Attempt) => Some(RetryReason::Timeout),
             _ => None,
         }
     }
@@ -127,7 +127,7 @@ fn late_kind(limit: Limit) -> ErrorKind {
         Limit::Connect => ErrorKind::ConnectTimeout,
         Limit::FirstByte => ErrorKind::FirstByteTimeout,
         Limit::Hedge | Limit::Attempt => ErrorKind::AttemptTimeout,
-        Limit::Answer => ErrorKind::Timeout,
+        Limit::Answer | Limit::Ejected => ErrorKind::Timeout,
         Limit::BetweenBytes => ErrorKind::BetweenBytesTimeout,
         Limit::Total => ErrorKind::TotalTimeout,
     }

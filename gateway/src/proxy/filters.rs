@@ -22,7 +22,9 @@ impl<'a> Exchange<'a> {
             self.filtered += 1;
         }
         let candidates = view.pools[self.pool as usize].candidates.clone();
-        self.context_mut().selection.begin(candidates);
+        let selection = &mut self.context_mut().selection;
+        selection.begin(candidates);
+        selection.stand_in(view.zone.clone());
         self.policies_filtered = true;
         for (index, &place) in view.pool(self.pool).policies.iter().enumerate() {
             let instances = &view.instances[place as usize];

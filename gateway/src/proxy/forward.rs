@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::error::Error;
 use super::exchange::Exchange;
 use super::node_connection::{NodeConnection, NodeResponse, poll_response};
+use super::retry::EJECTION_LOOK;
 use super::timeouts::Limit;
 use super::transfer::{Failure, Transfer};
 use crate::http::BodyLength;
@@ -32,6 +33,8 @@ const MOST_INFORMATIONAL: u32 = 32;
 /// What the wait for a response head found.
 enum Event {
     Head(ResponseFraming),
+    /// It is time to look whether the node was taken out meanwhile.
+    Look,
     /// Not in time, gone, or not to be understood.
     Failed(Error),
 }
@@ -44,10 +47,10 @@ impl Exchange<'_> {
             // Boxed: few pools hedge, and the others' requests shall not be larger for it.
             Box::pin(self.race(in_flight)).await
         } else {
-            let address = in_flight.node().spec.address;
-            (in_flight, self.send_and_await(address).await)
+            let result = self.send_and_await(&in_flight).await;
+            (in_flight, result)
         };
-        let ended = [Limit::Connect, Limit::FirstByte, Limit::Hedge, Limit::Attempt];
+        let ended = [Limit::Connect, Limit::FirstByte, Limit::Hedge, Limit::Ejected, Limit::Attempt];
         self.timeouts.stop(&ended, &self.connection.deadline);
         self.tell(&mut in_flight, result.as_ref().err());
         self.in_flight = Some(in_flight);
@@ -95,7 +98,8 @@ impl Exchange<'_> {
         }
     }
 
-    async fn send_and_await(&mut self, address: SocketAddr) -> Result<NodeResponse, Error> {
+    async fn send_and_await(&mut self, attempt: &InFlight) -> Result<NodeResponse, Error> {
+        let address = attempt.node().spec.address;
         let mut connection = match self.worker.idle.take(address) {
             Some(stream) => NodeConnection::new(stream, address, true),
             None => self.connect(address).await?,
@@ -105,11 +109,11 @@ impl Exchange<'_> {
             self.start_upload();
         }
         loop {
-            match self.await_head(&mut connection).await {
+            match self.await_head(&mut connection, attempt).await {
                 // The node closed an idle connection just as it was used again. That is no failure of the node:
                 // the same attempt goes on, on a fresh connection, if that cannot do anything twice.
                 Err(Error::NodeClosed) if connection.was_idle() && self.may_resend() => {
-                    self.timeouts.stop(&[Limit::FirstByte], &self.connection.deadline);
+                    self.timeouts.stop(&[Limit::FirstByte, Limit::Ejected], &self.connection.deadline);
                     connection = self.connect(address).await?;
                 }
                 Err(error) => {
@@ -182,11 +186,26 @@ impl Exchange<'_> {
     }
 
     /// Sends the request, passes on informational heads, and reads the final one into the context.
-    pub(super) async fn await_head(&mut self, node: &mut NodeConnection) -> Result<ResponseFraming, Error> {
+    pub(super) async fn await_head(
+        &mut self,
+        node: &mut NodeConnection,
+        attempt: &InFlight,
+    ) -> Result<ResponseFraming, Error> {
+        let look = self.may_leave_node().then_some(EJECTION_LOOK);
+        self.timeouts.start(Limit::Ejected, look, &self.connection.deadline);
         for _ in 0..=MOST_INFORMATIONAL {
-            let framing = match poll_fn(|cx| self.poll_head(cx, node)).await {
-                Event::Head(framing) => framing,
-                Event::Failed(error) => return Err(error),
+            let framing = loop {
+                match poll_fn(|cx| self.poll_head(cx, node)).await {
+                    Event::Head(framing) => break framing,
+                    Event::Look if attempt.is_forsaken() && self.can_leave_node() => {
+                        return Err(Error::Late(Limit::Ejected));
+                    }
+                    Event::Look => {
+                        let deadline = &self.connection.deadline;
+                        self.timeouts.start(Limit::Ejected, Some(EJECTION_LOOK), deadline);
+                    }
+                    Event::Failed(error) => return Err(error),
+                }
             };
             if self.is_final(node).await? {
                 return Ok(framing);
@@ -257,9 +276,11 @@ impl Exchange<'_> {
             return Poll::Ready(Event::Failed(Error::ClientGone));
         }
         let waits_for_client = self.upload.as_ref().is_some_and(|up| !up.is_over() && up.is_starved());
-        let late =
-            |()| if waits_for_client { Error::RequestLate } else { Error::Late(self.timeouts.first()) };
-        client.deadline.poll_elapsed(cx).map(late).map(Event::Failed)
+        client.deadline.poll_elapsed(cx).map(|()| match self.timeouts.first() {
+            Limit::Ejected => Event::Look,
+            _ if waits_for_client => Event::Failed(Error::RequestLate),
+            limit => Event::Failed(Error::Late(limit)),
+        })
     }
 
     /// A 1xx head goes to clients that know such heads (RFC 9110, 15.2).

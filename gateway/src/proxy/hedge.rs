@@ -14,6 +14,7 @@ use super::error::Error;
 use super::exchange::Exchange;
 use super::forward::poll_gone;
 use super::node_connection::{NodeConnection, NodeResponse, poll_response};
+use super::retry::EJECTION_LOOK;
 use super::timeouts::Limit;
 use crate::http::BodyLength;
 use crate::http::h1::ResponseFraming;
@@ -69,6 +70,8 @@ impl<'a> Exchange<'a> {
         let mut lanes = vec![self.lane(first)];
         let after = self.hedge_after();
         self.timeouts.start(Limit::Hedge, after, &self.connection.deadline);
+        let look = self.may_leave_node().then_some(EJECTION_LOOK);
+        self.timeouts.start(Limit::Ejected, look, &self.connection.deadline);
         let mut seen = 0;
         loop {
             let (place, result) = match poll_fn(|cx| self.poll_race(cx, &mut lanes)).await {
@@ -153,15 +156,21 @@ impl<'a> Exchange<'a> {
             return Poll::Ready(Event::Ended(0, Err(Error::ClientGone)));
         }
         loop {
-            ready!(client.deadline.poll_elapsed(cx));
+            ready!(self.connection.deadline.poll_elapsed(cx));
             let limit = self.timeouts.first();
             if limit == Limit::Hedge {
                 return Poll::Ready(Event::Due);
             }
+            let may_end = limit != Limit::Ejected || lanes.len() > 1 || self.can_leave_node();
             match lanes.iter().position(|lane| lane.is_under(limit)) {
-                Some(place) => return Poll::Ready(Event::Ended(place, Err(Error::Late(limit)))),
-                // Whoever it was for is past it.
-                None => self.timeouts.stop(&[limit], &client.deadline),
+                Some(place) if may_end => {
+                    return Poll::Ready(Event::Ended(place, Err(Error::Late(limit))));
+                }
+                // Whoever it was for is past it, or nobody's time to leave has come yet.
+                _ => {
+                    let again = (limit == Limit::Ejected).then_some(EJECTION_LOOK);
+                    self.timeouts.start(limit, again, &self.connection.deadline);
+                }
             }
         }
     }
@@ -291,10 +300,10 @@ impl<'a> Exchange<'a> {
         for other in others {
             other.give_up(result.is_ok());
         }
-        let ended = [Limit::Connect, Limit::FirstByte, Limit::Hedge];
+        let ended = [Limit::Connect, Limit::FirstByte, Limit::Hedge, Limit::Ejected];
         self.timeouts.stop(&ended, &self.connection.deadline);
         let result = match (lane.link, result) {
-            (Link::Open(connection), Ok(framing)) => self.follow(connection, framing).await,
+            (Link::Open(connection), Ok(framing)) => self.follow(connection, framing, &lane.in_flight).await,
             (Link::Dialing(_), Ok(_)) => Err(Error::NodeClosed),
             (_, Err(error)) => Err(error),
         };
@@ -306,9 +315,10 @@ impl<'a> Exchange<'a> {
         &mut self,
         mut connection: NodeConnection,
         mut framing: ResponseFraming,
+        attempt: &InFlight,
     ) -> Result<NodeResponse, Error> {
         if !self.is_final(&mut connection).await? {
-            framing = self.await_head(&mut connection).await?;
+            framing = self.await_head(&mut connection, attempt).await?;
         }
         Ok(NodeResponse { connection, framing })
     }
@@ -330,6 +340,7 @@ impl Lane<'_> {
             (Limit::Connect, link) => matches!(link, Link::Dialing(_)),
             (Limit::FirstByte, Link::Open(connection)) => connection.buffer.is_empty(),
             (Limit::FirstByte, Link::Dialing(_)) => false,
+            (Limit::Ejected, _) => self.in_flight.is_forsaken(),
             _ => true,
         }
     }

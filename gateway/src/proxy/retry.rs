@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::exchange::Exchange;
@@ -15,6 +16,9 @@ use crate::http::BodyLength;
 use crate::telemetry::{RetryReason, RetryRefusal};
 
 mod budget;
+
+/// How often a request that waits looks whether its node was taken out: little against the second that clients bear.
+pub(super) const EJECTION_LOOK: Duration = Duration::from_millis(100);
 
 pub(super) use budget::{Allowance, Budget};
 
@@ -138,32 +142,54 @@ impl Exchange<'_> {
     }
 
     fn permit_retry(&mut self, reason: RetryReason) -> Result<(), RetryRefusal> {
+        let attempted = self.attempted();
+        permission(attempted)?;
+        // What no node has seen is no load for the pool, however often it is tried.
+        let is_free = attempted.sent == Sent::Nothing && reason != RetryReason::Status;
+        if is_free || self.withdraw_retry() { Ok(()) } else { Err(RetryRefusal::Budget) }
+    }
+
+    fn attempted(&self) -> Attempted {
         let context = self.context();
-        let pool = self.view.pool(self.pool);
         let sent = match &self.upload {
             None => Sent::Nothing,
             Some(upload) if upload.is_untouched() => Sent::Nothing,
             Some(upload) if upload.is_whole() => Sent::AtHand,
             Some(_) => Sent::Gone,
         };
-        permission(Attempted {
+        Attempted {
             sent,
             idempotent: context.request.method.is_idempotent(),
             begun: self.begun,
-            attempts_left: self.attempts < pool.attempts,
+            attempts_left: self.attempts < self.view.pool(self.pool).attempts,
             another_node: self.has_another_node(),
-        })?;
-        // What no node has seen is no load for the pool, however often it is tried.
-        let is_free = sent == Sent::Nothing && reason != RetryReason::Status;
-        if is_free || self.withdraw_retry() { Ok(()) } else { Err(RetryRefusal::Budget) }
+        }
+    }
+
+    /// Whether the request may ever leave a node that it waits for.
+    pub(super) fn may_leave_node(&self) -> bool {
+        let pool = self.view.pool(self.pool);
+        pool.retry.covers(RetryReason::Timeout)
+            && self.attempts < pool.attempts
+            && self.context().request.method.is_idempotent()
+    }
+
+    /// Whether it may leave this one now. Where it may not, waiting on is better than an error.
+    pub(super) fn can_leave_node(&self) -> bool {
+        let pool = &self.view.pools[self.pool as usize];
+        let now = Instant::now();
+        permission(self.attempted()).is_ok() && pool.budget.borrow_mut().has_room(now, self.allowance())
     }
 
     /// Takes a retry out of the pool's budget, if there is one.
     pub(super) fn withdraw_retry(&self) -> bool {
         let pool = &self.view.pools[self.pool as usize];
+        pool.budget.borrow_mut().withdraw(self.context().now, self.allowance())
+    }
+
+    fn allowance(&self) -> Allowance {
         let rules = &self.view.pool(self.pool).retry;
-        let allowance = Allowance { percent: rules.budget, floor: rules.floor, workers: self.worker.workers };
-        pool.budget.borrow_mut().withdraw(self.context().now, allowance)
+        Allowance { percent: rules.budget, floor: rules.floor, workers: self.worker.workers }
     }
 
     /// Lets go of a response that the client does not get. Its connection lives on if its whole body is here already.

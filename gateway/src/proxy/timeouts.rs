@@ -19,6 +19,8 @@ pub(super) enum Limit {
     FirstByte,
     /// The first attempt is alone (`hedge`). What comes then is no failure: see `hedge.rs`.
     Hedge,
+    /// The next look whether the node is still in use.
+    Ejected,
     /// One attempt, up to the response's head (`attempt_timeout`).
     Attempt,
     /// All attempts, up to the response's head (a route's `timeout`).
@@ -30,11 +32,12 @@ pub(super) enum Limit {
 }
 
 impl Limit {
-    const ALL: [Limit; 8] = [
+    const ALL: [Limit; 9] = [
         Limit::Queue,
         Limit::Connect,
         Limit::FirstByte,
         Limit::Hedge,
+        Limit::Ejected,
         Limit::Attempt,
         Limit::Answer,
         Limit::BetweenBytes,
@@ -47,6 +50,7 @@ impl Limit {
             Limit::Queue => "the pool had no room in time",
             Limit::Connect => "the node did not accept a connection in time",
             Limit::FirstByte => "the node did not begin to answer in time",
+            Limit::Ejected => "the node was taken out since it answers nothing",
             // The first attempt goes on when this is over.
             Limit::Hedge | Limit::Attempt => "the attempt took too long",
             Limit::Answer => "the node did not answer in time",

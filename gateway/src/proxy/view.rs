@@ -23,6 +23,8 @@ pub(super) struct View {
     pub instances: Rc<[Rc<Instances>]>,
     /// By the places of [`Snapshot::pools`].
     pub pools: Vec<PoolView>,
+    /// Where the gateway stands, for plugins.
+    pub zone: Option<Rc<str>>,
     /// By [`Route::index`].
     pub routes: Rc<[RouteView]>,
     /// Takes heads of requests, to try new versions of plugins on.
@@ -93,7 +95,8 @@ impl View {
             Some(view) if Arc::ptr_eq(&view.snapshot.samples, &snapshot.samples) => view.sampler.clone(),
             _ => Sampler::new(Arc::clone(&snapshot.samples), now),
         };
-        View { instances, pools: pools.collect(), routes, sampler, snapshot }
+        let zone = snapshot.settings.zone.as_deref().map(Rc::from);
+        View { instances, pools: pools.collect(), zone, routes, sampler, snapshot }
     }
 
     /// The pool at a place.

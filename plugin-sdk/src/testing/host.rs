@@ -161,6 +161,21 @@ pub(crate) mod nodes {
         pub(crate) oldest: u32,
     }
 
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Estimate {
+        pub(crate) load: Load,
+        pub(crate) service: u32,
+    }
+
+    /// Pools of up to so many candidates are compared whole where the gateway does.
+    const COMPARED_WHOLE: u32 = 32;
+
+    fn compared(sample: u32) -> u32 {
+        let most = if count() <= COMPARED_WHOLE { COMPARED_WHOLE } else { sample };
+        with(|world| world.listed += u32::from(most as usize >= world.candidates));
+        most
+    }
+
     pub(crate) fn count() -> u32 {
         with(|world| world.candidates as u32)
     }
@@ -177,24 +192,21 @@ pub(crate) mod nodes {
         })
     }
     pub(crate) fn sample(most: u32) -> Vec<Load> {
-        with(|world| {
-            let mut left = world.loads();
-            let most = left.len().min(most as usize);
-            (0..most).map(|_| left.swap_remove(world.below(left.len() as u64) as usize)).collect()
-        })
+        with(|world| world.some(most).into_iter().filter_map(|index| world.load(index)).collect())
+    }
+    pub(crate) fn estimates(sample: u32) -> Vec<Estimate> {
+        let most = compared(sample);
+        with(|world| world.some(most).into_iter().filter_map(|index| world.estimate(index)).collect())
     }
     pub(crate) fn two_random() -> Option<(Load, Load)> {
         with(|world| {
-            let mut left = world.loads();
-            let first = world.draw(&mut left)?;
-            let second = world.draw(&mut left).unwrap_or(first);
+            let first = world.draw(None)?;
+            let second = world.draw(Some(first.node)).unwrap_or(first);
             Some((first, second))
         })
     }
-    pub(crate) fn least_loaded(sample_size: u32) -> Option<u32> {
-        let most = if count() <= 32 { 32 } else { sample_size };
-        with(|world| world.listed += u32::from(most as usize >= world.candidates));
-        let drawn = crate::nodes::Candidates::of(sample(most));
+    pub(crate) fn least_loaded(most: u32) -> Option<u32> {
+        let drawn = crate::nodes::Candidates::of(sample(compared(most)));
         drawn.min_by(|node| node.penalised(node.load())).map(|node| node.index())
     }
     pub(crate) fn id(node: u32) -> String {
@@ -250,6 +262,34 @@ pub(crate) mod nodes {
             let ids: Vec<_> = nodes.iter().filter_map(|node| Some(world.node(*node)?.id.clone())).collect();
             world.kept = Some(ids).filter(|ids| !ids.is_empty());
         });
+    }
+    pub(crate) struct ZoneWeights {
+        pub(crate) here: u64,
+        pub(crate) all: u64,
+        pub(crate) zones: u32,
+    }
+
+    pub(crate) fn own_zone() -> Option<ZoneWeights> {
+        with(|world| {
+            let zone = world.zone.as_ref()?;
+            let candidates: Vec<_> =
+                (0..world.candidates as u32).filter_map(|node| world.node(node)).collect();
+            let weight = |here: bool| {
+                let counts = candidates.iter().filter(|node| !here || node.zone.as_ref() == Some(zone));
+                counts.map(|node| u64::from(node.weight)).sum()
+            };
+            let zones: std::collections::BTreeSet<_> = candidates.iter().map(|node| &node.zone).collect();
+            Some(ZoneWeights { here: weight(true), all: weight(false), zones: zones.len() as u32 })
+        })
+    }
+    pub(crate) fn keep_zone(here: bool) {
+        let is_kept = |node: &u32| {
+            with(|world| {
+                let zone = world.node(*node).and_then(|node| node.zone.as_ref());
+                (zone.is_some() && zone == world.zone.as_ref()) == here
+            })
+        };
+        keep(&(0..count()).filter(is_kept).collect::<Vec<_>>());
     }
     pub(crate) fn signal(node: u32, name: &str) -> Option<f64> {
         let key = format!("{} {name}", id(node));

@@ -100,6 +100,12 @@ impl<P> PluginTest<P> {
         self
     }
 
+    /// In a gateway that stands in this zone.
+    pub fn zone(mut self, zone: &str) -> Self {
+        self.world.zone = Some(zone.into());
+        self
+    }
+
     /// Other chance: each seed is another sequence, the same in each run.
     pub fn seed(mut self, seed: u64) -> Self {
         self.world.random = seed;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use super::host::nodes::Load;
+use super::host::nodes::{Estimate, Load};
 use super::message::{TestRequest, TestResponse};
 use super::node::TestNode;
 use super::stores::Expiring;
@@ -25,6 +25,8 @@ pub(crate) struct World {
     pub(crate) order: Vec<usize>,
     pub(crate) candidates: usize,
     pub(crate) kept: Option<Vec<String>>,
+    /// Where the gateway stands.
+    pub(crate) zone: Option<String>,
     /// How often a plugin asked for every load at once.
     pub(crate) listed: u32,
     pub(crate) request: TestRequest,
@@ -77,28 +79,52 @@ impl World {
     }
 
     pub(crate) fn load(&self, index: u32) -> Option<Load> {
-        let TestNode { in_flight, latency, weight, error_rate, oldest, .. } = *self.node(index)?;
-        Some(Load { node: index, in_flight, latency, weight, error_rate, oldest })
+        Some(self.node(index)?.load(index, self.now))
+    }
+
+    pub(crate) fn estimate(&self, index: u32) -> Option<Estimate> {
+        Some(self.node(index)?.estimate(index, self.now))
     }
 
     pub(crate) fn loads(&self) -> Vec<Load> {
         (0..self.candidates as u32).filter_map(|index| self.load(index)).collect()
     }
 
+    /// Up to `most` different candidates, drawn evenly at random (Floyd's), as the gateway draws.
+    pub(crate) fn some(&mut self, most: u32) -> Vec<u32> {
+        let count = self.candidates as u32;
+        if most >= count {
+            return (0..count).collect();
+        }
+        let mut drawn = Vec::with_capacity(most as usize);
+        for last in count - most..count {
+            let next = self.below(u64::from(last) + 1) as u32;
+            drawn.push(if drawn.contains(&next) { last } else { next });
+        }
+        drawn
+    }
+
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         random::next(&mut self.random) % limit.max(1)
     }
 
-    /// Draws one of the loads by weight and takes it out.
-    pub(crate) fn draw(&mut self, loads: &mut Vec<Load>) -> Option<Load> {
-        let total = loads.iter().map(|load| u64::from(load.weight)).sum();
+    /// Draws a candidate by weight, other than `except`.
+    pub(crate) fn draw(&mut self, except: Option<u32>) -> Option<Load> {
+        let weight = |world: &Self, index| match world.node(index) {
+            Some(node) if Some(index) != except => u64::from(node.weight),
+            _ => 0,
+        };
+        let candidates = 0..self.candidates as u32;
+        let total = candidates.clone().map(|index| weight(self, index)).sum();
         let mut left = self.below(total);
-        let chosen = loads.iter().position(|load| {
-            let within = left < u64::from(load.weight);
-            left = left.saturating_sub(u64::from(load.weight));
-            within
-        })?;
-        Some(loads.remove(chosen))
+        for index in candidates {
+            let own = weight(self, index);
+            if left < own {
+                return self.load(index);
+            }
+            left -= own;
+        }
+        None
     }
 
     /// The candidates by how well a key suits them: weighted rendezvous hashing, stable as a ring is.

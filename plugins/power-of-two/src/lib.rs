@@ -33,6 +33,9 @@ fn wait(node: &Node, other: &Node) -> u64 {
 bascule_plugin::export!(PowerOfTwo: balancer);
 
 #[cfg(test)]
+mod simulated;
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

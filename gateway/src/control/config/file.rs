@@ -38,6 +38,7 @@ table! { "the gateway" Gateway {
     pid_file: Folder,
     trusted_proxies: List<Cidr>,
     debug_headers: bool,
+    zone: Word,
     limits: Limits,
     log: Log,
 } }

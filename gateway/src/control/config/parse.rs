@@ -186,6 +186,7 @@ impl Parse {
             pid_file: gateway.pid_file.get().map(|at| at.value.0),
             trusted_proxies: items(gateway.trusted_proxies.get().map(|at| at.value.items)),
             debug_headers: gateway.debug_headers.unless(false),
+            zone: gateway.zone.get().map(|at| at.value.0),
             limits: Limits {
                 max_head: self.size(limits.max_head, 64 * KIB, (KIB, "1KiB", 16 * MIB, "16MiB")),
                 max_headers: number(limits.max_headers.get().map(|at| at.value.0), 100),

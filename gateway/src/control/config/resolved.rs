@@ -61,6 +61,8 @@ pub struct Gateway {
     pub trusted_proxies: Vec<Cidr>,
     /// Whether responses say which pool, node, policy and attempt served them (`x-bascule-*`).
     pub debug_headers: bool,
+    /// Where the gateway stands, for policies that look at zones.
+    pub zone: Option<String>,
     /// What a client may take.
     pub limits: Limits,
     /// What is logged, and how.

@@ -47,8 +47,8 @@ impl Drop for Task {
 /// All tasks, by pool and node id.
 pub(in crate::control) struct Checks {
     tasks: HashMap<(Name, Arc<str>), Task>,
-    places: Arc<Semaphore>,
-    events: Sender<Event>,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) events: Sender<Event>,
 }
 
 impl Checks {

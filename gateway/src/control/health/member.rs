@@ -90,6 +90,8 @@ pub(super) struct Member {
     /// Since when it starts slowly, and for how long.
     ramp: Option<(Instant, Duration)>,
     quiet: Quiet,
+    /// Not before then it is asked whether it is silent.
+    ask_from: Instant,
     armed: Streak,
     /// What was told of it last, and since when it is so.
     pub(super) told: State,
@@ -115,6 +117,7 @@ impl Member {
             drain: None,
             ramp: slow_start.filter(|_| !pool_is_new).map(|length| (now, length)),
             quiet: Quiet { answers: tally.answers, since: now },
+            ask_from: now,
             armed: Streak::ENDLESS,
             told: State::Up,
             since: now,
@@ -197,11 +200,23 @@ impl Member {
         }
     }
 
-    /// Whether it answered nothing for so long while enough requests waited for as long. On trial one is enough.
-    pub(super) fn is_silent(&self, limit: Duration, enough: u32, now: Instant) -> bool {
-        let needed = if self.ejection.is_on_trial() { 1 } else { enough };
-        now.saturating_duration_since(self.quiet.since) >= limit
-            && self.node.live.waiting(limit, now) >= needed
+    /// Whether it answered nothing for so long while a request waited for as long.
+    pub(super) fn is_silent(&self, limit: Duration, now: Instant) -> bool {
+        now.saturating_duration_since(self.quiet.since) >= limit && self.node.live.waiting(limit, now) > 0
+    }
+
+    /// Whether it answered nothing since then, and still has a request that waits.
+    pub(super) fn is_silent_since(&self, then: Instant, now: Instant) -> bool {
+        self.quiet.since <= then && self.node.live.waiting(now.saturating_duration_since(then), now) > 0
+    }
+
+    /// Whether to ask it now; if so, not again for a while.
+    pub(super) fn may_ask(&mut self, pause: Duration, now: Instant) -> bool {
+        let may_ask = now >= self.ask_from;
+        if may_ask {
+            self.ask_from = now + pause;
+        }
+        may_ask
     }
 
     /// Whether it answered something within the time before now.

@@ -12,14 +12,15 @@ use super::detect;
 use super::ejection::Why;
 use super::elect::elect;
 use super::member::{By, Member, State};
+use super::question::Question;
 use crate::control::config::{self, HealthCheck, Outlier};
 use crate::name::Name;
 use crate::node::Node;
 use crate::node::candidates::{Candidate, Candidates};
 use crate::node::live::Bell;
 
-/// So many requests have to wait before a node counts as silent: one that waits may be a slow one.
-const WAITING: u32 = 3;
+/// A node that was asked whether it is silent is not asked again for so many times the limit.
+const ASK_PAUSE: u32 = 10;
 /// How often shares and latencies are compared.
 const COMPARE: Duration = Duration::from_secs(1);
 /// Requests that were picked before a drain was published are in flight after this.
@@ -48,6 +49,8 @@ pub(super) struct PoolHealth {
     /// By member: whether it was published as draining, and reachable.
     draining: Vec<bool>,
     compare_at: Instant,
+    /// Members to be asked whether they are silent.
+    pub(super) questions: Vec<Question>,
 }
 
 impl PoolHealth {
@@ -62,6 +65,7 @@ impl PoolHealth {
             weights: Vec::new(),
             draining: Vec::new(),
             compare_at: now + COMPARE,
+            questions: Vec::new(),
         }
     }
 
@@ -149,21 +153,47 @@ impl PoolHealth {
         slower.into_iter().flatten().for_each(|place| self.eject(place, Why::Latency, outlier, now));
     }
 
-    /// Whoever answers nothing while others do. If fewer do than are silent, something behind all of them is.
+    /// Whoever answers nothing while others do: after half of the time it is asked. If fewer do than are silent, something behind all of them is.
     fn detect_silence(&mut self, limit: Duration, outlier: &Outlier, now: Instant) {
         let in_use = |pool: &Self, is_so: &dyn Fn(&Member) -> bool| -> Vec<usize> {
             let places = pool.members.iter().enumerate();
             places.filter(|(_, member)| !member.is_out() && is_so(member)).map(|(place, _)| place).collect()
         };
-        let silent = |pool: &Self, limit| in_use(pool, &|member| member.is_silent(limit, WAITING, now));
-        if silent(self, limit).is_empty() {
+        let seem_silent = |pool: &Self, half| in_use(pool, &|member| member.is_silent(half, now));
+        if seem_silent(self, limit / 2).is_empty() {
             return;
         }
         let limit = detect::silence(limit, self.members.iter().map(|member| member.usual_latency(now)));
-        let silent = silent(self, limit);
+        let silent = seem_silent(self, limit / 2);
         let answering = in_use(self, &|member| member.has_answered(limit, now));
-        if silent.len() <= answering.len() {
-            silent.into_iter().for_each(|place| self.eject(place, Why::Silence, outlier, now));
+        if silent.len() > answering.len() {
+            return;
+        }
+        for place in silent {
+            let member = &mut self.members[place];
+            if member.ejection.is_on_trial() {
+                // It was silent before, or worse: no need to ask.
+                if member.is_silent(limit, now) {
+                    self.eject(place, Why::Silence, outlier, now);
+                }
+            } else if member.may_ask(limit * ASK_PAUSE, now) {
+                self.questions.push(Question {
+                    pool: self.name.clone(),
+                    node: Arc::clone(&member.node.spec.id),
+                    address: member.node.spec.address,
+                    asked: now,
+                    patience: limit / 2,
+                });
+            }
+        }
+    }
+
+    /// Notes that a node said nothing when it was asked.
+    pub(super) fn is_silent(&mut self, id: &str, asked: Instant, now: Instant) {
+        let Some(outlier) = self.settings.outlier.clone() else { return };
+        let place = self.members.iter().position(|member| member.id() == id);
+        if let Some(place) = place.filter(|&place| self.members[place].is_silent_since(asked, now)) {
+            self.eject(place, Why::Silence, &outlier, now);
         }
     }
 
@@ -177,6 +207,9 @@ impl PoolHealth {
         let member = &mut self.members[place];
         if member.ejection.is_out() || member.drain.is_some() || out >= most {
             return;
+        }
+        if why == Why::Silence {
+            member.node.live.forsake(now);
         }
         let why = if member.ejection.is_on_trial() { Why::Trial } else { why };
         let length = member.ejection.eject(why, outlier, now);

@@ -1,7 +1,7 @@
 //! One active check: connects as traffic does, and asks. What its outcome means is decided in `check`.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::check::Outcome;
 use crate::control::config::{HealthCheck, Probe};
@@ -12,6 +12,8 @@ use crate::transport::stream::Stream;
 
 /// What a response's head may hold; a check's is small.
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 16 * 1024, max_fields: 100 };
+/// Who asks.
+const IDENTITY: &str = concat!("User-Agent: bascule-check/", env!("CARGO_PKG_VERSION"), "\r\n");
 /// Room for a read.
 const ROOM: usize = 4 * 1024;
 /// So many bytes of a body are read, so that a node sees its answer taken. Longer ones are cut off.
@@ -29,16 +31,26 @@ pub(super) async fn probe(address: SocketAddr, check: &HealthCheck) -> Outcome {
     }
 }
 
+/// Whether a node takes a question and says nothing for so long. It is asked for its options (RFC 9110, 9.3.7), which
+/// does nothing; whatever it answers shows that it lives. What cannot be asked at all is another matter than silence.
+pub(super) async fn is_silent(address: SocketAddr, patience: Duration) -> bool {
+    let question = async {
+        let mut stream = dial(address).await.map_err(|error| error.to_string())?;
+        let request = format!("OPTIONS * HTTP/1.1\r\nHost: {address}\r\n{IDENTITY}Connection: close\r\n\r\n");
+        stream.split().1.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
+        read_status(&mut stream).await
+    };
+    tokio::time::timeout(patience, question).await.is_err()
+}
+
 async fn ask(address: SocketAddr, probe: &Probe) -> Result<(), String> {
     let connected = dial(address).await;
     let mut stream = connected.map_err(|error| format!("no connection can be made: {error}"))?;
     let Probe::Http { path, host, status } = probe else { return Ok(()) };
     let own = address.to_string();
     let host = host.as_deref().unwrap_or(&own);
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: bascule-check/{}\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-        env!("CARGO_PKG_VERSION")
-    );
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{IDENTITY}Accept: */*\r\nConnection: close\r\n\r\n");
     let sent = stream.split().1.write_all(request.as_bytes()).await;
     sent.map_err(|error| format!("the check cannot be sent: {error}"))?;
     let answered = read_status(&mut stream).await?;

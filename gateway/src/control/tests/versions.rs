@@ -307,7 +307,7 @@ fn replayed(first: &str, next: Vec<u8>) -> Replay {
 #[test]
 fn recent_requests_show_what_a_new_version_decides_otherwise() {
     let same = Replay { requests: 20, differ: 0, faults: 0 };
-    for draws in ["power_of_two.wasm", "round_robin.wasm", "sticky_session.wasm"] {
+    for draws in ["power_of_two.wasm", "prequal.wasm", "round_robin.wasm", "sticky_session.wasm"] {
         let replay = replayed(draws, newer(shipped(draws)));
         assert_eq!(replay, same, "{draws}");
     }

@@ -62,13 +62,16 @@ pub(super) struct Lookout {
     limits: AtomicU32,
     /// Attempts that began before this, in the node's milliseconds, do not count.
     from: AtomicU32,
+    /// When it was last taken out for its silence, in the node's milliseconds; 0 if it never was.
+    forsaken: AtomicU32,
     bell: OnceLock<Arc<Bell>>,
 }
 
 impl Default for Lookout {
     fn default() -> Self {
         let limits = AtomicU32::new(Streak::ENDLESS.pack());
-        Lookout { streak: AtomicU32::default(), limits, from: AtomicU32::default(), bell: OnceLock::new() }
+        let (streak, from, forsaken) = Default::default();
+        Lookout { streak, limits, from, forsaken, bell: OnceLock::new() }
     }
 }
 
@@ -85,6 +88,16 @@ impl Lookout {
     pub(super) fn begin_anew(&self, now: u32) {
         self.from.store(now, Relaxed);
         self.streak.store(0, Relaxed);
+    }
+
+    pub(super) fn forsake(&self, now: u32) {
+        self.forsaken.store(now.max(1), Relaxed);
+    }
+
+    /// Whether that came after an attempt began, or in the same millisecond.
+    pub(super) fn is_forsaken(&self, began: u32) -> bool {
+        let at = self.forsaken.load(Relaxed);
+        at != 0 && at.wrapping_sub(began) as i32 >= 0
     }
 
     /// Ends the streak. Mostly there is none, and nothing is written.
@@ -149,6 +162,16 @@ mod tests {
         assert_eq!(lookout.streak().failures, 0);
         lookout.failed(false, 100);
         assert_eq!(lookout.streak().failures, 1);
+    }
+
+    #[test]
+    fn who_began_before_the_node_was_taken_out_hears_of_it() {
+        let lookout = Lookout::default();
+        assert!(!lookout.is_forsaken(0) && !lookout.is_forsaken(u32::MAX), "it never was");
+        lookout.forsake(0);
+        assert!(lookout.is_forsaken(0));
+        lookout.forsake(500);
+        assert_eq!([499, 500, 501].map(|began| lookout.is_forsaken(began)), [true, true, false]);
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::time::Instant;
 
-use super::{Load, Selection};
+use super::{Estimate, Load, Selection};
 
 /// So many nodes that are left out are passed over before the native fallback draws instead of counting on.
 const MOST_PASSED: u32 = 64;
-/// Pools of up to so many candidates are compared whole for the least loaded; as the contract says.
+/// Pools of up to so many candidates are compared whole; as the contract says of `least-loaded` and `estimates`.
 const COMPARED_WHOLE: u32 = 32;
 /// A share of successes in thousandths below which a node gets no dearer: about a thousandfold.
 const FEWEST_SUCCESSES: u64 = 31;
@@ -16,14 +16,37 @@ impl Selection {
     /// The loads of up to `most` different candidates, drawn evenly at random, in place of what `out` held. Their
     /// order means nothing.
     pub fn sample(&self, most: u32, now: Instant, out: &mut Vec<Load>) {
+        self.draw_some(most, out, |load| load.node, |index| self.load(index, now));
+    }
+
+    /// Every candidate's load and service time in a small pool, in a large one those of `sample` different ones, drawn
+    /// evenly at random, in place of what `out` held. Their order means nothing.
+    pub fn estimates(&self, sample: u32, now: Instant, out: &mut Vec<Estimate>) {
+        let most = self.compared(sample);
+        self.draw_some(most, out, |estimate| estimate.load.node, |index| self.estimate(index, now));
+    }
+
+    /// How many candidates a policy compares that wants a sample of a large pool.
+    fn compared(&self, sample: u32) -> u32 {
+        if self.count() <= COMPARED_WHOLE { COMPARED_WHOLE } else { sample }
+    }
+
+    /// What is made of up to `most` different indices, drawn evenly at random.
+    fn draw_some<T>(
+        &self,
+        most: u32,
+        out: &mut Vec<T>,
+        index_of: impl Fn(&T) -> u32,
+        make: impl Fn(u32) -> Option<T>,
+    ) {
         let count = self.count();
-        if most >= count {
-            return self.loads(now, out);
-        }
         out.clear();
+        if most >= count {
+            return out.extend((0..count).filter_map(make));
+        }
         for last in count - most..count {
-            let drawn = floyd(last, |drawn| out.iter().any(|load| load.node == drawn));
-            out.extend(self.load(drawn, now));
+            let drawn = floyd(last, |drawn| out.iter().any(|made| index_of(made) == drawn));
+            out.extend(make(drawn));
         }
     }
 
@@ -34,7 +57,7 @@ impl Selection {
     pub fn least_loaded(&self, sample: u32, now: Instant, scratch: &mut Vec<(u64, u32)>) -> Option<u32> {
         scratch.clear();
         let count = self.count();
-        let most = if count <= COMPARED_WHOLE { count } else { sample.min(count) };
+        let most = self.compared(sample).min(count);
         for last in count - most..count {
             let all = most == count;
             let taken = |drawn| scratch.iter().any(|&(_, index)| index == drawn);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use wasmtime::component::{ComponentType, Lower, WasmList, WasmStr};
 
 use super::{Call, Instance, readable_field};
-use crate::node::selection::Load;
+use crate::node::selection::{Estimate, Load, ZoneWeights};
 use crate::plugin::context::Context;
 use crate::plugin::host::Host;
 
@@ -42,9 +42,39 @@ impl From<&Load> for LoadRecord {
     }
 }
 
+/// A candidate's load and service time as the contract writes them.
+#[derive(Clone, Copy, ComponentType, Lower)]
+#[component(record)]
+struct EstimateRecord {
+    load: LoadRecord,
+    service: u32,
+}
+
+impl From<&Estimate> for EstimateRecord {
+    fn from(estimate: &Estimate) -> EstimateRecord {
+        EstimateRecord { load: LoadRecord::from(&estimate.load), service: estimate.service }
+    }
+}
+
+/// How the candidates' weights are spread over zones, as the contract writes it.
+#[derive(Clone, Copy, ComponentType, Lower)]
+#[component(record)]
+struct ZoneWeightsRecord {
+    here: u64,
+    all: u64,
+    zones: u32,
+}
+
+impl From<ZoneWeights> for ZoneWeightsRecord {
+    fn from(weights: ZoneWeights) -> ZoneWeightsRecord {
+        ZoneWeightsRecord { here: weights.here, all: weights.all, zones: weights.zones }
+    }
+}
+
 pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     link_loads(instance)?;
     link_facts(instance)?;
+    link_zones(instance)?;
     link_hashing(instance)?;
     link_signals(instance)
 }
@@ -68,6 +98,11 @@ fn link_loads(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         let Host { context, loads, .. } = call.data_mut();
         context.selection.sample(most, context.now, loads);
         Ok((records(loads),))
+    })?;
+    instance.func_wrap("estimates", |mut call: Call<'_>, (sample,): (u32,)| {
+        let Host { context, estimates, .. } = call.data_mut();
+        context.selection.estimates(sample, context.now, estimates);
+        Ok((estimates.iter().map(EstimateRecord::from).collect::<Vec<_>>(),))
     })?;
     instance.func_wrap("least-loaded", |mut call: Call<'_>, (most,): (u32,)| {
         let Host { context, costs, .. } = call.data_mut();
@@ -107,6 +142,16 @@ fn link_facts(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         // Sorting half a million repetitions of one index would hold up the worker, and no tick would see it.
         let most = nodes.len().min(selection.count() as usize);
         selection.keep(&nodes[..most]);
+        Ok(())
+    })
+}
+
+fn link_zones(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    instance.func_wrap("own-zone", |call: Call<'_>, (): ()| {
+        Ok((call.data().context.selection.own_zone().map(ZoneWeightsRecord::from),))
+    })?;
+    instance.func_wrap("keep-zone", |mut call: Call<'_>, (here,): (bool,)| {
+        call.data_mut().context.selection.keep_zone(here);
         Ok(())
     })
 }

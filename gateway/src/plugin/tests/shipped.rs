@@ -18,6 +18,8 @@ fn shipped_plugins_pass_their_trial() {
         ("round_robin", "{}"),
         ("least_connections", "{}"),
         ("power_of_two", "{}"),
+        ("prequal", "{}"),
+        ("zone_first", "{}"),
         ("sticky_session", "{}"),
         ("header_rewrite", r#"{ "request": { "set": { "x-edge": "bascule" } } }"#),
     ] {

@@ -52,16 +52,21 @@ impl Budget {
 
     /// Takes one retry out of the budget, if there is one.
     pub(in crate::proxy) fn withdraw(&mut self, now: Instant, allowance: Allowance) -> bool {
+        let has_room = self.has_room(now, allowance);
+        if has_room {
+            self.advance(now).retries += 1;
+            self.sum.retries += 1;
+        }
+        has_room
+    }
+
+    /// Whether one retry could be taken out of it.
+    pub(in crate::proxy) fn has_room(&mut self, now: Instant, allowance: Allowance) -> bool {
         self.advance(now);
         // In hundredths of a retry, so that a share of a floor is not rounded away.
         let share = self.sum.requests * u64::from(allowance.percent);
         let floor = SECONDS as u64 * 100 * u64::from(allowance.floor) / u64::from(allowance.workers.max(1));
-        if (self.sum.retries + 1) * 100 > share + floor {
-            return false;
-        }
-        self.advance(now).retries += 1;
-        self.sum.retries += 1;
-        true
+        (self.sum.retries + 1) * 100 <= share + floor
     }
 
     /// Forgets what is no longer recent; the present second.

@@ -84,30 +84,63 @@ fn nodes_that_checks_took_out_count_for_the_cap() {
     assert_eq!(scene.states(), ["down", "down", "up", "up"]);
 }
 
+/// One request waits at node 0 while node 2 answers, for so many looks.
+fn hang_for(scene: &mut Scene, looks: u32) -> InFlight {
+    let waiting = scene.hang(0);
+    for _ in 0..looks {
+        scene.pass(LOOK);
+        scene.attempts(2, 1, Good);
+    }
+    waiting
+}
+
 #[test]
-fn a_node_that_answers_nothing_while_requests_wait_is_taken_out() {
+fn a_node_that_says_nothing_when_it_is_asked_is_taken_out_and_lets_go_of_what_waits() {
     let mut scene = Scene::of(3);
-    let hanging: Vec<_> = (0..3).map(|_| scene.hang(0)).collect();
-    let slow: Vec<_> = (0..2).map(|_| scene.hang(1)).collect();
-    for _ in 0..5 {
-        assert_eq!(scene.states(), ["up"; 3]);
-        scene.pass(LOOK);
-        scene.attempts(2, 1, Good);
-    }
-    assert_eq!(scene.states(), ["ejected", "up", "up"], "two that wait may be slow ones");
-    drop(hanging);
+    let waiting = hang_for(&mut scene, 2);
+    assert!(scene.pool.questions.is_empty(), "it is asked after half of the time");
+    drop(hang_for(&mut scene, 1));
+    let [question] = &scene.pool.questions[..] else { panic!("{:?}", scene.pool.questions) };
+    assert_eq!((&*question.node, question.patience), ("n0", 250 * MILLI));
+    let asked = question.asked;
+    scene.pass(250 * MILLI);
+    assert!(scene.states() == ["up"; 3] && !waiting.is_forsaken());
+    scene.pool.is_silent("n0", asked, scene.now);
+    scene.look();
+    assert_eq!((scene.states(), scene.shown(0).ejections["silence"]), (vec!["ejected", "up", "up"], 1));
+    assert!(waiting.is_forsaken());
     scene.pass(10 * SECOND);
-    let _one = scene.hang(0);
-    for _ in 0..10 {
-        scene.pass(LOOK);
-        scene.attempts(2, 1, Good);
-    }
-    assert_eq!(
-        (scene.states()[0], scene.shown(0).ejections["trial"]),
-        ("ejected", 1),
-        "on trial one is enough"
-    );
-    drop(slow);
+    assert!(!scene.hang(0).is_forsaken(), "it began later");
+}
+
+#[test]
+fn a_node_that_answers_is_asked_again_after_a_while_only() {
+    let mut scene = Scene::of(3);
+    let mut waiting = hang_for(&mut scene, 3);
+    let asked = scene.pool.questions.pop().unwrap().asked;
+    // It answers the question; the request waits on.
+    let more = hang_for(&mut scene, 40);
+    assert!(scene.pool.questions.is_empty());
+    drop(hang_for(&mut scene, 10));
+    assert_eq!(scene.pool.questions.len(), 1);
+    waiting.observe(scene.now, Good);
+    scene.look();
+    scene.pool.is_silent("n0", asked, scene.now);
+    scene.look();
+    assert_eq!(scene.states()[0], "up", "it has answered since");
+    drop(more);
+}
+
+#[test]
+fn on_trial_a_silent_node_is_not_asked() {
+    let mut scene = Scene::of(3);
+    scene.attempts(0, 5, Failed);
+    scene.pass(10 * SECOND);
+    let waiting = hang_for(&mut scene, 4);
+    assert_eq!(scene.states()[0], "starting");
+    drop(hang_for(&mut scene, 1));
+    assert_eq!((scene.states()[0], scene.shown(0).ejections["trial"]), ("ejected", 1));
+    assert!(waiting.is_forsaken() && scene.pool.questions.is_empty());
 }
 
 #[test]
@@ -115,13 +148,13 @@ fn a_pool_that_is_silent_as_a_whole_or_slow_anyway_is_left_alone() {
     let mut scene = Scene::of(3);
     let waiting: Vec<_> = (0..9).map(|number| scene.hang(number % 3)).collect();
     scene.pass(20 * SECOND);
-    assert_eq!(scene.states(), ["up"; 3]);
+    assert!(scene.pool.questions.is_empty());
     drop(waiting);
     (0..3).for_each(|node| scene.nodes[node].begin(scene.now - 2 * SECOND).observe(scene.now, Good));
     let _waiting: Vec<_> = (0..3).map(|_| scene.hang(0)).collect();
-    scene.pass(19 * SECOND);
+    scene.pass(9 * SECOND);
     scene.attempts(1, 1, Good);
-    assert_eq!(scene.states(), ["up"; 3], "it takes two seconds for anything");
+    assert!(scene.pool.questions.is_empty(), "it takes two seconds for anything");
 }
 
 #[test]
