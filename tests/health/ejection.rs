@@ -168,11 +168,11 @@ fn a_later_tier_is_not_used_while_the_first_is_well_and_takes_over_at_once() {
 #[test]
 fn a_later_tier_takes_the_share_that_is_missing() {
     let nodes: Vec<_> = ["a", "b", "c"].into_iter().map(TestNode::answering).collect();
-    let tiers = "nodes = [\"{node1}\", \"{node2}\", { address = \"{node3}\", tier = 1 }]\n\
-                 health = { path = \"/\", interval = \"1s\", unhealthy = 1 }";
-    let gateway = gateway_with(tiers, &nodes.iter().collect::<Vec<_>>());
+    // No checks: one that a busy machine answers late would take a node out in the middle of the count.
+    let tiers = "nodes = [\"{node1}\", \"{node2}\", { address = \"{node3}\", tier = 1 }]";
+    let gateway = gateway_with(&format!("{tiers}\n{FOR_LONG}"), &nodes.iter().collect::<Vec<_>>());
     nodes[0].set_status(503);
-    wait_for_state(&gateway, 1, "down");
+    wait_until_ejected(&gateway, 1);
     wait_until("the third is used", || shown(&gateway, 3)["effective_weight"] == 429);
     let served = answers(&gateway, 1429);
     let share = served.iter().filter(|answer| *answer == "c").count();
