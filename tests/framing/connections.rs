@@ -248,3 +248,15 @@ fn http_1_0_keep_alive_ends_where_only_the_end_tells_a_bodys_length() {
     assert_ne!(response.header("connection"), Some("keep-alive"));
     client.expect_close();
 }
+
+#[test]
+fn a_client_that_has_sent_nothing_yet_is_idle_and_not_late_with_its_head() {
+    let node = TestNode::answering("fine");
+    let text = "[gateway]\nworkers = 1\nlimits = { head_timeout = \"200ms\" }\n[route.all]\npool = \"main\"\n\
+                [pool.main]\nnodes = [{nodes}]";
+    let gateway = TestGateway::with(text, &[&node]);
+    let (mut silent, mut slow) = (gateway.client(), gateway.client());
+    assert_eq!(slow.send("GET /t HT").read_response().status, 408);
+    // It came before the other one, so that its time would be over as well.
+    assert_eq!(silent.get("/t").text(), "fine");
+}

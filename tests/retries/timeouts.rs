@@ -6,13 +6,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// An address where connections are never accepted: the queue is full, so the kernel drops what knocks.
-struct Vanished {
-    address: SocketAddr,
+pub struct Vanished {
+    pub address: SocketAddr,
     _listener: socket2::Socket,
     _queue: Vec<TcpStream>,
 }
 
-fn vanished() -> Vanished {
+pub fn vanished() -> Vanished {
     let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     listener.listen(0).unwrap();
@@ -31,7 +31,7 @@ fn before(address: SocketAddr, route: &str, pool: &str) -> TestGateway {
 }
 
 /// The kinds of errors that were counted, each once.
-fn kinds(gateway: &TestGateway) -> Vec<String> {
+pub fn kinds(gateway: &TestGateway) -> Vec<String> {
     let text = gateway.admin("/metrics").text();
     let counted = text
         .lines()

@@ -15,7 +15,7 @@ use crate::node::candidates::{Candidate, Candidates};
 use crate::node::gate::Gate;
 use crate::node::gradient::LimitRange;
 use crate::node::{Node, NodeSpec};
-use crate::snapshot::retry::RetryRules;
+use crate::snapshot::retry::{Hedge, RetryRules};
 use crate::snapshot::routes::{HostPattern, PathPattern, RouteMatch, RouteTable};
 use crate::snapshot::{HostPolicy, ListenerSpec, Pool, PoolLimits, Route, Settings, Snapshot};
 use crate::telemetry::RetryReason;
@@ -189,12 +189,17 @@ fn retry_rules(retry: &config::Retry) -> RetryRules {
         config::RetryOn::Malformed => Some(RetryReason::Malformed),
         config::RetryOn::Status(..) => None,
     };
+    let hedge = |after: config::HedgeAfter| match after {
+        config::HedgeAfter::Time(after) => Hedge::After(after),
+        config::HedgeAfter::Percentile(thousandths) => Hedge::Percentile(thousandths),
+    };
     RetryRules {
         on: retry.on.iter().filter_map(reason).collect(),
         statuses: retry.on.iter().filter_map(|on| on.statuses()).collect(),
         budget: retry.budget,
         floor: retry.floor,
         buffer: retry.buffer.get(),
+        hedge: retry.hedge.map(hedge),
     }
 }
 

@@ -53,8 +53,13 @@ impl PeakLatency {
     /// nothing about speed and must not make the node look fast: it counts as one more sample of the average.
     pub(super) fn failure(&self, micros: u32, now: u32) {
         if self.0.load(Relaxed) != 0 {
-            self.update(now, |average, _| average, micros as f32);
+            self.at_least(micros, now);
         }
+    }
+
+    /// Feeds an attempt that was given up: it would have taken longer. That can be a peak, and never a sign of speed.
+    pub(super) fn at_least(&self, micros: u32, now: u32) {
+        self.update(now, |average, _| average, micros as f32);
     }
 
     fn update(&self, now: u32, average: impl Fn(f32, f32) -> f32, sample: f32) {

@@ -277,6 +277,16 @@ impl InFlight {
         }
     }
 
+    /// Tells that another node answered this request first. It would have taken longer than until now, so policies do not
+    /// take the node for faster than it is; and it did not fail.
+    pub fn overtaken(mut self, now: Instant) {
+        let micros = now.saturating_duration_since(self.started).as_micros();
+        let micros = micros.clamp(1, u128::from(u32::MAX)) as u32;
+        self.observed = true;
+        let live = &self.node.live;
+        live.hot.latency.at_least(micros, live.millis(now));
+    }
+
     fn stop_waiting(&mut self) {
         if let Some(slot) = self.slot.take() {
             self.node.live.waits.free(slot);

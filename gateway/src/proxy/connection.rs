@@ -105,8 +105,8 @@ async fn is_wanted(worker: &Worker, connection: &mut Connection) -> bool {
     let listener = &connection.listener;
     let patience = if listener.is_draining() { BUSY } else { worker.view().snapshot.settings.idle_timeout };
     connection.deadline.set_idle(patience);
-    let (reader, _) = connection.stream.split();
-    matches!(connection.deadline.race(reader.readable()).await, Ok(Ok(())))
+    let (mut reader, _) = connection.stream.split();
+    matches!(connection.deadline.race(reader.arrived()).await, Ok(Ok(())))
 }
 
 /// Closes after the answer: says so, then reads on for a moment, since closing on unread bytes would reset the

@@ -126,7 +126,7 @@ fn late_kind(limit: Limit) -> ErrorKind {
         Limit::Queue => ErrorKind::QueueTimeout,
         Limit::Connect => ErrorKind::ConnectTimeout,
         Limit::FirstByte => ErrorKind::FirstByteTimeout,
-        Limit::Attempt => ErrorKind::AttemptTimeout,
+        Limit::Hedge | Limit::Attempt => ErrorKind::AttemptTimeout,
         Limit::Answer | Limit::Ejected => ErrorKind::Timeout,
         Limit::BetweenBytes => ErrorKind::BetweenBytesTimeout,
         Limit::Total => ErrorKind::TotalTimeout,

@@ -7,6 +7,7 @@
 //! admission.rs room in the pool        503 if it is full and the queue does not help
 //! pick.rs     policies pick a node     503
 //! forward.rs  send it, await the head  502, 504
+//! hedge.rs    a second attempt beside one that takes long, if the pool wants it
 //! retry.rs    another node, if that does no harm
 //! filters.rs  filters see the response, in reverse order
 //! finish.rs   send the answer; the only place where an error becomes a status
@@ -19,7 +20,7 @@ use std::time::Instant;
 use super::connection::{After, Connection};
 use super::error::Error;
 use super::filters::Places;
-use super::forward::NodeResponse;
+use super::node_connection::NodeResponse;
 use super::timeouts::Timeouts;
 use super::transfer::Transfer;
 use super::view::View;
@@ -52,6 +53,10 @@ pub(super) struct Exchange<'a> {
     pub policies_done: Places,
     /// The name of the policy that picked.
     pub policy: &'a str,
+    /// The node that was picked last, as an index of the selection, until it is left out of it.
+    pub picked: Option<u32>,
+    /// How many attempts were begun.
+    pub attempts: u32,
     /// The attempt that runs; it counts on its node until the exchange ends.
     pub in_flight: Option<InFlight>,
     /// The next attempt, if picking its node counted it there already.
@@ -98,6 +103,8 @@ pub(super) async fn serve(worker: &Rc<Worker>, connection: &mut Connection) -> A
         filters_done: Places::default(),
         policies_done: Places::default(),
         policy: "",
+        picked: None,
+        attempts: 0,
         in_flight: None,
         in_flight_next: None,
         upload: None,
@@ -140,19 +147,26 @@ impl<'a> Exchange<'a> {
         self.view.pools[self.pool as usize].budget.borrow_mut().request(self.context().now);
         let mut failed = None;
         loop {
-            self.context_mut().attempt += 1;
-            let node = match (self.pick_with_room().await, failed) {
+            match (self.begin_attempt().await, failed) {
                 // Nobody is left to try: why the last one failed says more than that.
                 (Err(Error::NoNode), Some(error)) => return Err(error),
                 (picked, _) => picked?,
-            };
-            let result = self.attempt(node).await;
+            }
+            let result = self.attempt().await;
             self.learn();
-            match self.settle(node, result) {
+            match self.settle(result) {
                 ControlFlow::Break(result) => return result.map(Answer::Node),
                 ControlFlow::Continue(error) => failed = error,
             }
         }
+    }
+
+    /// Picks the node of the next attempt.
+    pub(super) async fn begin_attempt(&mut self) -> Result<(), Error> {
+        self.attempts += 1;
+        self.context_mut().attempt = self.attempts;
+        self.picked = Some(self.pick_with_room().await?);
+        Ok(())
     }
 
     /// What plugins see.

@@ -5,19 +5,18 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::task::{Context as Task, Poll, ready};
+use std::task::{Context as Task, Poll};
 use std::time::Instant;
 
 use super::error::Error;
 use super::exchange::Exchange;
+use super::node_connection::{NodeConnection, NodeResponse, poll_response};
 use super::retry::EJECTION_LOOK;
 use super::timeouts::Limit;
 use super::transfer::{Failure, Transfer};
 use crate::http::BodyLength;
 use crate::http::forwarded::Forwarded;
-use crate::http::h1::{
-    self, BodyDecoder, BodyEncoder, HeadLimits, RequestEncoding, ResponseEncoding, ResponseFraming,
-};
+use crate::http::h1::{self, BodyDecoder, BodyEncoder, RequestEncoding, ResponseEncoding, ResponseFraming};
 use crate::http::head::Version;
 use crate::node::live::{AttemptResult, InFlight};
 use crate::plugin::Outcome;
@@ -26,30 +25,7 @@ use crate::telemetry::RetryReason;
 use crate::transport::buffers::Buffers;
 use crate::transport::deadline::Elapsed;
 use crate::transport::dial::dial;
-use crate::transport::stream::{Reader, Stream};
-
-/// What a response's head may hold. Nodes are ours, so it is wider than a request's.
-const RESPONSE_LIMITS: HeadLimits = HeadLimits { max_bytes: 128 * 1024, max_fields: 128 };
-/// Room for the next read when a head fills its buffer.
-const MORE: usize = 16 * 1024;
-
-/// A connection to a node, in use.
-pub(super) struct NodeConnection {
-    pub stream: Stream,
-    pub address: SocketAddr,
-    /// What was read and not used yet, but for the bytes that the last head took.
-    pub buffer: Vec<u8>,
-    /// How many bytes at the front of the buffer the last head took.
-    pub taken: usize,
-    /// Whether it served a request before.
-    reused: bool,
-}
-
-/// A response whose head was read.
-pub(super) struct NodeResponse {
-    pub connection: NodeConnection,
-    pub framing: ResponseFraming,
-}
+use crate::transport::stream::Reader;
 
 /// So many 1xx heads are passed on before the final one; a node that sends more never means to answer. Chosen.
 const MOST_INFORMATIONAL: u32 = 32;
@@ -64,30 +40,50 @@ enum Event {
 }
 
 impl Exchange<'_> {
-    /// One attempt on the node with this index of the selection.
-    pub(super) async fn attempt(&mut self, picked: u32) -> Result<NodeResponse, Error> {
+    /// One attempt, on the picked node; or two, if that one takes long and the pool hedges.
+    pub(super) async fn attempt(&mut self) -> Result<NodeResponse, Error> {
+        let in_flight = self.count_attempt()?;
+        let (mut in_flight, result) = if self.may_hedge() {
+            // Boxed: few pools hedge, and the others' requests shall not be larger for it.
+            Box::pin(self.race(in_flight)).await
+        } else {
+            let result = self.send_and_await(&in_flight).await;
+            (in_flight, result)
+        };
+        let ended = [Limit::Connect, Limit::FirstByte, Limit::Hedge, Limit::Ejected, Limit::Attempt];
+        self.timeouts.stop(&ended, &self.connection.deadline);
+        self.tell(&mut in_flight, result.as_ref().err());
+        self.in_flight = Some(in_flight);
+        result
+    }
+
+    /// Counts an attempt on the picked node, and starts its time.
+    pub(super) fn count_attempt(&mut self) -> Result<InFlight, Error> {
         let counted = self.in_flight_next.take();
+        let picked = self.picked.ok_or(Error::NoNode)?;
         let context = self.context_mut();
         let candidate = context.selection.candidate(picked).ok_or(Error::NoNode)?;
         let node = candidate.node.clone();
-        context.node = Some(node.clone());
-        let mut in_flight = counted.unwrap_or_else(|| node.begin(context.now));
+        let in_flight = counted.unwrap_or_else(|| node.begin(context.now));
+        context.node = Some(node);
         let limit = self.view.pool(self.pool).attempt_timeout;
         self.timeouts.start(Limit::Attempt, limit, &self.connection.deadline);
-        let result = self.send_and_await(&in_flight, picked).await;
-        let ended = [Limit::Connect, Limit::FirstByte, Limit::Ejected, Limit::Attempt];
-        self.timeouts.stop(&ended, &self.connection.deadline);
+        Ok(in_flight)
+    }
 
+    /// Tells the node, and the plugins that watch, how an attempt went: it ended in this error, or its answer is in the
+    /// context.
+    pub(super) fn tell(&mut self, in_flight: &mut InFlight, error: Option<&Error>) {
         let now = Instant::now();
         self.context_mut().now = now;
-        if result.is_ok() {
+        if error.is_none() {
             self.take_load_report();
         }
         let context = self.context_mut();
         context.outcome = Outcome {
-            status: result.is_ok().then_some(context.response.status),
+            status: error.is_none().then_some(context.response.status),
             latency: now.duration_since(in_flight.started()),
-            error: result.as_ref().err().and_then(Error::node_error),
+            error: error.and_then(Error::node_error),
         };
         match context.outcome {
             Outcome { status: Some(500..), .. } => in_flight.observe(now, AttemptResult::ServerError),
@@ -97,17 +93,15 @@ impl Exchange<'_> {
             // The client is to blame: it says nothing about the node.
             Outcome { status: None, error: None, .. } => {}
         }
-        self.in_flight = Some(in_flight);
-        if result.is_ok() || self.context().outcome.error.is_some() {
+        if error.is_none() || context.outcome.error.is_some() {
             self.observe_attempt();
         }
-        result
     }
 
-    async fn send_and_await(&mut self, attempt: &InFlight, picked: u32) -> Result<NodeResponse, Error> {
+    async fn send_and_await(&mut self, attempt: &InFlight) -> Result<NodeResponse, Error> {
         let address = attempt.node().spec.address;
         let mut connection = match self.worker.idle.take(address) {
-            Some(stream) => NodeConnection { stream, address, buffer: Vec::new(), taken: 0, reused: true },
+            Some(stream) => NodeConnection::new(stream, address, true),
             None => self.connect(address).await?,
         };
         // An earlier attempt's is at its start again.
@@ -115,14 +109,10 @@ impl Exchange<'_> {
             self.start_upload();
         }
         loop {
-            let look = self.may_leave_node().then_some(EJECTION_LOOK);
-            self.timeouts.start(Limit::Ejected, look, &self.connection.deadline);
-            match self.await_head(&mut connection, attempt, picked).await {
+            match self.await_head(&mut connection, attempt).await {
                 // The node closed an idle connection just as it was used again. That is no failure of the node:
                 // the same attempt goes on, on a fresh connection, if that cannot do anything twice.
-                Err(Error::NodeClosed)
-                    if connection.reused && connection.buffer.is_empty() && self.may_resend() =>
-                {
+                Err(Error::NodeClosed) if connection.was_idle() && self.may_resend() => {
                     self.timeouts.stop(&[Limit::FirstByte, Limit::Ejected], &self.connection.deadline);
                     connection = self.connect(address).await?;
                 }
@@ -145,7 +135,7 @@ impl Exchange<'_> {
         };
         self.timeouts.stop(&[Limit::Connect], deadline);
         self.worker.metrics.node_connections.increment();
-        Ok(NodeConnection { stream, address, buffer: Vec::new(), taken: 0, reused: false })
+        Ok(NodeConnection::new(stream, address, false))
     }
 
     /// Whether the request can go out again: the node has seen nothing of it, or may see it twice. Then it is at its
@@ -163,7 +153,7 @@ impl Exchange<'_> {
     }
 
     /// Encodes the head, which is the same for every node of a pool; the body follows as it comes.
-    fn start_upload(&mut self) {
+    pub(super) fn start_upload(&mut self) {
         let view = self.view;
         let context = self.context.as_ref().expect("no plugin is being called");
         let authority = context.request.authority();
@@ -196,17 +186,18 @@ impl Exchange<'_> {
     }
 
     /// Sends the request, passes on informational heads, and reads the final one into the context.
-    async fn await_head(
+    pub(super) async fn await_head(
         &mut self,
         node: &mut NodeConnection,
         attempt: &InFlight,
-        picked: u32,
     ) -> Result<ResponseFraming, Error> {
+        let look = self.may_leave_node().then_some(EJECTION_LOOK);
+        self.timeouts.start(Limit::Ejected, look, &self.connection.deadline);
         for _ in 0..=MOST_INFORMATIONAL {
             let framing = loop {
                 match poll_fn(|cx| self.poll_head(cx, node)).await {
                     Event::Head(framing) => break framing,
-                    Event::Look if attempt.is_forsaken() && self.can_leave_node(picked) => {
+                    Event::Look if attempt.is_forsaken() && self.can_leave_node() => {
                         return Err(Error::Late(Limit::Ejected));
                     }
                     Event::Look => {
@@ -216,19 +207,27 @@ impl Exchange<'_> {
                     Event::Failed(error) => return Err(error),
                 }
             };
-            match self.context().response.status {
-                101 if self.framing.upgrade => return Ok(framing),
-                // Another protocol that nobody asked for: nothing behind it can be understood.
-                101 => return Err(Error::BadResponse(h1::Malformed::StatusLine)),
-                100..200 => {
-                    node.buffer.drain(..node.taken);
-                    node.taken = 0;
-                    self.pass_on_informational().await?;
-                }
-                _ => return Ok(framing),
+            if self.is_final(node).await? {
+                return Ok(framing);
             }
         }
         Err(Error::BadResponse(h1::Malformed::StatusLine))
+    }
+
+    /// Whether the head in the context is the final one. One that is not is passed on.
+    pub(super) async fn is_final(&mut self, node: &mut NodeConnection) -> Result<bool, Error> {
+        match self.context().response.status {
+            // Another protocol that nobody asked for: nothing behind it can be understood.
+            101 if !self.framing.upgrade => Err(Error::BadResponse(h1::Malformed::StatusLine)),
+            100 | 102..200 => {
+                node.buffer.drain(..node.taken);
+                node.taken = 0;
+                self.timeouts.stop(&[Limit::FirstByte], &self.connection.deadline);
+                self.pass_on_informational().await?;
+                Ok(false)
+            }
+            _ => Ok(true),
+        }
     }
 
     fn poll_head(&mut self, cx: &mut Task<'_>, node: &mut NodeConnection) -> Poll<Event> {
@@ -237,10 +236,10 @@ impl Exchange<'_> {
         let buffers = &self.worker.buffers;
         let pool = self.view.pool(self.pool);
         let (mut client_reader, _) = client.stream.split();
-        let (mut node_reader, mut node_writer) = node.stream.split();
         if let Some(upload) = &mut self.upload
             && !upload.is_over()
         {
+            let (_, mut node_writer) = node.stream.split();
             let taken = upload.body_bytes();
             let polled = upload.poll(cx, &mut client_reader, &mut client.buffer, &mut node_writer, buffers);
             // The time for the answer starts with the end of the request; until then each piece has as much.
@@ -261,14 +260,8 @@ impl Exchange<'_> {
                 Poll::Ready(Err(Failure::Write) | Ok(())) | Poll::Pending => {}
             }
         }
-        let method = context.request.method;
-        let parse =
-            |buffer: &[u8]| h1::parse_response(buffer, &mut context.response, method, &RESPONSE_LIMITS);
-        match poll_response(cx, &mut node_reader, &mut node.buffer, buffers, parse) {
-            Poll::Ready(Ok((framing, taken))) => {
-                node.taken = taken;
-                return Poll::Ready(Event::Head(framing));
-            }
+        match poll_response(cx, node, context, buffers) {
+            Poll::Ready(Ok(framing)) => return Poll::Ready(Event::Head(framing)),
             Poll::Ready(Err(error)) => return Poll::Ready(Event::Failed(error)),
             Poll::Pending => {}
         }
@@ -321,34 +314,6 @@ impl Exchange<'_> {
         match sent {
             Ok(Ok(())) => Ok(()),
             _ => Err(Error::ClientGone),
-        }
-    }
-}
-
-/// Reads until there is a whole head: how the message is framed, and how many bytes the head takes in the buffer. Large
-/// bodies come right behind their heads, so the buffer is one for bodies; without data it holds none.
-fn poll_response(
-    cx: &mut Task<'_>,
-    reader: &mut Reader<'_>,
-    buffer: &mut Vec<u8>,
-    buffers: &Buffers,
-    mut parse: impl FnMut(&[u8]) -> Result<Option<(ResponseFraming, usize)>, h1::Malformed>,
-) -> Poll<Result<(ResponseFraming, usize), Error>> {
-    loop {
-        if buffer.is_empty() {
-            if reader.poll_readable(cx).is_pending() {
-                buffers.put(std::mem::take(buffer));
-                return Poll::Pending;
-            }
-            buffers.make_body(buffer);
-        } else if let Some(parsed) = parse(buffer).map_err(Error::BadResponse)? {
-            return Poll::Ready(Ok(parsed));
-        } else if buffer.len() == buffer.capacity() {
-            buffer.reserve(MORE);
-        }
-        match ready!(reader.poll_fill(cx, buffer)) {
-            Ok(count) if count > 0 => {}
-            _ => return Poll::Ready(Err(Error::NodeClosed)),
         }
     }
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::exchange::Exchange;
-use super::forward::{NodeResponse, skip_body};
+use super::forward::skip_body;
+use super::node_connection::NodeResponse;
 use super::transfer::Transfer;
 use crate::http::BodyLength;
 use crate::telemetry::{RetryReason, RetryRefusal};
@@ -79,11 +80,10 @@ impl fmt::Display for Failure<'_> {
 }
 
 impl Exchange<'_> {
-    /// Settles the attempt on the node with this index of the selection: what came of it, or that another node shall
-    /// be picked. It decides before it lets go of an answer, so the client gets that one if there is no other.
+    /// Settles the attempt: what came of it, or that another node shall be picked. It decides before it lets go of an
+    /// answer, so the client gets that one if there is no other.
     pub(super) fn settle(
         &mut self,
-        picked: u32,
         result: Result<NodeResponse, Error>,
     ) -> ControlFlow<Result<NodeResponse, Error>, Option<Error>> {
         let Some(reason) = self.reason_to_retry(&result) else {
@@ -91,21 +91,13 @@ impl Exchange<'_> {
         };
         let view = self.view;
         let metrics = &view.pools[self.pool as usize].metrics;
-        if let Err(why) = self.permit_retry(picked, reason) {
+        if let Err(why) = self.permit_retry(reason) {
             metrics.retry_refused(why);
             return ControlFlow::Break(result);
         }
         metrics.retry(reason);
-        let context = self.context_mut();
-        let failure = match &result {
-            Ok(_) => Failure::Status(context.response.status),
-            Err(error) => Failure::Error(error),
-        };
-        if let Some(node) = context.node.clone() {
-            let context = self.context();
-            self.worker.notices.another_is_tried(&node, &context.pool, &failure, context.now);
-        }
-        self.context_mut().selection.next_attempt(picked);
+        self.note_failure(result.as_ref().err());
+        self.leave_out_picked();
         // The node is free of it before the next one is picked.
         self.in_flight = None;
         let failed = result.map(|response| self.discard(response)).err();
@@ -113,6 +105,31 @@ impl Exchange<'_> {
             upload.rewind();
         }
         ControlFlow::Continue(failed)
+    }
+
+    /// The log's line on an attempt that another node makes good: it ended in this error, or in an answer that is one.
+    pub(super) fn note_failure(&self, error: Option<&Error>) {
+        let context = self.context();
+        let failure = error.map_or(Failure::Status(context.response.status), Failure::Error);
+        if let Some(node) = &context.node {
+            self.worker.notices.another_is_tried(node, &context.pool, &failure, context.now);
+        }
+    }
+
+    /// Leaves the picked node out of the picks to come.
+    pub(super) fn leave_out_picked(&mut self) {
+        if let Some(picked) = self.picked.take() {
+            self.context_mut().selection.next_attempt(picked);
+        }
+    }
+
+    /// Whether an attempt could be made on a node that was not picked yet.
+    pub(super) fn has_another_node(&self) -> bool {
+        let selection = &self.context().selection;
+        match self.picked {
+            Some(picked) => selection.has_other(picked, |candidate| self.has_room_on(candidate)),
+            None => selection.any(|candidate| self.has_room_on(candidate)),
+        }
     }
 
     /// Why this result is one to try again, if it is.
@@ -124,15 +141,15 @@ impl Exchange<'_> {
         }
     }
 
-    fn permit_retry(&mut self, picked: u32, reason: RetryReason) -> Result<(), RetryRefusal> {
-        let attempted = self.attempted(picked);
+    fn permit_retry(&mut self, reason: RetryReason) -> Result<(), RetryRefusal> {
+        let attempted = self.attempted();
         permission(attempted)?;
         // What no node has seen is no load for the pool, however often it is tried.
         let is_free = attempted.sent == Sent::Nothing && reason != RetryReason::Status;
         if is_free || self.withdraw_retry() { Ok(()) } else { Err(RetryRefusal::Budget) }
     }
 
-    fn attempted(&self, picked: u32) -> Attempted {
+    fn attempted(&self) -> Attempted {
         let context = self.context();
         let sent = match &self.upload {
             None => Sent::Nothing,
@@ -144,8 +161,8 @@ impl Exchange<'_> {
             sent,
             idempotent: context.request.method.is_idempotent(),
             begun: self.begun,
-            attempts_left: context.attempt < self.view.pool(self.pool).attempts,
-            another_node: context.selection.has_other(picked, |candidate| self.has_room_on(candidate)),
+            attempts_left: self.attempts < self.view.pool(self.pool).attempts,
+            another_node: self.has_another_node(),
         }
     }
 
@@ -153,15 +170,15 @@ impl Exchange<'_> {
     pub(super) fn may_leave_node(&self) -> bool {
         let pool = self.view.pool(self.pool);
         pool.retry.covers(RetryReason::Timeout)
-            && self.context().attempt < pool.attempts
+            && self.attempts < pool.attempts
             && self.context().request.method.is_idempotent()
     }
 
     /// Whether it may leave this one now. Where it may not, waiting on is better than an error.
-    pub(super) fn can_leave_node(&self, picked: u32) -> bool {
+    pub(super) fn can_leave_node(&self) -> bool {
         let pool = &self.view.pools[self.pool as usize];
         let now = Instant::now();
-        permission(self.attempted(picked)).is_ok() && pool.budget.borrow_mut().has_room(now, self.allowance())
+        permission(self.attempted()).is_ok() && pool.budget.borrow_mut().has_room(now, self.allowance())
     }
 
     /// Takes a retry out of the pool's budget, if there is one.
@@ -176,7 +193,7 @@ impl Exchange<'_> {
     }
 
     /// Lets go of a response that the client does not get. Its connection lives on if its whole body is here already.
-    fn discard(&mut self, mut response: NodeResponse) {
+    pub(super) fn discard(&mut self, mut response: NodeResponse) {
         let buffer = &mut response.connection.buffer;
         buffer.drain(..response.connection.taken);
         response.connection.taken = 0;

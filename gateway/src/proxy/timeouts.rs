@@ -17,6 +17,8 @@ pub(super) enum Limit {
     Connect,
     /// The node has the whole request, and begins to answer (`first_byte_timeout`).
     FirstByte,
+    /// The first attempt is alone (`hedge`). What comes then is no failure: see `hedge.rs`.
+    Hedge,
     /// The next look whether the node is still in use.
     Ejected,
     /// One attempt, up to the response's head (`attempt_timeout`).
@@ -30,10 +32,11 @@ pub(super) enum Limit {
 }
 
 impl Limit {
-    const ALL: [Limit; 8] = [
+    const ALL: [Limit; 9] = [
         Limit::Queue,
         Limit::Connect,
         Limit::FirstByte,
+        Limit::Hedge,
         Limit::Ejected,
         Limit::Attempt,
         Limit::Answer,
@@ -48,7 +51,8 @@ impl Limit {
             Limit::Connect => "the node did not accept a connection in time",
             Limit::FirstByte => "the node did not begin to answer in time",
             Limit::Ejected => "the node was taken out since it answers nothing",
-            Limit::Attempt => "the attempt took too long",
+            // The first attempt goes on when this is over.
+            Limit::Hedge | Limit::Attempt => "the attempt took too long",
             Limit::Answer => "the node did not answer in time",
             Limit::BetweenBytes => "the node's response stood still for too long",
             Limit::Total => "the request took too long as a whole",

@@ -145,6 +145,19 @@ impl Transfer {
         self.whole
     }
 
+    /// All of a message without a body, for those who write it in place of [`Transfer::poll`] and then say how much of it
+    /// [`went_out`](Transfer::went_out).
+    pub(super) fn bodiless(&mut self) -> &[u8] {
+        debug_assert!(self.encoder == BodyEncoder::Empty, "a body would be left behind");
+        self.ended = true;
+        &self.out
+    }
+
+    /// So many bytes of the message were written.
+    pub(super) fn went_out(&mut self, written: usize) {
+        self.written = written;
+    }
+
     /// Gives the buffer back.
     pub(super) fn into_buffer(self) -> Vec<u8> {
         self.out

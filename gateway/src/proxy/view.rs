@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::hedge::Pace;
 use super::retry::Budget;
 use crate::node::selection::LocalCandidates;
 use crate::plugin::{Instances, Sampler};
@@ -40,6 +41,8 @@ pub(super) struct PoolView {
     pub turn: Rc<Cell<u32>>,
     /// What its retries are taken from; it goes on through reloads, too.
     pub budget: Rc<RefCell<Budget>>,
+    /// How fast it answers, if it hedges; it goes on as well.
+    pub pace: Rc<RefCell<Pace>>,
     /// This worker's counters.
     pub metrics: Arc<PoolMetrics>,
 }
@@ -79,6 +82,7 @@ impl View {
                 turn: same.map_or_else(|| Rc::new(Cell::new(fastrand::u32(..))), |other| other.turn.clone()),
                 budget: same
                     .map_or_else(|| Rc::new(RefCell::new(Budget::new(now))), |other| other.budget.clone()),
+                pace: same.map_or_else(Rc::default, |other| other.pace.clone()),
                 metrics: same
                     .map_or_else(|| telemetry.pool(worker, &pool.name), |other| Arc::clone(&other.metrics)),
             }

@@ -1,6 +1,8 @@
 //! After what a pool's requests are sent again, and how often that may be.
 
+use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use crate::telemetry::RetryReason;
 
@@ -17,6 +19,26 @@ pub struct RetryRules {
     pub floor: u32,
     /// Bytes of a request's body that are kept to be sent again.
     pub buffer: u64,
+    /// When an attempt that was not answered yet gets a second one beside it, if ever.
+    pub hedge: Option<Hedge>,
+}
+
+/// After which time a second attempt begins beside the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hedge {
+    /// Always this.
+    After(Duration),
+    /// The time in which so many thousandths of the pool's attempts are answered.
+    Percentile(u32),
+}
+
+impl fmt::Display for Hedge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hedge::After(after) => write!(f, "{}ms", after.as_secs_f64() * 1e3),
+            Hedge::Percentile(thousandths) => write!(f, "p{}", f64::from(*thousandths) / 10.0),
+        }
+    }
 }
 
 impl RetryRules {

@@ -152,6 +152,22 @@ kinds! {
 }
 
 kinds! {
+    /// What came of a second attempt that was due beside the first.
+    HedgeOutcome {
+        /// It answered first.
+        Won = "won",
+        /// The first attempt did, or the client left.
+        Lost = "lost",
+        /// It failed while the first attempt went on, or with it.
+        Failed = "failed",
+        /// There was no other node for it.
+        NoNode = "no_node",
+        /// The pool's budget for retries is used up.
+        Budget = "budget",
+    }
+}
+
+kinds! {
     /// Why the native round robin picked instead of a pool's last policy.
     FallbackReason {
         /// It had no opinion.
@@ -325,6 +341,7 @@ pub struct PoolMetrics {
     fallbacks: [Counter; FallbackReason::ALL.len()],
     retries: [Counter; RetryReason::ALL.len()],
     retries_refused: [Counter; RetryRefusal::ALL.len()],
+    hedges: [Counter; HedgeOutcome::ALL.len()],
     refusals: [Counter; Refusal::ALL.len()],
     reports: [Counter; LoadReport::ALL.len()],
     /// How long requests waited in the queue, those that were turned away then included.
@@ -375,6 +392,16 @@ impl PoolMetrics {
     /// Counts a request that would have been sent again, but for this.
     pub fn retry_refused(&self, why: RetryRefusal) {
         self.retries_refused[why as usize].increment();
+    }
+
+    /// Counts a hedge that was due.
+    pub fn hedge(&self, outcome: HedgeOutcome) {
+        self.hedges[outcome as usize].increment();
+    }
+
+    /// How often it ended so.
+    pub fn hedges(&self, outcome: HedgeOutcome) -> u64 {
+        self.hedges[outcome as usize].get()
     }
 
     /// How often that was so.

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::counters::{
-    ErrorKind, FallbackReason, LATENCY_BUCKETS, Latencies, LoadReport, NoRoom, PoolMetrics, Refusal,
-    RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
+    ErrorKind, FallbackReason, HedgeOutcome, LATENCY_BUCKETS, Latencies, LoadReport, NoRoom, PoolMetrics,
+    Refusal, RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
 };
 use super::exposition::{Exposition, Kind};
 use super::process;
@@ -181,6 +181,17 @@ fn write_pools(text: &mut Exposition, pools: &ByName<PoolMetrics>) {
             family.sample(&[("pool", pool.as_str()), ("why", why.as_str())], count);
         }
     }
+    let mut family = text.family(
+        "bascule_hedges_total",
+        Kind::Counter,
+        "Second attempts that were due beside a first one, by what came of them.",
+    );
+    for (pool, workers) in pools {
+        for outcome in HedgeOutcome::ALL {
+            let count = sum(workers, |metrics| metrics.hedges(outcome));
+            family.sample(&[("pool", pool.as_str()), ("outcome", outcome.as_str())], count);
+        }
+    }
 }
 
 /// Refusals of every pool, zeros too; the histogram only where somebody waited.
@@ -292,6 +303,7 @@ mod tests {
             pool.fallback(FallbackReason::BadIndex);
             pool.retry(RetryReason::Reset);
             pool.retry_refused(RetryRefusal::Budget);
+            pool.hedge(HedgeOutcome::Won);
         }
         let text = scrape(&telemetry);
         for line in [
@@ -305,6 +317,7 @@ mod tests {
             "bascule_retries_total{pool=\"api\",reason=\"reset\"} 3",
             "bascule_retries_total{pool=\"api\",reason=\"status\"} 0",
             "bascule_retries_refused_total{pool=\"api\",why=\"budget\"} 3",
+            "bascule_hedges_total{pool=\"api\",outcome=\"won\"} 3",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }

@@ -86,6 +86,14 @@ impl Reader<'_> {
         poll_fn(|cx| self.poll_readable(cx)).await
     }
 
+    /// The same by asking the kernel: a socket that was just accepted counts as readable before anything came.
+    ///
+    /// # Errors
+    /// The connection was reset.
+    pub async fn arrived(&mut self) -> io::Result<()> {
+        self.tcp.peek(&mut [0]).await.map(drop)
+    }
+
     /// Whether there is something to read, or the peer closed; else the task is woken when there is.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.tcp.as_ref().poll_read_ready(cx)

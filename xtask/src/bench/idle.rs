@@ -17,7 +17,7 @@ use std::time::Duration;
 /// When a server does not start, or refuses a connection.
 pub(crate) fn measure(ground: &Ground, proxies: &[Proxy]) -> Result<Table> {
     let connections = ground.connections;
-    ensure!(connections > 0, "too few files may be open: raise the limit with `ulimit -n 11000`");
+    ensure!(connections > 0, "too few files may be open: raise the limit with `ulimit -n 21000`");
     let mut table = Table {
         title: format!("{connections} idle client connections"),
         head: vec!["proxy", "KB a connection", "MB before", "MB with them"],
@@ -26,7 +26,7 @@ pub(crate) fn measure(ground: &Ground, proxies: &[Proxy]) -> Result<Table> {
     };
     if connections < MOST_CONNECTIONS {
         let remark = format!(
-            "The limit of open files allows no more here; `ulimit -n 11000` as root allows {MOST_CONNECTIONS}."
+            "The limit of open files allows no more here; `ulimit -n 21000` as root allows {MOST_CONNECTIONS}."
         );
         table.remarks.push(remark);
     }

@@ -95,8 +95,9 @@ impl Ground {
     pub(crate) fn prepare(gateway: PathBuf) -> Result<Ground> {
         // What a proxy, or this process, has open beside the clients' connections: generous.
         const BESIDE: u64 = 1_000;
-        let files = process::raise_open_files(MOST_CONNECTIONS + BESIDE)?;
-        let connections = MOST_CONNECTIONS.min(files.saturating_sub(BESIDE));
+        // bascule keeps as many for connections to nodes.
+        let files = process::raise_open_files(2 * MOST_CONNECTIONS + BESIDE)?;
+        let connections = MOST_CONNECTIONS.min(files.saturating_sub(BESIDE) / 2);
         let folder = tempfile::Builder::new().prefix("bascule-bench-").tempdir()?;
         // nginx's worker is another user when root starts it.
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;

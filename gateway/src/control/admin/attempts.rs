@@ -24,6 +24,8 @@ struct RetryRow {
     floor: u32,
     /// In bytes.
     buffer: u64,
+    /// A percentile or a time, as configured.
+    hedge: Option<String>,
 }
 
 impl AttemptsRow {
@@ -42,6 +44,7 @@ impl AttemptsRow {
                 budget: rules.budget,
                 floor: rules.floor,
                 buffer: rules.buffer,
+                hedge: rules.hedge.map(|hedge| hedge.to_string()),
             },
         }
     }

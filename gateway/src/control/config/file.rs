@@ -7,7 +7,8 @@ use super::reading::{
     Fields, Item, Key, List, Named, Number, OneOrMany, OrOff, Reading, Texts, Value, bare, table,
 };
 use super::resolved::{
-    CheckStart, Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, RetryOn, Store, Workers,
+    CheckStart, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, RetryOn, Store,
+    Workers,
 };
 use super::secret::{PluginConfig, Secret};
 use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Size};
@@ -143,6 +144,7 @@ table! { "a pool's `retry`" Retry {
     budget: Number<0, 100>,
     floor: Number<0, 1_000_000>,
     buffer: Size,
+    hedge: HedgeAfter,
 } }
 
 table! { "a health check" HealthCheck {

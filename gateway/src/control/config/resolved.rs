@@ -15,7 +15,7 @@ mod retry;
 
 pub use health::{CheckStart, HealthCheck, Outlier, Probe};
 pub use limits::{AdaptiveRange, PoolLimits};
-pub use retry::{Retry, RetryOn};
+pub use retry::{HedgeAfter, Retry, RetryOn};
 
 use super::error::At;
 use super::secret::{PluginConfig, Secret};

@@ -12,7 +12,8 @@ use toml::de::DeValue;
 use super::file;
 use super::reading::{Item, Number, Reading, Value, texts};
 use super::resolved::{
-    CheckStart, Grant, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, RetryOn, Store, Workers,
+    CheckStart, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, RetryOn, Store,
+    Workers,
 };
 use super::secret::{PluginConfig, Secret};
 use super::text::{HostPattern, Method, NodeAddress, Size, Text};
@@ -23,7 +24,7 @@ use crate::name::Name;
 texts!(String, Name, Cidr, SocketAddr, Duration, Size, NodeAddress, HostPattern, HostHeader, Method);
 texts!(
     PluginFile, RoutePath, Sha256, Word, Grant, OnFault, LogFormat, LogLevel, Store, CheckType, CheckStart,
-    RetryOn
+    RetryOn, HedgeAfter
 );
 
 impl Value for Workers {

@@ -49,6 +49,24 @@ fn failing_fast_does_not_look_fast() {
 }
 
 #[test]
+fn being_overtaken_is_no_failure_and_no_sign_of_speed() {
+    let (node, start) = (node("a"), Instant::now() + SECOND);
+    let overtaken_after = |length: Duration, end: Instant| {
+        node.begin(end - length).overtaken(end);
+        node.live.latency(end)
+    };
+    assert_eq!(overtaken_after(50 * MILLI, start), 50_000, "though nothing else is known of the node");
+    assert_eq!(overtaken_after(80 * MILLI, start + SECOND), 80_000);
+    assert_eq!(
+        overtaken_after(20 * MILLI, start + 2 * SECOND),
+        80_000,
+        "it was not faster, only overtaken earlier"
+    );
+    assert_eq!((node.live.failures(), node.live.error_rate(start), node.live.in_flight()), (0, 0, 0));
+    assert_eq!((node.live.tally().answers, node.live.oldest(start + 9 * SECOND)), (0, 0));
+}
+
+#[test]
 fn error_rate_follows_the_last_ten_seconds() {
     let (node, start) = (node("a"), Instant::now() + SECOND);
     attempt(&node, start, MILLI, AttemptResult::Failed);

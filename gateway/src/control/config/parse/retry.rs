@@ -17,6 +17,7 @@ impl Parse {
             budget: table.budget.get().map_or(defaults.budget, |at| at.value.0),
             floor: table.floor.get().map_or(defaults.floor, |at| at.value.0),
             buffer: self.size(table.buffer, 64 * KIB, (1, "1B", 16 * MIB, "16MiB")),
+            hedge: table.hedge.get().map(|at| at.value),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{Entry, Parse, Tables};
 use crate::control::config::error::At;
 use crate::control::config::file;
 use crate::control::config::reading::Key;
-use crate::control::config::resolved::Route;
+use crate::control::config::resolved::{HedgeAfter, Route};
 use crate::name::Name;
 
 /// What a route has if it says nothing.
@@ -19,6 +19,7 @@ pub(super) struct Written {
     connect: Option<At<Duration>>,
     first_byte: Option<At<Duration>>,
     attempt: Option<At<Duration>>,
+    hedge: Option<At<Duration>>,
     between_bytes: Option<At<Duration>>,
 }
 
@@ -33,10 +34,20 @@ impl Written {
                 connect: written(&table.connect_timeout, &defaults.connect_timeout),
                 first_byte: written(&table.first_byte_timeout, &defaults.first_byte_timeout),
                 attempt: written(&table.attempt_timeout, &defaults.attempt_timeout),
+                hedge: hedge(table.retry.clone().or(&defaults.retry)),
                 between_bytes: written(&table.between_bytes_timeout, &defaults.between_bytes_timeout),
             })
         };
         pools.iter().filter_map(of_pool).collect()
+    }
+}
+
+/// After which time a second attempt is made, if that is written as a time.
+fn hedge(retry: Key<file::Retry>) -> Option<At<Duration>> {
+    let At { value, place } = retry.get()?.value.hedge.get()?;
+    match value {
+        HedgeAfter::Time(value) => Some(At { value, place }),
+        HedgeAfter::Percentile(_) => None,
     }
 }
 
@@ -63,12 +74,12 @@ impl Parse {
             let before_head = [
                 ("connect_timeout", &pool.connect),
                 ("first_byte_timeout", &pool.first_byte),
+                ("hedge", &pool.hedge),
                 ("attempt_timeout", &pool.attempt),
             ];
             if let Some(attempt) = &pool.attempt {
-                for (key, limit) in
-                    before_head.iter().filter_map(|(key, at)| Some((key, at.as_ref()?))).take(2)
-                {
+                let others = before_head.iter().filter(|(key, _)| *key != "attempt_timeout");
+                for (key, limit) in others.filter_map(|(key, at)| Some((key, at.as_ref()?))) {
                     self.outlasts(key, limit, attempt.value, "the pool's `attempt_timeout` ends");
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use crate::control::config::text::Size;
 
@@ -16,6 +17,17 @@ pub struct Retry {
     pub floor: u32,
     /// Bytes of a request's body that are kept for it.
     pub buffer: Size,
+    /// When a second attempt begins beside a first one that was not answered yet.
+    pub hedge: Option<HedgeAfter>,
+}
+
+/// The time of a first attempt after which a second one begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HedgeAfter {
+    /// This time.
+    Time(Duration),
+    /// The one in which so many thousandths of the pool's attempts are answered.
+    Percentile(u32),
 }
 
 /// What may come of an attempt so that another one is made.
@@ -51,6 +63,7 @@ impl Default for Retry {
             budget: 20,
             floor: 10,
             buffer: Size::bytes(64 << 10),
+            hedge: None,
         }
     }
 }

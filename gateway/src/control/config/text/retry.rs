@@ -1,8 +1,10 @@
-//! What is tried again: words for failures, numbers for statuses.
+//! What is tried again: words for failures, numbers for statuses. And when a second attempt begins beside the first.
+
+use std::time::Duration;
 
 use super::{Refused, Text, refuse};
 use crate::control::config::nearest::nearest;
-use crate::control::config::resolved::RetryOn;
+use crate::control::config::resolved::{HedgeAfter, RetryOn};
 
 /// The words; all else is a status.
 const WORDS: [(&str, RetryOn); 4] = [
@@ -39,6 +41,35 @@ impl Text for RetryOn {
     }
 }
 
+impl Text for HedgeAfter {
+    const WHAT: &'static str = "a percentile such as \"p95\", or a duration such as \"50ms\"";
+    fn parse(text: &str) -> Result<Self, Refused> {
+        let Some(percent) = text.strip_prefix('p') else {
+            let or_percentile =
+                |Refused { what, write }| Refused { what, write: write + "; or a percentile: \"p95\"" };
+            return Duration::parse(text).map(Self::Time).map_err(or_percentile);
+        };
+        match thousandths(percent) {
+            Some(thousandths @ 500..=999) => Ok(Self::Percentile(thousandths)),
+            _ => refuse(
+                format!("{text:?} is no percentile that can be waited for"),
+                "write one from \"p50\" to \"p99.9\", with one decimal at most",
+            ),
+        }
+    }
+}
+
+/// "95" and "99.9" in thousandths.
+fn thousandths(percent: &str) -> Option<u32> {
+    let (whole, tenths) = percent.split_once('.').unwrap_or((percent, "0"));
+    let is_number =
+        |text: &str, most| (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole, 3) || !is_number(tenths, 1) {
+        return None;
+    }
+    Some(whole.parse::<u32>().ok()? * 10 + tenths.parse::<u32>().ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +81,31 @@ mod tests {
         assert_eq!(RetryOn::parse("4xx").map(RetryOn::statuses), Ok(Some(400..=499)));
         for bad in ["", "Reset", "200", "600", "399", "50x", "3xx", "5XX", "+503"] {
             assert!(RetryOn::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn percentiles_and_durations_are_read() {
+        for (text, thousandths) in [("p50", 500), ("p95", 950), ("p99.9", 999), ("p95.0", 950)] {
+            assert_eq!(HedgeAfter::parse(text), Ok(HedgeAfter::Percentile(thousandths)), "{text}");
+        }
+        assert_eq!(HedgeAfter::parse("50ms"), Ok(HedgeAfter::Time(Duration::from_millis(50))));
+        for bad in [
+            "",
+            "p",
+            "p49.9",
+            "p100",
+            "p99.99",
+            "p9",
+            "p.5",
+            "p95.",
+            "p+95",
+            "95",
+            "P95",
+            "0ms",
+            "p5000000000",
+        ] {
+            assert!(HedgeAfter::parse(bad).is_err(), "{bad}");
         }
     }
 }
