@@ -6,11 +6,13 @@ mod timeouts;
 
 use crate::support::{Connection, TestClient, TestGateway, TestNode};
 
-/// A pool whose node "bad" is asked first, and "good" only if another one is tried. `keys` are the pool's.
+/// A pool whose node "bad" is asked first, and "good" only if another one is tried. `keys` are the pool's. The policy has
+/// time: were it ended on a busy machine, the native round robin might ask "good" first.
 pub fn gateway(bad: &TestNode, good: &TestNode, keys: &str) -> TestGateway {
     let text = format!(
         "[gateway]\nworkers = 1\ndebug_headers = true\n[route.all]\npool = \"main\"\n\
-         [plugin.first]\nfile = \"fixed.wasm\"\nconfig = {{ node = \"bad\" }}\n[pool.main]\npolicy = \"first\"\noutlier = \"off\"\n\
+         [plugin.first]\nfile = \"fixed.wasm\"\nconfig = {{ node = \"bad\" }}\n\
+         limits = {{ deadline = \"1s\", start = \"1s\" }}\n[pool.main]\npolicy = \"first\"\noutlier = \"off\"\n\
          nodes = [{{ address = \"{{node1}}\", id = \"bad\" }}, {{ address = \"{{node2}}\", id = \"good\" }}]\n{keys}"
     );
     TestGateway::with(&text, &[bad, good])
