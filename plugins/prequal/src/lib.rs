@@ -1,7 +1,7 @@
 //! The least loaded candidates, and of them the one where the request is expected to be served first; never one that
 //! keeps its requests much longer than the others do.
 //!
-//! Prequal (Wydrowski and others, NSDI 2024) asks nodes by probes; this has the gateway's own signals. The decision note 0030
+//! Prequal (Wydrowski and others, NSDI 2024) asks nodes by probes; this has the gateway's own signals. The decision note 0029
 //! says what that changes, and why the load is compared first: it is known exactly and at once, while every estimate is late.
 //! Three steps:
 //!
