@@ -153,7 +153,8 @@ impl PoolHealth {
         slower.into_iter().flatten().for_each(|place| self.eject(place, Why::Latency, outlier, now));
     }
 
-    /// Whoever answers nothing while others do: after half of the time it is asked. If fewer do than are silent, something behind all of them is.
+    /// Whoever answers nothing while others do: after half of the time it is asked. If fewer do than are silent,
+    /// something behind all of them is.
     fn detect_silence(&mut self, limit: Duration, outlier: &Outlier, now: Instant) {
         let in_use = |pool: &Self, is_so: &dyn Fn(&Member) -> bool| -> Vec<usize> {
             let places = pool.members.iter().enumerate();
