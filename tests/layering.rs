@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 const COMMON: [&str; 4] = ["cidr", "error", "name", "telemetry"];
 
 /// Each layer, and the others that it may use.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("http", &[]),
     ("node", &[]),
+    ("store", &[]),
     ("transport", &["http", "node"]),
-    ("plugin", &["http", "node"]),
-    ("author", &["http", "node", "plugin"]),
+    ("plugin", &["http", "node", "store"]),
+    ("author", &["http", "node", "plugin", "store"]),
     ("snapshot", &["http", "node", "plugin", "transport"]),
     ("proxy", &["http", "node", "plugin", "transport", "snapshot"]),
-    ("control", &["http", "node", "plugin", "transport", "snapshot"]),
+    ("control", &["http", "node", "store", "plugin", "transport", "snapshot"]),
 ];
 
 /// What a snapshot has no business with: waiting and I/O.

@@ -7,6 +7,7 @@
 
 mod addresses;
 mod admin;
+mod api;
 mod attempt;
 mod build;
 mod command;
@@ -59,7 +60,7 @@ use writer::{Shared, Writer, lock};
 use crate::plugin::{Engine, Services};
 use crate::snapshot::Published;
 use crate::telemetry::Telemetry;
-use crate::transport::ports::Ports;
+use crate::transport::ports::{Owner, Ports};
 use crate::transport::room::{Room, raise_descriptors};
 
 /// Events that wait for the writer. Whoever finds it full may drop a hint: the next look sees the same.
@@ -128,7 +129,7 @@ impl Control {
         // Before all that takes time.
         listening::open(&config, &ports).map_err(StartError::Listen)?;
         let (socket, waits) =
-            ports.open_admin(address).map_err(|error| StartError::Admin { address, error })?;
+            ports.open_own(Owner::Admin, address).map_err(|error| StartError::Admin { address, error })?;
         let admin_address = socket.local_addr()?;
         let builder = Builder::start(path, config, engine.clone(), services.clone(), ports, status.clone())
             .map_err(StartError::Configuration)?;

@@ -20,6 +20,7 @@ use crate::plugin::engine::Engine;
 use crate::plugin::services::Services;
 use crate::proxy::worker;
 use crate::snapshot::{ListenerSpec, Published, Settings};
+use crate::store::Sessions;
 use crate::telemetry::Telemetry;
 use crate::transport::ports::{Handed, Ports};
 
@@ -83,7 +84,7 @@ impl Gateway {
             None => Engine::new(),
         };
         let engine = engine.map_err(|error| StartError::System(error.to_string()))?;
-        let services = Arc::new(Services::new(config.sessions.capacity.get()));
+        let services = Arc::new(Services::new(Sessions::in_memory(config.sessions.capacity.get())));
         let telemetry = Arc::new(Telemetry::new());
         let ports = Arc::new(Ports::new(count, inherited));
         let (control, published) = Control::start(

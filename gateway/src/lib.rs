@@ -12,5 +12,6 @@ pub mod node;
 pub mod plugin;
 pub mod proxy;
 pub mod snapshot;
+pub mod store;
 pub mod telemetry;
 pub mod transport;

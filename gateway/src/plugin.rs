@@ -26,8 +26,6 @@ pub mod replay;
 mod running;
 pub mod samples;
 pub mod services;
-pub mod sessions;
-pub mod shared;
 mod signatures;
 pub mod stats;
 mod ticker;

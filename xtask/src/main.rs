@@ -10,11 +10,13 @@ mod freeze;
 mod lint;
 mod plugins;
 mod samples;
+mod servers;
 mod test;
 mod tools;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use test_servers::Program;
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -36,6 +38,8 @@ enum Command {
     Bench(bench::Options),
     /// Build every shipped plugin into target/plugins
     Plugins(plugins::Options),
+    /// Install the real servers that tests and benchmarks use (Redis, etcd, ZooKeeper, Consul), as far as they are missing
+    Servers,
     /// Keep the plugin contract as it is now, and plugins that were built for it, for the tests
     Freeze(freeze::Options),
 }
@@ -47,6 +51,10 @@ fn main() -> ExitCode {
         Command::Lint => lint::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Plugins(options) => plugins::run(&options),
+        Command::Servers => {
+            servers::prepare(&Program::ALL);
+            Ok(())
+        }
         Command::Freeze(options) => freeze::run(&options),
     };
     match done {

@@ -1,8 +1,11 @@
-//! `cargo xtask test`: builds what the tests load, then runs all of them. cargo test's own summary is the last output.
+//! `cargo xtask test`: builds what the tests load, gets the servers that they use, then runs all of them. Behind cargo test's own
+//! summary stands only which tests were skipped.
 
-use crate::{plugins, tools};
+use crate::{plugins, servers, tools};
 use anyhow::Result;
 use clap::Args;
+use std::fs;
+use test_servers::{Program, SKIPPED_TESTS};
 
 /// What `cargo xtask test` takes.
 #[derive(Args)]
@@ -15,10 +18,17 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     plugins::shipped()?;
     plugins::guests()?;
+    servers::prepare(&Program::ALL);
+    let skipped = tempfile::NamedTempFile::new()?;
     let mut cargo = tools::cargo();
-    cargo.arg("test");
+    cargo.arg("test").env(SKIPPED_TESTS, skipped.path());
     if options.arguments.is_empty() {
         cargo.arg("--workspace");
     }
-    tools::run(cargo.args(&options.arguments))
+    let passed = tools::run(cargo.args(&options.arguments));
+    let skipped = fs::read_to_string(skipped.path())?;
+    if !skipped.is_empty() {
+        println!("\n{} tests were skipped:\n{skipped}", skipped.lines().count());
+    }
+    passed
 }

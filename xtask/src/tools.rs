@@ -29,6 +29,13 @@ pub(crate) fn cargo() -> Command {
             cargo.env_remove(name);
         }
     }
+    // etcd-client compiles its messages when it is built. One that the machine has is as good.
+    if std::env::var_os("PROTOC").is_none()
+        && find("protoc").is_none()
+        && let Ok(protoc) = protoc_bin_vendored::protoc_bin_path()
+    {
+        cargo.env("PROTOC", protoc);
+    }
     cargo
 }
 

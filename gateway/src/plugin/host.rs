@@ -13,10 +13,10 @@ use super::limiter::Limiter;
 use super::metrics::{self, Kind, Metric};
 use super::module::Role;
 use super::output::{LONGEST_LINE, Output};
-use super::shared::Space;
 use super::ticker::Pulse;
 use super::use_::Use;
 use crate::node::selection::{Estimate, Load};
+use crate::store::{Scope, Space};
 
 /// Log lines that one call may write.
 const MOST_LINES: u32 = 20;
@@ -88,7 +88,7 @@ pub(super) struct Host {
     pub(super) estimates: Vec<Estimate>,
     /// Costs of candidates, for the length of an import.
     pub(super) costs: Vec<(u64, u32)>,
-    pub(super) space: Arc<Space>,
+    pub(super) space: Space,
     metrics: Vec<(Box<str>, Kind, Option<Arc<Metric>>)>,
     lines: u32,
     /// The line that the plugin prints and has not ended yet.
@@ -114,7 +114,7 @@ impl Host {
             loads: Vec::new(),
             estimates: Vec::new(),
             costs: Vec::new(),
-            space: owner.services.shared.space(&owner.spec.name),
+            space: owner.services.shared.space(&owner.spec.name, Scope::Gateway),
             metrics: Vec::new(),
             lines: 0,
             stdout: Output::default(),

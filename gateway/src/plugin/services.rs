@@ -1,8 +1,7 @@
 //! What uses keep outside their instances: process wide, so that it survives every reload.
 
 use super::metrics::PluginMetrics;
-use super::sessions::Sessions;
-use super::shared::Shared;
+use crate::store::{Sessions, Shared};
 
 /// The stores behind the contract's `sessions`, `shared` and `metrics`.
 #[derive(Debug, Default)]
@@ -16,8 +15,8 @@ pub struct Services {
 }
 
 impl Services {
-    /// Services whose session store keeps up to `most_sessions`.
-    pub fn new(most_sessions: u64) -> Services {
-        Services { sessions: Sessions::new(most_sessions), ..Services::default() }
+    /// Services with these sessions.
+    pub fn new(sessions: Sessions) -> Services {
+        Services { sessions, ..Services::default() }
     }
 }

@@ -60,6 +60,8 @@ pub enum Owner {
     Listener(Name),
     /// The admin API.
     Admin,
+    /// The registry's API.
+    Registry,
     /// Whoever wants their address.
     Anyone,
 }
@@ -92,8 +94,8 @@ struct Table {
     /// Numbers of all ports that were ever open: workers may still be closing some.
     ours: BTreeSet<u16>,
     open: Vec<Port>,
-    /// The admin API's, with the address in the configuration.
-    admin: Option<(SocketAddr, TcpListener)>,
+    /// Those of the control path's own servers, with the address in the configuration.
+    own: Vec<(Owner, SocketAddr, TcpListener)>,
     /// What came from another process and is not used yet.
     inherited: Vec<Handed>,
     /// The numbers of what was used of it.
@@ -156,20 +158,20 @@ impl Ports {
         self.table().open.retain(|port| ids(port.opened.id));
     }
 
-    /// Opens the admin API's socket; says whether another process served it until now.
+    /// Opens the socket of one of the control path's own servers; says whether another process served it until now.
     ///
     /// # Errors
     /// The address is not to be had.
-    pub fn open_admin(&self, address: SocketAddr) -> io::Result<(TcpListener, bool)> {
+    pub fn open_own(&self, owner: Owner, address: SocketAddr) -> io::Result<(TcpListener, bool)> {
         let mut table = self.table();
-        let is_admin = |handed: &Handed| handed.owner == Owner::Admin && handed.address == address;
-        let (socket, is_inherited) = match table.adopt(is_admin) {
+        let is_it = |handed: &Handed| handed.owner == owner && handed.address == address;
+        let (socket, is_inherited) = match table.adopt(is_it) {
             Some(mut handed) => (handed.sockets.pop(), true),
             None => (None, false),
         };
         let socket = socket.map_or_else(|| TcpListener::bind(address), Ok)?;
         socket.set_nonblocking(true)?;
-        table.admin = Some((address, socket.try_clone()?));
+        table.own.push((owner, address, socket.try_clone()?));
         Ok((socket, is_inherited))
     }
 
@@ -200,9 +202,9 @@ impl Ports {
     /// There is no descriptor left.
     pub fn hand_out(&self) -> io::Result<Vec<Handed>> {
         let table = self.table();
-        let admin = table.admin.iter().map(|(address, socket)| {
+        let own = table.own.iter().map(|(owner, address, socket)| {
             let sockets = vec![socket.try_clone()?];
-            Ok(Handed { number: 0, owner: Owner::Admin, address: *address, is_held: false, sockets })
+            Ok(Handed { number: 0, owner: owner.clone(), address: *address, is_held: false, sockets })
         });
         let listeners = table.open.iter().map(|port| {
             let sockets = port.sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?;
@@ -214,7 +216,7 @@ impl Ports {
                 sockets,
             })
         });
-        admin.chain(listeners).collect()
+        own.chain(listeners).collect()
     }
 
     /// Another process serves the ports of these numbers from now on.
@@ -291,7 +293,7 @@ impl Handed {
         match &self.owner {
             Owner::Listener(name) if *name == wanted.name => same_address || self.is_held,
             Owner::Listener(_) | Owner::Anyone => same_address && wanted.address.port() != 0,
-            Owner::Admin => false,
+            Owner::Admin | Owner::Registry => false,
         }
     }
 }

@@ -5,21 +5,17 @@
 
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::header::ORIGIN;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::{Admin, JSON, PLAIN, full, text};
+use super::Admin;
+use crate::control::api::{Answer, JSON, PLAIN, full, is_of_a_page, text};
 use crate::control::command::{Act, Command, Done, Refusal};
 use crate::control::folder::Hint;
 
 /// The builder thread may be compiling something large.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Browsers tell this of a request that a page made.
-const FETCH_SITE: &str = "sec-fetch-site";
 
 /// What may be asked of a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +64,7 @@ impl<'a> Change<'a> {
     }
 
     /// Does it, and says what came of it.
-    pub(super) async fn carry_out<B>(self, admin: &Admin, request: &Request<B>) -> Response<Full<Bytes>> {
+    pub(super) async fn carry_out<B>(self, admin: &Admin, request: &Request<B>) -> Answer {
         if is_of_a_page(request) {
             return text(StatusCode::FORBIDDEN, "a web page may not ask for this; use curl\n");
         }
@@ -113,11 +109,6 @@ const QUERY: &str = "write ?version= and at least 6 hexadecimal digits of a vers
 /// Enough digits that nobody means another version.
 fn is_prefix(text: &str) -> bool {
     (6..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// Whether a browser sent it for a page. Pages of this API's own there are none.
-pub(super) fn is_of_a_page<B>(request: &Request<B>) -> bool {
-    request.headers().contains_key(ORIGIN) || request.headers().contains_key(FETCH_SITE)
 }
 
 fn json(done: Done) -> String {

@@ -2,16 +2,12 @@
 //!
 //! It asks the writer, and answers what the node is when that is published.
 
-use std::borrow::Cow;
-
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::change::is_of_a_page;
-use super::{Admin, JSON, PLAIN, full, text};
+use super::Admin;
+use crate::control::api::{Answer, JSON, PLAIN, decoded, full, is_of_a_page, text};
 use crate::control::command::Refusal;
 use crate::control::config;
 use crate::control::health::{self, Act, NodeHealth, Order};
@@ -57,7 +53,7 @@ impl<'a> NodeChange<'a> {
     }
 
     /// Does it, and says what came of it.
-    pub(super) async fn carry_out<B>(self, admin: &Admin, request: &Request<B>) -> Response<Full<Bytes>> {
+    pub(super) async fn carry_out<B>(self, admin: &Admin, request: &Request<B>) -> Answer {
         if is_of_a_page(request) {
             return text(StatusCode::FORBIDDEN, "a web page may not ask for this; use curl\n");
         }
@@ -109,29 +105,6 @@ impl<'a> NodeChange<'a> {
 const TIMEOUT: &str = "write ?timeout= and how long bound sessions may still reach the node: 30s, 5m\n";
 const WEIGHT: &str = "write ?value= and a weight from 1 to 100000, or no query for the configured one; to take a node out, drain it\n";
 
-/// A part of a path without its percent-encoding (RFC 3986, 2.1); what is not well encoded stays as it is.
-fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text);
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.filter(|_| byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = &behind[2..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = behind;
-            }
-        }
-    }
-    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -172,13 +145,6 @@ mod tests {
             ("/pools/p/nodes/n/undrain", "timeout=1s"),
         ] {
             assert!(act(path, Some(wrong)).is_some_and(|act| act.is_err()), "{path}?{wrong}");
-        }
-    }
-
-    #[test]
-    fn ids_may_be_percent_encoded() {
-        for (text, plain) in [("a%20b%2Fc", "a b/c"), ("a%2", "a%2"), ("a%zz", "a%zz"), ("plain", "plain")] {
-            assert_eq!(decoded(text), plain);
         }
     }
 }

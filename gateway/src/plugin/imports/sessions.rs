@@ -8,7 +8,7 @@ use wasmtime::component::{ComponentType, Lower, WasmStr};
 use super::{Call, Instance};
 use crate::plugin::caps::Cap;
 use crate::plugin::host::Host;
-use crate::plugin::sessions;
+use crate::store::{self, Now, Owner};
 
 /// A store's failure; of `sessions` and `shared` alike.
 #[derive(Clone, Copy, ComponentType, Lower)]
@@ -17,7 +17,6 @@ use crate::plugin::sessions;
 pub(super) enum StoreError {
     /// Only stores that are elsewhere can be.
     #[component(name = "unavailable")]
-    #[expect(dead_code, reason = "the contract has it; both stores of this lane are in memory")]
     Unavailable,
     #[component(name = "refused")]
     Refused,
@@ -30,8 +29,8 @@ struct Binding {
     node: Arc<str>,
 }
 
-impl From<sessions::Binding> for Binding {
-    fn from(binding: sessions::Binding) -> Binding {
+impl From<store::Binding> for Binding {
+    fn from(binding: store::Binding) -> Binding {
         Binding { token: binding.token, node: binding.node }
     }
 }
@@ -39,33 +38,46 @@ impl From<sessions::Binding> for Binding {
 pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     instance.func_wrap("get", |call: Call<'_>, (token,): (WasmStr,)| {
         let token = token.to_str(&call)?;
-        let owner = &call.data().owner;
-        let node = owner.services.sessions.get(owner.key, &token);
-        Ok((Ok::<_, StoreError>(node),))
+        let host = call.data();
+        let node = match host.owner.services.sessions.get_now(&owner(host), &token) {
+            Now::Known(node) => Ok(node),
+            Now::Ask => Err(StoreError::Unavailable),
+        };
+        Ok((node,))
     })?;
     instance.func_wrap("bind", |mut call: Call<'_>, (old, node, ttl_ms, replaces): Bind| {
         let old = old.as_ref().map(|old| old.to_str(&call)).transpose()?;
         let replaces = replaces.as_ref().map(|node| node.to_str(&call)).transpose()?;
         let node = node.to_str(&call)?;
-        let owner = &call.data().owner;
+        let host = call.data();
         let life = Duration::from_millis(ttl_ms);
-        let sessions = &owner.services.sessions;
-        let bound = sessions.bind(owner.key, old.as_deref(), &node, life, replaces.as_deref());
+        let sessions = &host.owner.services.sessions;
+        let bound = sessions.bind_now(&owner(host), old.as_deref(), &node, life, replaces.as_deref());
         let bound = bound.map(Binding::from);
-        Ok((bound.map_err(|sessions::Refused| refused(call.data_mut())),))
+        Ok((bound.map_err(|why| failed(call.data_mut(), why)),))
     })?;
-    instance.func_wrap("forget", |call: Call<'_>, (token,): (WasmStr,)| {
+    instance.func_wrap("forget", |mut call: Call<'_>, (token,): (WasmStr,)| {
         let token = token.to_str(&call)?;
-        let owner = &call.data().owner;
-        owner.services.sessions.forget(owner.key, &token);
-        Ok((Ok::<(), StoreError>(()),))
+        let host = call.data();
+        let forgotten = host.owner.services.sessions.forget_now(&owner(host), &token);
+        Ok((forgotten.map_err(|why| failed(call.data_mut(), why)),))
     })
 }
 
-/// A store did not take something, which counts as a bound that held.
-pub(super) fn refused(host: &mut Host) -> StoreError {
-    host.caps.hit(Cap::Store);
-    StoreError::Refused
+/// Whose sessions a plugin asks for.
+fn owner(host: &Host) -> Owner<'_> {
+    Owner { key: host.owner.key, name: &host.owner.spec.name, pool: &host.context.pool }
+}
+
+/// What a plugin is told of a store's failure. What a store does not take counts as a bound that held.
+pub(super) fn failed(host: &mut Host, why: store::StoreError) -> StoreError {
+    match why {
+        store::StoreError::Unavailable => StoreError::Unavailable,
+        store::StoreError::Refused => {
+            host.caps.hit(Cap::Store);
+            StoreError::Refused
+        }
+    }
 }
 
 /// Old token, node, time to live, the node that it replaces.

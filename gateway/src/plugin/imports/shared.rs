@@ -4,33 +4,41 @@ use std::time::Duration;
 
 use wasmtime::component::{WasmList, WasmStr};
 
-use super::sessions::{StoreError, refused};
+use super::sessions::failed;
 use super::{Call, Instance};
-use crate::plugin::shared::Refused;
+use crate::plugin::host::Host;
+use crate::store;
+use crate::store::shared::Local;
 
 pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
-    instance.func_wrap("get", |call: Call<'_>, (key,): (WasmStr,)| {
+    instance.func_wrap("get", |mut call: Call<'_>, (key,): (WasmStr,)| {
         let key = key.to_str(&call)?;
         let host = call.data();
-        Ok((Ok::<_, StoreError>(host.space.get(&key, host.context.now)),))
+        let value = local(host).map(|local| local.get(&key, host.context.now));
+        Ok((value.map_err(|why| failed(call.data_mut(), why)),))
     })?;
     instance.func_wrap("set", |mut call: Call<'_>, (key, value, ttl_ms): (WasmStr, WasmList<u8>, u64)| {
         let key = key.to_str(&call)?;
         let host = call.data();
-        let life = Duration::from_millis(ttl_ms);
-        let set = host.space.set(&key, value.as_le_slice(&call), life, host.context.now);
-        Ok((set.map_err(|Refused| refused(call.data_mut())),))
+        let (life, now) = (Duration::from_millis(ttl_ms), host.context.now);
+        let set = local(host).and_then(|local| local.set(&key, value.as_le_slice(&call), life, now));
+        Ok((set.map_err(|why| failed(call.data_mut(), why)),))
     })?;
     instance.func_wrap("add", |mut call: Call<'_>, (key, delta, ttl_ms): (WasmStr, i64, u64)| {
         let key = key.to_str(&call)?;
         let host = call.data();
-        let life = Duration::from_millis(ttl_ms);
-        let sum = host.space.add(&key, delta, life, host.context.now);
-        Ok((sum.map_err(|Refused| refused(call.data_mut())),))
+        let (life, now) = (Duration::from_millis(ttl_ms), host.context.now);
+        let sum = local(host).and_then(|local| local.add(&key, delta, life, now));
+        Ok((sum.map_err(|why| failed(call.data_mut(), why)),))
     })?;
-    instance.func_wrap("delete", |call: Call<'_>, (key,): (WasmStr,)| {
+    instance.func_wrap("delete", |mut call: Call<'_>, (key,): (WasmStr,)| {
         let key = key.to_str(&call)?;
-        call.data().space.delete(&key);
-        Ok((Ok::<(), StoreError>(()),))
+        let deleted = local(call.data()).map(|local| local.delete(&key));
+        Ok((deleted.map_err(|why| failed(call.data_mut(), why)),))
     })
+}
+
+/// The use's values, which this lane has if they are in this process.
+fn local(host: &Host) -> Result<&Local, store::StoreError> {
+    host.space.local().ok_or(store::StoreError::Unavailable)
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plugin::{Choice, Services};
+use crate::store::Scope;
 
 #[test]
 fn a_shared_number_survives_the_instance() {
@@ -58,6 +59,7 @@ fn what_a_trial_writes_is_not_kept() {
     let mut text = String::new();
     metrics.render(&mut text);
     assert_eq!(text, "");
-    assert_eq!(shared.space(&"test".into()).get("seen", std::time::Instant::now()), None);
+    let space = shared.space(&"test".into(), Scope::Gateway);
+    assert_eq!(space.local().unwrap().get("seen", std::time::Instant::now()), None);
     assert_eq!(owner.stats.calls(crate::plugin::Role::Balancer), 0);
 }

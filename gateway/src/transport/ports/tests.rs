@@ -78,15 +78,18 @@ fn a_successor_serves_on_the_very_sockets_with_fewer_or_more_workers() {
 }
 
 #[test]
-fn the_admin_api_is_inherited_where_it_is_wanted() {
+fn sockets_of_the_control_path_are_inherited_where_they_are_wanted() {
     let old = Ports::new(1, Vec::new());
     let address = "127.0.0.1:0".parse().unwrap();
-    let (socket, is_inherited) = old.open_admin(address).unwrap();
-    assert!(!is_inherited);
+    let owners = [Owner::Admin, Owner::Registry];
+    let opened = owners.clone().map(|owner| old.open_own(owner, address).unwrap());
+    assert!(opened.iter().all(|(_, is_inherited)| !is_inherited));
     let new = successor(&old, 1);
-    let (same, is_inherited) = new.open_admin(address).unwrap();
-    assert!(is_inherited);
-    assert_eq!(same.local_addr().unwrap(), socket.local_addr().unwrap());
+    for (owner, (socket, _)) in owners.into_iter().zip(opened) {
+        let (same, is_inherited) = new.open_own(owner, address).unwrap();
+        assert!(is_inherited);
+        assert_eq!(same.local_addr().unwrap(), socket.local_addr().unwrap());
+    }
 }
 
 #[test]

@@ -13,19 +13,17 @@ use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use super::{Binding, LONGEST_LIFE, fits};
+use crate::store::StoreError;
+
 /// So many sessions are kept unless the configuration says otherwise. Chosen: about 100 MB when full.
 const MOST_SESSIONS: u64 = 500_000;
-/// The longest id of a node that is kept, in bytes.
-const LONGEST_ID: usize = 256;
-/// The longest life of a session.
-const LONGEST_LIFE: Duration = Duration::from_secs(366 * 86_400);
-
 /// A use and one of its tokens.
 type Key = (u32, u128);
 
 /// The sessions of all uses.
 #[derive(Debug)]
-pub struct Sessions(Cache<Key, Bound>);
+pub(super) struct Memory(Cache<Key, Bound>);
 
 #[derive(Clone, Debug)]
 struct Bound {
@@ -33,55 +31,40 @@ struct Bound {
     life: Duration,
 }
 
-/// A client's token and the node that it is bound to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Binding {
-    /// The token.
-    pub token: String,
-    /// The node's stable id.
-    pub node: Arc<str>,
-}
-
-/// The store does not take this.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused;
-
-impl Default for Sessions {
+impl Default for Memory {
     fn default() -> Self {
-        Sessions::new(MOST_SESSIONS)
+        Memory::new(MOST_SESSIONS)
     }
 }
 
-impl Sessions {
+impl Memory {
     /// A store that keeps up to `most` sessions; the least recently used make room.
-    pub fn new(most: u64) -> Self {
+    pub(super) fn new(most: u64) -> Self {
         let cache = Cache::builder()
             .max_capacity(most)
             // A frequency-based policy turns newcomers away when full; a new client's binding has to hold.
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Lives)
             .build();
-        Sessions(cache)
+        Memory(cache)
     }
 
     /// The id of the node that a token of this use is bound to.
-    pub fn get(&self, key: u32, token: &str) -> Option<Arc<str>> {
+    pub(super) fn get(&self, key: u32, token: &str) -> Option<Arc<str>> {
         Some(self.0.get(&(key, parse(token)?))?.node)
     }
 
-    /// Binds a client to a node. An old token that is bound already keeps its node, unless `replaces` names that
-    /// one; the life starts anew if the node is the one that was asked for. Without an old token, or with one that
-    /// is not known, a new one is minted.
-    pub fn bind(
+    /// See [`super::Sessions::bind`].
+    pub(super) fn bind(
         &self,
         key: u32,
         old: Option<&str>,
         node: &str,
         life: Duration,
         replaces: Option<&str>,
-    ) -> Result<Binding, Refused> {
-        if node.is_empty() || node.len() > LONGEST_ID {
-            return Err(Refused);
+    ) -> Result<Binding, StoreError> {
+        if !fits(node) {
+            return Err(StoreError::Refused);
         }
         let wanted = Bound { node: node.into(), life: life.min(LONGEST_LIFE) };
         if let Some(token) = old
@@ -90,21 +73,21 @@ impl Sessions {
         {
             return Ok(Binding { token: token.to_owned(), node: won });
         }
-        let bits = random_bits().ok_or(Refused)?;
+        let bits = random_bits().ok_or(StoreError::Unavailable)?;
         let node = Arc::clone(&wanted.node);
         self.0.insert((key, bits), wanted);
         Ok(Binding { token: URL_SAFE_NO_PAD.encode(bits.to_be_bytes()), node })
     }
 
     /// Forgets a token of this use.
-    pub fn forget(&self, key: u32, token: &str) {
+    pub(super) fn forget(&self, key: u32, token: &str) {
         if let Some(bits) = parse(token) {
             self.0.invalidate(&(key, bits));
         }
     }
 
     /// About how many sessions there are.
-    pub fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.0.entry_count()
     }
 
@@ -160,13 +143,14 @@ fn parse(token: &str) -> Option<u128> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::LONGEST_ID;
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
     fn a_known_token_keeps_its_node_unless_that_is_replaced() {
-        let sessions = Sessions::default();
+        let sessions = Memory::default();
         let first = sessions.bind(1, None, "a", HOUR, None).unwrap();
         assert_eq!(sessions.get(1, &first.token).as_deref(), Some("a"));
         let kept = sessions.bind(1, Some(&first.token), "b", HOUR, None).unwrap();
@@ -180,7 +164,7 @@ mod tests {
 
     #[test]
     fn an_unknown_token_is_never_taken_over() {
-        let sessions = Sessions::default();
+        let sessions = Memory::default();
         for token in ["", "mine", "AAAAAAAAAAAAAAAAAAAAAA", "a token that is far too long to be one"] {
             let binding = sessions.bind(1, Some(token), "a", HOUR, None).unwrap();
             assert_ne!(binding.token, token);
@@ -190,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_use_sees_its_own_sessions_only() {
-        let sessions = Sessions::default();
+        let sessions = Memory::default();
         let binding = sessions.bind(1, None, "a", HOUR, None).unwrap();
         assert_eq!(sessions.get(2, &binding.token), None);
         sessions.forget(2, &binding.token);
@@ -201,21 +185,21 @@ mod tests {
 
     #[test]
     fn a_life_ends() {
-        let sessions = Sessions::default();
+        let sessions = Memory::default();
         let binding = sessions.bind(1, None, "a", Duration::ZERO, None).unwrap();
         assert_eq!(sessions.get(1, &binding.token), None);
     }
 
     #[test]
     fn ids_without_bounds_are_refused() {
-        let sessions = Sessions::default();
-        assert_eq!(sessions.bind(1, None, &"x".repeat(LONGEST_ID + 1), HOUR, None), Err(Refused));
-        assert_eq!(sessions.bind(1, None, "", HOUR, None), Err(Refused));
+        let sessions = Memory::default();
+        assert_eq!(sessions.bind(1, None, &"x".repeat(LONGEST_ID + 1), HOUR, None), Err(StoreError::Refused));
+        assert_eq!(sessions.bind(1, None, "", HOUR, None), Err(StoreError::Refused));
     }
 
     #[test]
     fn the_first_of_many_writers_wins() {
-        let sessions = Sessions::default();
+        let sessions = Memory::default();
         let token = sessions.bind(1, None, "start", HOUR, None).unwrap().token;
         let winners: Vec<Arc<str>> = std::thread::scope(|scope| {
             let write = |node: String| {

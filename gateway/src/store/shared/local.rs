@@ -1,35 +1,24 @@
-//! Small values that all workers and the next version of a plugin see.
+//! Values in this process.
 //!
 //! Each use has its own space behind a lock of its own, which only calls that ask for shared values take. Quotas are
 //! exact, and time is an argument.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::pace::{Pace, Paces};
+use super::{LONGEST_KEY, LONGEST_LIFE};
+use crate::store::StoreError;
 
 /// Bytes that a use may keep: keys, values, and `OVERHEAD` for each.
 pub const QUOTA: usize = 1024 * 1024;
 /// What an entry costs beside its bytes, about: without it, empty values would be free.
 const OVERHEAD: usize = 64;
-const LONGEST_KEY: usize = 256;
-/// A life that no clock can show is cut to this.
-const LONGEST_LIFE: Duration = Duration::from_secs(366 * 86_400);
-
-/// The spaces of all uses, by the uses' names.
-#[derive(Debug, Default)]
-pub struct Shared(Mutex<HashMap<Arc<str>, Arc<Space>>>);
-
-impl Shared {
-    /// A use's own space.
-    pub fn space(&self, name: &Arc<str>) -> Arc<Space> {
-        let mut spaces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(spaces.entry(Arc::clone(name)).or_default())
-    }
-}
 
 /// The values of one use.
 #[derive(Debug, Default)]
-pub struct Space(Mutex<Table>);
+pub struct Local(Mutex<Table>, Mutex<Paces>);
 
 #[derive(Debug, Default)]
 struct Table {
@@ -43,11 +32,7 @@ struct Entry {
     expires: Instant,
 }
 
-/// The space does not take this: it is full, the key is too long, or the value is no number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused;
-
-impl Space {
+impl Local {
     /// A value, unless it expired.
     pub fn get(&self, key: &str, now: Instant) -> Option<Vec<u8>> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,19 +40,25 @@ impl Space {
     }
 
     /// Keeps a value for a time.
-    pub fn set(&self, key: &str, value: &[u8], life: Duration, now: Instant) -> Result<(), Refused> {
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`]
+    pub fn set(&self, key: &str, value: &[u8], life: Duration, now: Instant) -> Result<(), StoreError> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.put(key, value, end(now, life), now)
     }
 
     /// Adds to a whole number, which is kept as decimal text, and answers the sum. Its life starts with the first.
-    pub fn add(&self, key: &str, delta: i64, life: Duration, now: Instant) -> Result<i64, Refused> {
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`]
+    pub fn add(&self, key: &str, delta: i64, life: Duration, now: Instant) -> Result<i64, StoreError> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (old, expires) = match table.live(key, now) {
-            Some(entry) => (number(&entry.value).ok_or(Refused)?, entry.expires),
+            Some(entry) => (number(&entry.value).ok_or(StoreError::Refused)?, entry.expires),
             None => (0, end(now, life)),
         };
-        let sum = old.checked_add(delta).ok_or(Refused)?;
+        let sum = old.checked_add(delta).ok_or(StoreError::Refused)?;
         table.put(key, sum.to_string().as_bytes(), expires, now)?;
         Ok(sum)
     }
@@ -77,6 +68,15 @@ impl Space {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.remove(key);
     }
+
+    /// See [`super::Space::throttle`].
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`]
+    pub fn throttle(&self, key: &str, pace: Pace, cost: u32, now: Instant) -> Result<u64, StoreError> {
+        let mut paces = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        paces.take(key, pace, cost, now)
+    }
 }
 
 impl Table {
@@ -84,9 +84,9 @@ impl Table {
         self.entries.get(key).filter(|entry| now < entry.expires)
     }
 
-    fn put(&mut self, key: &str, value: &[u8], expires: Instant, now: Instant) -> Result<(), Refused> {
+    fn put(&mut self, key: &str, value: &[u8], expires: Instant, now: Instant) -> Result<(), StoreError> {
         if key.len() > LONGEST_KEY || cost(key, value) > QUOTA {
-            return Err(Refused);
+            return Err(StoreError::Refused);
         }
         let old = self.entries.get(key).map_or(0, |entry| cost(key, &entry.value));
         if self.bytes - old + cost(key, value) > QUOTA {
@@ -95,7 +95,7 @@ impl Table {
         let old = self.entries.get(key).map_or(0, |entry| cost(key, &entry.value));
         let bytes = self.bytes - old + cost(key, value);
         if bytes > QUOTA {
-            return Err(Refused);
+            return Err(StoreError::Refused);
         }
         self.bytes = bytes;
         let value = value.to_vec();
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn values_live_as_long_as_they_were_given() {
-        let (space, now) = (Space::default(), Instant::now());
+        let (space, now) = (Local::default(), Instant::now());
         space.set("a", b"1", SECOND, now).unwrap();
         assert_eq!(space.get("a", now + SECOND / 2).as_deref(), Some(&b"1"[..]));
         assert_eq!(space.get("a", now + SECOND), None);
@@ -151,36 +151,31 @@ mod tests {
 
     #[test]
     fn a_numbers_life_starts_with_the_first_addition() {
-        let (space, now) = (Space::default(), Instant::now());
+        let (space, now) = (Local::default(), Instant::now());
         assert_eq!(space.add("n", 2, SECOND, now), Ok(2));
         assert_eq!(space.add("n", -5, SECOND, now + SECOND / 2), Ok(-3));
         assert_eq!(space.get("n", now + SECOND / 2).as_deref(), Some(&b"-3"[..]));
         assert_eq!(space.add("n", 1, SECOND, now + SECOND), Ok(1));
         space.set("text", b"x", SECOND, now).unwrap();
-        assert_eq!(space.add("text", 1, SECOND, now), Err(Refused));
+        assert_eq!(space.add("text", 1, SECOND, now), Err(StoreError::Refused));
         space.set("big", i64::MAX.to_string().as_bytes(), SECOND, now).unwrap();
-        assert_eq!(space.add("big", 1, SECOND, now), Err(Refused));
+        assert_eq!(space.add("big", 1, SECOND, now), Err(StoreError::Refused));
     }
 
     #[test]
     fn the_quota_holds_and_expired_values_make_room() {
-        let (space, now) = (Space::default(), Instant::now());
+        let (space, now) = (Local::default(), Instant::now());
         let half = vec![0; QUOTA / 2 - OVERHEAD - 1];
         space.set("a", &half, SECOND, now).unwrap();
         space.set("b", &half, 2 * SECOND, now).unwrap();
-        assert_eq!(space.set("c", &half, SECOND, now), Err(Refused));
+        assert_eq!(space.set("c", &half, SECOND, now), Err(StoreError::Refused));
         // Replacing does not count twice.
         space.set("b", &half, 2 * SECOND, now).unwrap();
         space.set("c", &half, SECOND, now + SECOND).unwrap();
         assert_eq!(space.get("b", now + SECOND).map(|value| value.len()), Some(half.len()));
-        assert_eq!(space.set("k".repeat(LONGEST_KEY + 1).as_str(), b"", SECOND, now), Err(Refused));
-    }
-
-    #[test]
-    fn uses_do_not_see_each_other() {
-        let (shared, now) = (Shared::default(), Instant::now());
-        shared.space(&"one".into()).set("a", b"1", SECOND, now).unwrap();
-        assert_eq!(shared.space(&"two".into()).get("a", now), None);
-        assert!(shared.space(&"one".into()).get("a", now).is_some());
+        assert_eq!(
+            space.set("k".repeat(LONGEST_KEY + 1).as_str(), b"", SECOND, now),
+            Err(StoreError::Refused)
+        );
     }
 }

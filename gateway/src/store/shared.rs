@@ -1,0 +1,135 @@
+//! Small values that all workers and the next version of a plugin see; each use has its own space.
+
+mod local;
+mod pace;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::StoreError;
+pub use local::{Local, QUOTA};
+pub use pace::Pace;
+
+/// The longest key, in bytes.
+const LONGEST_KEY: usize = 256;
+/// A life that no clock can show is cut to this.
+const LONGEST_LIFE: Duration = Duration::from_secs(366 * 86_400);
+
+/// Who sees a use's values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All workers of this gateway.
+    #[default]
+    Gateway,
+}
+
+/// The spaces of all uses, by the uses' names.
+#[derive(Debug, Default)]
+pub struct Shared(Mutex<HashMap<Arc<str>, Arc<Local>>>);
+
+impl Shared {
+    /// A use's own space.
+    pub fn space(&self, name: &Arc<str>, scope: Scope) -> Space {
+        match scope {
+            Scope::Gateway => Space::Gateway(self.local(name)),
+        }
+    }
+
+    fn local(&self, name: &Arc<str>) -> Arc<Local> {
+        let mut spaces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(spaces.entry(Arc::clone(name)).or_default())
+    }
+}
+
+/// Where a use's values are.
+#[derive(Clone, Debug)]
+pub enum Space {
+    /// In this process: they answer at once.
+    Gateway(Arc<Local>),
+}
+
+impl Space {
+    /// The values, if they are in this process, so that they can be had without waiting.
+    pub fn local(&self) -> Option<&Local> {
+        match self {
+            Space::Gateway(local) => Some(local),
+        }
+    }
+
+    /// A value, unless it expired.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]
+    #[expect(clippy::unused_async, reason = "values elsewhere are waited for")]
+    pub async fn get(&self, key: &str, now: Instant) -> Result<Option<Vec<u8>>, StoreError> {
+        match self {
+            Space::Gateway(local) => Ok(local.get(key, now)),
+        }
+    }
+
+    /// Keeps a value for a time.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if it is too long or too much, [`StoreError::Unavailable`]
+    #[expect(clippy::unused_async, reason = "values elsewhere are waited for")]
+    pub async fn set(&self, key: &str, value: &[u8], life: Duration, now: Instant) -> Result<(), StoreError> {
+        match self {
+            Space::Gateway(local) => local.set(key, value, life, now),
+        }
+    }
+
+    /// Adds to a whole number, which is kept as decimal text, and answers the sum. Its life starts with the first.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if it is no number or too much, [`StoreError::Unavailable`]
+    #[expect(clippy::unused_async, reason = "values elsewhere are waited for")]
+    pub async fn add(&self, key: &str, delta: i64, life: Duration, now: Instant) -> Result<i64, StoreError> {
+        match self {
+            Space::Gateway(local) => local.add(key, delta, life, now),
+        }
+    }
+
+    /// Forgets a value.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]
+    #[expect(clippy::unused_async, reason = "values elsewhere are waited for")]
+    pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        match self {
+            Space::Gateway(local) => {
+                local.delete(key);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes from an allowance that refills with time; see [`Pace`]. Answers 0, or in how many microseconds there is
+    /// enough.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if that can never be or there is no room for the key, [`StoreError::Unavailable`]
+    #[expect(clippy::unused_async, reason = "values elsewhere are waited for")]
+    pub async fn throttle(&self, key: &str, pace: Pace, cost: u32, now: Instant) -> Result<u64, StoreError> {
+        match self {
+            Space::Gateway(local) => local.throttle(key, pace, cost, now),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn uses_do_not_see_each_other() {
+        let (shared, now) = (Shared::default(), Instant::now());
+        let local = |name: &str| shared.local(&name.into());
+        local("one").set("a", b"1", Duration::from_secs(1), now).unwrap();
+        assert_eq!(local("two").get("a", now), None);
+        assert!(local("one").get("a", now).is_some());
+    }
+}
