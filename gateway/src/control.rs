@@ -10,15 +10,14 @@ mod admin;
 mod api;
 mod attempt;
 mod build;
+mod certificates;
 mod command;
 pub mod config;
-mod discovery;
 mod folder;
 mod health;
 mod history;
 mod library;
 mod listening;
-mod members;
 mod memory;
 mod prepare;
 mod probation;
@@ -39,9 +38,11 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{oneshot, watch};
+use tokio::task::LocalSet;
 use tracing::{info, warn};
 
 pub use admin::Phase;
+pub use certificates::check_certificates;
 pub use prepare::check_plugins;
 pub use uses::use_spec;
 pub use writer::Event;
@@ -50,7 +51,6 @@ use admin::{Admin, PhaseCell};
 use attempt::Prepared;
 use command::Command;
 use config::{Config, Errors};
-use discovery::{Board, Discoveries, Found};
 use folder::{Ask, Hint, Watch};
 use health::{Checks, Health};
 use prepare::Builder;
@@ -77,9 +77,7 @@ pub struct Control {
     events: Sender<Event>,
     hints: mpsc::Sender<Hint>,
     status: Arc<Status>,
-    published: Published,
     health: Shared,
-    board: Arc<Board>,
     phase: Arc<PhaseCell>,
     admin_address: SocketAddr,
     /// Dropping it ends the control path, too.
@@ -139,12 +137,10 @@ impl Control {
         let (published, health) = first_snapshot(&first, Instant::now());
         limit_connections(&published.load().room);
         let phase = Arc::<PhaseCell>::default();
-        let board = Arc::new(Board::new(Instant::now()));
         let (events, received) = channel(EVENTS);
         let (hints, hinted) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let watch = Watch::new(hints.clone());
-        let discoveries = Discoveries::new(events.clone(), Arc::clone(&board), &first.config);
         let writer = Writer {
             published: Arc::clone(&published),
             status: Arc::clone(&status),
@@ -152,7 +148,6 @@ impl Control {
             current: first,
             health: Arc::clone(&health),
             checks: Checks::new(events.clone()),
-            discoveries,
         };
         let admin = Admin {
             published: Arc::clone(&published),
@@ -164,7 +159,6 @@ impl Control {
             hints: hints.clone(),
             events: events.clone(),
             health: Arc::clone(&health),
-            board: Arc::clone(&board),
             engine,
             // The gateway that is replaced answers until this one is ready.
             waits,
@@ -174,19 +168,7 @@ impl Control {
             run_builder(builder, hinted, watch, events.clone())?,
         ];
         info!(admin = %admin_address, "control path started");
-        let control = Self {
-            events,
-            hints,
-            status,
-            published: Arc::clone(&published),
-            health,
-            board,
-            phase,
-            admin_address,
-            stop,
-            threads,
-        };
-        Ok((control, published))
+        Ok((Self { events, hints, status, health, phase, admin_address, stop, threads }, published))
     }
 
     /// Where to send events. Use `try_send` from a worker, which must not wait.
@@ -206,10 +188,7 @@ impl Control {
 
     /// Whether /readyz would say so if the listeners accept.
     pub fn is_ready(&self) -> bool {
-        let now = Instant::now();
-        lock(&self.health).is_checked(now)
-            && self.board.waits_for(&self.published.load(), now).is_none()
-            && self.status.read().unavailable.is_empty()
+        lock(&self.health).is_checked(Instant::now()) && self.status.read().unavailable.is_empty()
     }
 
     /// Looks at the configuration and the plugins now, and tells when what came of it is in force.
@@ -252,7 +231,7 @@ fn limit_connections(room: &Room) {
 /// What is published first, and the health of its nodes.
 fn first_snapshot(first: &Prepared, now: Instant) -> (Published, Shared) {
     let mut health = Health::new(now);
-    let snapshot = health.follow(build::snapshot(first, &Found::new(), None), &first.config, now);
+    let snapshot = health.follow(build::snapshot(first, None), &first.config, now);
     (Arc::new(ArcSwap::from_pointee(snapshot)), Arc::new(Mutex::new(health)))
 }
 
@@ -266,7 +245,9 @@ fn run_control(
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("bascule-control".into()).spawn(move || {
-        runtime.block_on(async {
+        // Checks of nodes are local to it: a stream is not for two threads.
+        let local = LocalSet::new();
+        let running = local.run_until(async {
             let (end, ended) = watch::channel(());
             let api = tokio::spawn(admin::serve(socket, Arc::new(admin), ended));
             tokio::spawn(memory::watch(Arc::clone(&writer.published)));
@@ -275,6 +256,7 @@ fn run_control(
             drop(end);
             let _late = tokio::time::timeout(LAST_ANSWERS, api).await;
         });
+        runtime.block_on(running);
     })
 }
 

@@ -19,6 +19,7 @@ use crate::node::gate::Gate;
 use crate::plugin::{Samples, Use};
 use crate::transport::ports::PortId;
 use crate::transport::room::{Door, DoorLimits, Room};
+use crate::transport::tls::{ClientTls, ServerTls};
 
 mod limits;
 pub mod retry;
@@ -72,13 +73,6 @@ impl Snapshot {
         Snapshot { pools: pools.into(), ..self.clone() }
     }
 
-    /// The snapshot that follows if one pool has other nodes.
-    pub fn with_pool(&self, place: u32, pool: Pool) -> Snapshot {
-        let mut pools: Vec<Arc<Pool>> = self.pools.to_vec();
-        pools[place as usize] = Arc::new(pool);
-        Snapshot { number: self.number + 1, pools: pools.into(), ..self.clone() }
-    }
-
     /// The place of a listener in [`Snapshot::listeners`], by its sockets.
     pub fn listener_of(&self, id: PortId) -> Option<u16> {
         // There are a few.
@@ -114,7 +108,9 @@ pub struct Pool {
     pub policies: Vec<u32>,
     /// What nodes are sent as Host.
     pub host: HostPolicy,
-    /// How long a connection to a node may take to be made.
+    /// How its nodes are met, if that is not in the clear.
+    pub tls: Option<Arc<ClientTls>>,
+    /// How long a connection to a node may take to be made, its handshake included.
     pub connect_timeout: Duration,
     /// From a request's last byte to its response's first.
     pub first_byte_timeout: Option<Duration>,
@@ -138,7 +134,7 @@ pub struct Pool {
     pub gate: Arc<Gate>,
     /// The nodes that may be picked now. Its own `Arc`: health changes it without touching the rest.
     pub candidates: Arc<Candidates>,
-    /// Every node, those that the configuration writes down first, whether it may be picked or not.
+    /// Every node, in the configuration's order, whether it may be picked or not.
     pub nodes: Arc<[Arc<Node>]>,
 }
 
@@ -198,4 +194,8 @@ pub struct ListenerSpec {
     pub limits: DoorLimits,
     /// How many there are; shared with the listener of the same name in an earlier snapshot.
     pub door: Arc<Door>,
+    /// The port under HTTPS where its clients are sent instead of being served, if they are.
+    pub redirect: Option<u16>,
+    /// How its clients are met, if that is not in the clear.
+    pub tls: Option<Arc<ServerTls>>,
 }

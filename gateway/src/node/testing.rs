@@ -15,7 +15,6 @@ pub(super) fn node(id: &str) -> Arc<Node> {
         weight: NonZeroU32::MIN,
         zone: None,
         tier: 0,
-        drain: false,
         labels: BTreeMap::new(),
     })
 }

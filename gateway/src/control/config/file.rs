@@ -7,17 +7,13 @@ use super::reading::{
     Fields, Item, Key, List, Named, Number, OneOrMany, OrOff, Reading, Texts, Value, bare, table,
 };
 use super::resolved::{
-    CheckStart, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, RetryOn, Store,
-    Workers,
+    CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine,
+    Redirect, RetryOn, Store, TlsVersion, UnknownName, Workers,
 };
 use super::secret::{PluginConfig, Secret};
-use super::text::{
-    DnsName, HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Origin, Patience, Size,
-};
+use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Size};
 use super::text::{PluginFile, RoutePath, Sha256, Word};
-use super::value::{
-    AdaptiveWish, AnyPath, CheckType, Folder, NodeEntry, ProviderWord, RecordWord, StatusRange,
-};
+use super::value::{AdaptiveWish, CheckType, Folder, NodeEntry, StatusRange};
 use crate::cidr::Cidr;
 use crate::name::Name;
 
@@ -107,6 +103,24 @@ table! { "a listener" Listener {
     address: SocketAddr,
     connections: Number<1, 10_000_000>,
     connections_per_client: Number<1, 1_000_000>,
+    redirect: Redirect,
+    tls: ListenerTls,
+} }
+
+table! { "a listener's `tls`" ListenerTls {
+    certificates: OneOrMany<CertificateFiles>,
+    unknown_name: UnknownName,
+    min_version: TlsVersion,
+    client_ca: Folder,
+    client_certificate: ClientCertificate,
+    handshake_timeout: Duration,
+    hsts: Duration,
+} }
+
+table! { "a certificate" CertificateFiles {
+    certificate: Folder,
+    key: Folder,
+    ocsp: Folder,
 } }
 
 table! { "a route" Route {
@@ -125,8 +139,8 @@ table! { "a route" Route {
 table! { "a pool" Pool {
     policy: OneOrMany<Name>,
     nodes: List<NodeEntry>,
-    discovery: Discovery,
     host: HostHeader,
+    tls: NodeTls,
     connect_timeout: Duration,
     first_byte_timeout: Duration,
     attempt_timeout: Duration,
@@ -142,6 +156,13 @@ table! { "a pool" Pool {
     limits: PoolLimits,
     load_reports: bool,
     load_report_ttl: Duration,
+} }
+
+table! { "a pool's `tls`" NodeTls {
+    ca: Folder,
+    server_name: Word,
+    certificate: Folder,
+    key: Folder,
 } }
 
 table! { "a pool's `retry`" Retry {
@@ -199,37 +220,6 @@ table! { "a node" Node {
     labels: Texts<Word, Word>,
 } }
 
-table! {
-    /// The keys of all providers; `parse` tells which belong to which.
-    "a pool's `discovery`" Discovery {
-        provider: ProviderWord,
-        empty: Patience,
-        path: AnyPath,
-        name: DnsName,
-        record: RecordWord,
-        port: Number<1, 65_535>,
-        servers: List<NodeAddress>,
-        min_ttl: Duration,
-        max_ttl: Duration,
-        address: Origin,
-        service: Word,
-        tags: List<Word>,
-        datacenter: Word,
-        token: Secret,
-        endpoints: List<Origin>,
-        prefix: Word,
-        user: Word,
-        password: Secret,
-        tls: ClientTls,
-    }
-}
-
-table! { "the TLS of a client" ClientTls {
-    ca: Folder,
-    certificate: Folder,
-    key: Folder,
-} }
-
 table! { "the defaults" Defaults {
     route: RouteDefaults,
     pool: PoolDefaults,
@@ -254,6 +244,7 @@ table! {
     "the defaults of pools" PoolDefaults {
         policy: OneOrMany<Name>,
         host: HostHeader,
+        tls: NodeTls,
         connect_timeout: Duration,
         first_byte_timeout: Duration,
         attempt_timeout: Duration,
