@@ -26,3 +26,4 @@ mod routing;
 mod samples;
 mod simulated;
 mod streaming;
+mod tls;

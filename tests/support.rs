@@ -5,19 +5,31 @@
 #![allow(clippy::disallowed_methods, reason = "a double may be slow, and `wait_until` is the one that polls")]
 
 mod client;
+mod crowd;
+#[allow(dead_code, reason = "the tests of the providers use it")]
+mod discovery;
 mod gateway;
 mod load;
 mod log;
 mod node;
 mod process;
+mod tls;
 mod wait;
 mod wire;
 
 pub use client::{Response, TestClient};
+#[allow(unused_imports, reason = "likewise")]
+pub use crowd::Crowd;
+#[allow(unused_imports, reason = "likewise")]
+pub use discovery::{
+    Entry, Registry, a_broken_registry_fails_no_request, a_hundred_nodes_come_change_and_leave,
+    changes_serve_soon, found, wait_for_nodes,
+};
 pub use gateway::{TestGateway, plugin_file, write_configuration};
 pub use load::Load;
 pub use log::{keep_log, logged};
 pub use node::{Connection, Request, TestNode};
 pub use process::GatewayProcess;
+pub use tls::{Authority, TlsClients};
 pub use wait::wait_until;
 pub use wire::{Head, PATIENCE};

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use crate::host::nodes::{self as host, Estimate, Load};
+use crate::host::nodes::{self as host, Load};
 use crate::random;
 
 /// What two nodes are compared with that nobody knows, in microseconds: not so few that a large weight rounds them to none.
 const UNKNOWN_LATENCY: u32 = 1000;
+
+/// How many numbers the host tells of a candidate where it tells them flat.
+const NUMBERS: usize = 7;
 
 /// The candidates of this pick. What is asked of it is a call to the host: a policy for large pools asks for
 /// a few candidates ([`Nodes::two_random`], [`Nodes::sample`]) and not for all of them.
@@ -63,7 +66,7 @@ impl Nodes {
     /// Candidates with their service times: of up to 32 candidates all, of more only `sample` different ones, drawn evenly
     /// at random. It is what [`Node::service`] needs.
     pub fn estimates(&self, sample: u32) -> Candidates {
-        Candidates(Drawn::Estimated(host::estimates(sample)))
+        Candidates(Drawn::Estimated(host::estimates_flat(sample)))
     }
 
     /// The node with this stable id, if it can be picked; it also reaches one that drains.
@@ -159,8 +162,9 @@ impl Node {
         Self { index: load.node, load: Some(load), service: 0 }
     }
 
-    fn estimated(estimate: Estimate) -> Self {
-        Self { service: estimate.service, ..Self::known(estimate.load) }
+    fn estimated(numbers: &[u32; NUMBERS]) -> Self {
+        let [node, in_flight, latency, weight, error_rate, oldest, service] = *numbers;
+        Self { service, ..Self::known(Load { node, in_flight, latency, weight, error_rate, oldest }) }
     }
 
     fn facts(&self) -> Load {
@@ -282,7 +286,8 @@ pub struct Candidates(Drawn);
 enum Drawn {
     Two(Load, Load),
     Many(Vec<Load>),
-    Estimated(Vec<Estimate>),
+    /// `NUMBERS` of each.
+    Estimated(Vec<u32>),
 }
 
 impl Candidates {
@@ -302,7 +307,7 @@ impl Candidates {
                 Some(if key(&second) < key(&first) { second } else { first })
             }
             Drawn::Many(loads) => smallest(loads.iter().map(|load| Node::known(*load)), key),
-            Drawn::Estimated(known) => smallest(known.iter().map(|known| Node::estimated(*known)), key),
+            Drawn::Estimated(known) => smallest(known.as_chunks().0.iter().map(Node::estimated), key),
         }
     }
 
@@ -311,7 +316,7 @@ impl Candidates {
         match &self.0 {
             Drawn::Two(..) => 2,
             Drawn::Many(loads) => loads.len(),
-            Drawn::Estimated(known) => known.len(),
+            Drawn::Estimated(known) => known.len() / NUMBERS,
         }
     }
 
@@ -325,7 +330,7 @@ impl Candidates {
         let at = |index: usize| match &self.0 {
             Drawn::Two(first, second) => [first, second].get(index).map(|load| Node::known(**load)),
             Drawn::Many(loads) => loads.get(index).map(|load| Node::known(*load)),
-            Drawn::Estimated(known) => known.get(index).map(|known| Node::estimated(*known)),
+            Drawn::Estimated(known) => known.as_chunks().0.get(index).map(Node::estimated),
         };
         (0..self.len()).filter_map(at)
     }

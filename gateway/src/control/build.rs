@@ -53,7 +53,7 @@ pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snaps
             let place = earlier.pool_named(pool.name.as_str())?;
             earlier.pools.get(place as usize)
         });
-        Arc::new(build_pool(pool, &uses, &prepared.addresses, earlier.map(|pool| &**pool)))
+        Arc::new(build_pool(pool, &uses, prepared, earlier.map(|pool| &**pool)))
     };
     Snapshot {
         number: earlier.map_or(1, |earlier| earlier.number + 1),
@@ -66,7 +66,7 @@ pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snaps
         listeners: prepared
             .listening
             .iter()
-            .map(|(name, opened)| listener(&config.listeners[name], *opened, earlier))
+            .map(|(name, opened)| listener(&config.listeners[name], *opened, prepared, earlier))
             .collect(),
     }
 }
@@ -81,7 +81,12 @@ fn places_of(names: &[config::At<Name>], uses: &BTreeMap<Name, u32>) -> Vec<u32>
     names.iter().filter_map(|name| uses.get(&name.value).copied()).collect()
 }
 
-fn listener(listener: &config::Listener, opened: Opened, earlier: Option<&Snapshot>) -> ListenerSpec {
+fn listener(
+    listener: &config::Listener,
+    opened: Opened,
+    prepared: &Prepared,
+    earlier: Option<&Snapshot>,
+) -> ListenerSpec {
     let name = &listener.name.value;
     let same = earlier.and_then(|earlier| earlier.listeners.iter().find(|same| same.name == *name));
     ListenerSpec {
@@ -93,6 +98,8 @@ fn listener(listener: &config::Listener, opened: Opened, earlier: Option<&Snapsh
             per_client: listener.connections_per_client.map(NonZeroU32::get),
         },
         door: same.map(|same| Arc::clone(&same.door)).unwrap_or_default(),
+        redirect: listener.redirect.map(|redirect| redirect.port),
+        tls: prepared.secured.listeners.get(name).cloned(),
     }
 }
 
@@ -137,7 +144,7 @@ fn route_match(route: &config::Route, listeners: &BTreeMap<Name, u32>) -> RouteM
 fn build_pool(
     pool: &config::Pool,
     uses: &BTreeMap<Name, u32>,
-    addresses: &Addresses,
+    prepared: &Prepared,
     earlier: Option<&Pool>,
 ) -> Pool {
     let known: HashMap<&str, &Arc<Node>> =
@@ -146,7 +153,7 @@ fn build_pool(
         .nodes
         .iter()
         .map(|node| {
-            let spec = node_spec(node, addresses);
+            let spec = node_spec(node, &prepared.addresses);
             match known.get(node.id.as_str()) {
                 Some(same) if same.spec == spec => Arc::clone(same),
                 Some(same) => Node::with_live_of(spec, same),
@@ -165,6 +172,7 @@ fn build_pool(
             HostHeader::Keep => HostPolicy::Keep,
             HostHeader::Name(host) => HostPolicy::Name(host.as_bytes().into()),
         },
+        tls: prepared.secured.pools.get(&pool.name.value).cloned(),
         connect_timeout: pool.connect_timeout,
         first_byte_timeout: pool.first_byte_timeout,
         attempt_timeout: pool.attempt_timeout,

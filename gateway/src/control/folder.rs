@@ -72,7 +72,10 @@ impl Next {
 pub(super) fn run(hints: &Receiver<Hint>, mut watch: Watch, mut act: impl FnMut(Option<Ask>) -> Next) {
     let mut next = act(None);
     loop {
-        watch.follow(&next.folders);
+        // What changed between a look and the watch gives no event.
+        while watch.follow(&next.folders) {
+            next = act(None);
+        }
         let ask = match hints.recv_timeout(next.pause()) {
             Ok(Hint::Look) => match gather(hints) {
                 Gathered::All => None,
@@ -131,9 +134,11 @@ impl Watch {
         Self { watcher: watcher.ok(), watched: BTreeMap::new() }
     }
 
-    /// Watches these folders and no others. One that does not exist is watched when it does.
-    pub(super) fn follow(&mut self, folders: &BTreeSet<PathBuf>) {
-        let Some(watcher) = &mut self.watcher else { return };
+    /// Watches these folders and no others; answers whether one of them was not watched before. One that does not exist is
+    /// watched when it does.
+    pub(super) fn follow(&mut self, folders: &BTreeSet<PathBuf>) -> bool {
+        let Some(watcher) = &mut self.watcher else { return false };
+        let mut is_new = false;
         let wanted: BTreeMap<PathBuf, (u64, u64)> =
             folders.iter().filter_map(|folder| Some((folder.clone(), identity(folder)?))).collect();
         for (folder, _) in self.watched.iter().filter(|(folder, id)| wanted.get(*folder) != Some(id)) {
@@ -146,10 +151,14 @@ impl Watch {
                 continue;
             }
             match watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                Ok(()) => drop(self.watched.insert(folder, id)),
+                Ok(()) => {
+                    self.watched.insert(folder, id);
+                    is_new = true;
+                }
                 Err(error) => warn!("{} cannot be watched: {error}", folder.display()),
             }
         }
+        is_new
     }
 }
 
@@ -190,7 +199,7 @@ mod tests {
     fn watching(folder: &Path) -> (Watch, Receiver<Hint>) {
         let (hints, told) = channel();
         let mut watch = Watch::new(hints);
-        watch.follow(&BTreeSet::from([folder.to_owned()]));
+        assert!(watch.follow(&BTreeSet::from([folder.to_owned()])));
         (watch, told)
     }
 
@@ -213,7 +222,8 @@ mod tests {
         let (mut watch, told) = watching(&folder);
         fs::rename(&folder, parent.path().join("old")).unwrap();
         fs::create_dir(&folder).unwrap();
-        watch.follow(&BTreeSet::from([folder.clone()]));
+        assert!(watch.follow(&BTreeSet::from([folder.clone()])));
+        assert!(!watch.follow(&BTreeSet::from([folder.clone()])), "it is watched already");
         while told.try_recv().is_ok() {}
         fs::write(folder.join("a.wasm"), "1").unwrap();
         assert!(matches!(told.recv_timeout(PATIENCE), Ok(Hint::Look)));
@@ -260,6 +270,23 @@ mod tests {
             hints.send(Hint::Stop).unwrap();
             thread.join().unwrap();
         }
+    }
+
+    #[test]
+    fn what_changes_before_its_folder_is_watched_is_seen_by_a_second_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.wasm");
+        let (hints, told) = channel();
+        // It is told to stop already: whatever it sees, it sees without waiting for a hint or the regular look.
+        hints.send(Hint::Stop).unwrap();
+        let mut looks = Vec::new();
+        run(&told, Watch::new(hints), |_| {
+            looks.push(file.exists());
+            // Behind the look, and before the watch: no event will tell of it.
+            fs::write(&file, "1").unwrap();
+            Next { folders: BTreeSet::from([folder.path().to_owned()]), ..Next::default() }
+        });
+        assert_eq!(looks, [false, true]);
     }
 
     #[test]

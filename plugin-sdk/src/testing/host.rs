@@ -194,9 +194,14 @@ pub(crate) mod nodes {
     pub(crate) fn sample(most: u32) -> Vec<Load> {
         with(|world| world.some(most).into_iter().filter_map(|index| world.load(index)).collect())
     }
-    pub(crate) fn estimates(sample: u32) -> Vec<Estimate> {
+    pub(crate) fn estimates_flat(sample: u32) -> Vec<u32> {
         let most = compared(sample);
-        with(|world| world.some(most).into_iter().filter_map(|index| world.estimate(index)).collect())
+        let numbers = |Estimate { load, service }: Estimate| {
+            [load.node, load.in_flight, load.latency, load.weight, load.error_rate, load.oldest, service]
+        };
+        with(|world| {
+            world.some(most).into_iter().filter_map(|index| world.estimate(index)).flat_map(numbers).collect()
+        })
     }
     pub(crate) fn two_random() -> Option<(Load, Load)> {
         with(|world| {

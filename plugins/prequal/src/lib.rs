@@ -105,7 +105,8 @@ impl Prequal {
         self.sorted.clear();
         self.sorted.extend(candidates.iter().filter_map(|node| node.service()).map(u64::from));
         // A node of which nothing is known is taken to be as fast as the others: in-flight decides, so it gets its share.
-        let typical = middle(&mut self.sorted, 0.5).unwrap_or(1);
+        let is_needed = self.sorted.len() < candidates.len();
+        let typical = if is_needed { middle(&mut self.sorted, 0.5).unwrap_or(1) } else { 1 };
         let see = |node: Node| {
             let service = node.service().map_or(typical, u64::from);
             let delay = service * (u64::from(node.in_flight()) + 1);

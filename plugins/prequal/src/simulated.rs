@@ -1,5 +1,7 @@
 //! In virtual time, beside the other policies: the table in the README, and what it promises.
 
+mod gateways;
+
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
@@ -32,8 +34,35 @@ struct Pool {
 }
 
 impl Pool {
+    /// Nodes that serve `concurrency` requests at once, at this load and behind so many gateways; with so many seeds, and requests
+    /// for each.
+    fn new(
+        name: &str,
+        kinds: Kinds,
+        noisy: bool,
+        (concurrency, load, gateways): (usize, f64, usize),
+        (seeds, requests): (u64, usize),
+    ) -> Self {
+        let unit = MEAN * concurrency as u32;
+        let node = |node: SimulatedNode, times| {
+            let node = node.mean(unit).slower(times).concurrency(concurrency);
+            if noisy { node.noisy() } else { node }
+        };
+        let pool = |seed| {
+            let start = Simulation::new(seed).load(load).gateways(gateways);
+            let start = start.requests(requests).warm_up(requests / 4);
+            kinds.iter().fold(start, |pool, (count, times)| pool.nodes(*count, |plain| node(plain, *times)))
+        };
+        Self { name: name.to_owned(), unit, seeds: (1..=seeds).map(pool).collect() }
+    }
+
     fn play<B: Balancer + 'static>(&self, policy: fn() -> B) -> Figures {
-        let reports: Vec<Report> = self.seeds.iter().map(|pool| pool.run(policy)).collect();
+        self.play_with(|| policy)
+    }
+
+    /// Plays it with policies that know each other: `policies` makes those of one run.
+    fn play_with<B: Balancer + 'static, F: FnMut() -> B>(&self, policies: impl Fn() -> F) -> Figures {
+        let reports: Vec<Report> = self.seeds.iter().map(|pool| pool.run(policies())).collect();
         let mean = |share| {
             let sum: f64 = reports.iter().map(|report| report.percentile(share).as_secs_f64()).sum();
             sum / reports.len() as f64 / self.unit.as_secs_f64()
@@ -98,22 +127,9 @@ const POOLS: [(&str, Kinds, bool, f64, usize); 6] = [
 
 /// Plays all pools, with nodes that serve so many requests at once.
 fn play_all(concurrency: usize, seeds: u64, requests: usize) -> Vec<Line> {
-    let unit = MEAN * concurrency as u32;
     let line = |(name, kinds, noisy, load, gateways): (&str, Kinds, bool, f64, usize)| {
-        let node = |node: SimulatedNode, times| {
-            let node = node.mean(unit).slower(times).concurrency(concurrency);
-            if noisy { node.noisy() } else { node }
-        };
-        let pool = |seed| {
-            let start = Simulation::new(seed).load(load).gateways(gateways);
-            let start = start.requests(requests).warm_up(requests / 4);
-            kinds.iter().fold(start, |pool, (count, times)| pool.nodes(*count, |plain| node(plain, *times)))
-        };
-        Line::of(Pool {
-            name: format!("{name}, c = {concurrency}"),
-            unit,
-            seeds: (1..=seeds).map(pool).collect(),
-        })
+        let name = format!("{name}, c = {concurrency}");
+        Line::of(Pool::new(&name, kinds, noisy, (concurrency, load, gateways), (seeds, requests)))
     };
     POOLS.map(line).into()
 }

@@ -12,8 +12,8 @@ use toml::de::DeValue;
 use super::file;
 use super::reading::{Item, Number, Reading, Value, texts};
 use super::resolved::{
-    CheckStart, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, RetryOn, Store,
-    Workers,
+    CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine,
+    Redirect, RetryOn, Store, TlsVersion, UnknownName, Workers,
 };
 use super::secret::{PluginConfig, Secret};
 use super::text::{HostPattern, Method, NodeAddress, Size, Text};
@@ -23,8 +23,23 @@ use crate::name::Name;
 
 texts!(String, Name, Cidr, SocketAddr, Duration, Size, NodeAddress, HostPattern, HostHeader, Method);
 texts!(
-    PluginFile, RoutePath, Sha256, Word, Grant, OnFault, LogFormat, LogLevel, Store, CheckType, CheckStart,
-    RetryOn, HedgeAfter
+    PluginFile,
+    RoutePath,
+    Sha256,
+    Word,
+    Grant,
+    OnFault,
+    LogFormat,
+    LogLevel,
+    Store,
+    CheckType,
+    CheckStart,
+    RetryOn,
+    HedgeAfter,
+    ClientCertificate,
+    Redirect,
+    TlsVersion,
+    UnknownName
 );
 
 impl Value for Workers {

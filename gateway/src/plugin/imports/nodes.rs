@@ -104,6 +104,11 @@ fn link_loads(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         context.selection.estimates(sample, context.now, estimates);
         Ok((estimates.iter().map(EstimateRecord::from).collect::<Vec<_>>(),))
     })?;
+    instance.func_wrap("estimates-flat", |mut call: Call<'_>, (sample,): (u32,)| {
+        let Host { context, estimates, .. } = call.data_mut();
+        context.selection.estimates(sample, context.now, estimates);
+        Ok((estimates.iter().flat_map(numbers).collect::<Vec<_>>(),))
+    })?;
     instance.func_wrap("least-loaded", |mut call: Call<'_>, (most,): (u32,)| {
         let Host { context, costs, .. } = call.data_mut();
         Ok((context.selection.least_loaded(most, context.now, costs),))
@@ -121,6 +126,12 @@ fn link_loads(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
 
 fn records(loads: &[Load]) -> Vec<LoadRecord> {
     loads.iter().map(LoadRecord::from).collect()
+}
+
+/// A candidate's estimate as the contract writes it flat.
+fn numbers(estimate: &Estimate) -> [u32; 7] {
+    let Estimate { load, service } = *estimate;
+    [load.node, load.in_flight, load.latency, load.weight, load.error_rate, load.oldest, service]
 }
 
 fn link_facts(instance: &mut Instance<'_>) -> wasmtime::Result<()> {

@@ -145,6 +145,7 @@ impl Balancer for Everything {
             && nodes.least_loaded(2).is_some()
             && nodes.least_loaded(8).is_some()
             && nodes.quicker_of_two().is_some()
+            && nodes.estimates(8).iter().all(|node| node.weight() > 0 && node.service().is_none())
             && nodes.by_hash("key").is_some()
             && nodes.by_hash_bounded("key", 125).is_some()
             && nodes.by_client(0) == nodes.by_hash(request.client_address())
