@@ -6,7 +6,7 @@ use super::resolved::{
     UnknownName,
 };
 use super::text::{Refused, Text};
-use super::value::CheckType;
+use super::value::{CheckType, ProviderWord, RecordWord};
 
 /// The value of a word, or the words that there are.
 fn choose<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refused> {
@@ -44,6 +44,10 @@ choices! {
     TlsVersion, "\"1.2\" or \"1.3\"": { "1.2" => V12, "1.3" => V13 };
     ClientCertificate, "\"required\" or \"optional\"": { "required" => Required, "optional" => Optional };
     CheckStart, "\"check\" or \"up\"": { "check" => Check, "up" => Up };
+    ProviderWord, "a provider such as \"dns\"": {
+        "registry" => Registry, "file" => File, "dns" => Dns, "consul" => Consul, "etcd" => Etcd, "zookeeper" => Zookeeper
+    };
+    RecordWord, "\"address\" or \"srv\"": { "address" => Address, "srv" => Srv };
 }
 
 impl Text for Redirect {

@@ -2,6 +2,7 @@
 //!
 //! Pure: no file, no socket, no plugin. Each check notes its error and goes on.
 
+mod discovery;
 mod health;
 mod limits;
 mod listener;
@@ -9,6 +10,7 @@ mod pool;
 mod retry;
 mod route;
 mod timeouts;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
