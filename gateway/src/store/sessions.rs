@@ -65,7 +65,7 @@ pub struct Sessions {
 #[derive(Debug)]
 enum Store {
     Memory(Memory),
-    Redis(Remote),
+    Redis(Box<Remote>),
     Cookie(Cookies),
 }
 
@@ -86,7 +86,7 @@ impl Sessions {
 
     /// Sessions in Redis, of which up to `most` are known here, too, and believed for so long without asking.
     pub fn in_redis(redis: Arc<Redis>, most: u64, believed: Duration, fail_mode: FailMode) -> Self {
-        Sessions { store: Store::Redis(Remote::new(redis, most, believed)), fail_mode }
+        Sessions { store: Store::Redis(Box::new(Remote::new(redis, most, believed))), fail_mode }
     }
 
     /// Sessions in the clients' tokens: the first key signs, all verify.

@@ -108,7 +108,8 @@ async fn in_redis() {
 #[tokio::test]
 async fn gateways_count_together() {
     let Some(server) = Server::start() else { return };
-    let gateways = [(); 3].map(|()| Shared::new(Some(redis_at(&server.url()))).space(&"one".into(), Scope::Cluster));
+    let gateways =
+        [(); 3].map(|()| Shared::new(Some(redis_at(&server.url()))).space(&"one".into(), Scope::Cluster));
     let (now, pace) = (Instant::now(), Pace { interval: HOUR_US, burst: 100 });
     let mut allowed = 0;
     for round in 1..=50 {
