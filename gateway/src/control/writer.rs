@@ -202,6 +202,7 @@ fn warn_of_later(new: &Config, old: &Config) {
     let changed = [
         ("[admin]", new.admin != old.admin),
         ("[redis]", new.redis != old.redis),
+        ("[registry]", new.registry != old.registry),
         ("[sessions]", new.sessions != old.sessions),
         ("`workers` in [gateway]", new.gateway.workers != old.gateway.workers),
         ("`pid_file` in [gateway]", new.gateway.pid_file != old.gateway.pid_file),

@@ -6,7 +6,7 @@ use super::resolved::{
 };
 use super::resolved::{FailMode, SharedScope};
 use super::text::{Refused, Text};
-use super::value::{CheckType, ProviderWord, RecordWord};
+use super::value::{CheckType, LeaseWord, ProviderWord, RecordWord};
 use super::value::{RedisModeWord, StoreWord};
 
 /// The value of a word, or the words that there are.
@@ -52,6 +52,7 @@ choices! {
     ProviderWord, "a provider such as \"dns\"": {
         "registry" => Registry, "file" => File, "dns" => Dns, "consul" => Consul, "etcd" => Etcd, "zookeeper" => Zookeeper
     };
+    LeaseWord, "\"memory\"": { "memory" => Memory };
     RecordWord, "\"address\" or \"srv\"": { "address" => Address, "srv" => Srv };
 }
 

@@ -17,7 +17,7 @@ use super::text::{
 };
 use super::text::{PluginFile, RedisUrl, RoutePath, Sha256, Word};
 use super::value::{
-    AdaptiveWish, AnyPath, CheckType, Folder, NodeEntry, ProviderWord, RecordWord, StatusRange,
+    AdaptiveWish, AnyPath, CheckType, Folder, LeaseWord, NodeEntry, ProviderWord, RecordWord, StatusRange,
 };
 use super::value::{RedisModeWord, StoreWord};
 use crate::cidr::Cidr;
@@ -29,6 +29,7 @@ table! { "the configuration" File {
     redis: Redis,
     sessions: Sessions,
     admin: Admin,
+    registry: Registry,
     plugins: Plugins,
     plugin: Named<Use>,
     listener: Named<Listener>,
@@ -85,6 +86,13 @@ table! { "the sessions" Sessions {
 table! { "the admin API" Admin {
     address: SocketAddr,
     token: Secret,
+} }
+
+table! { "the registry" Registry {
+    address: SocketAddr,
+    token: Secret,
+    store: LeaseWord,
+    max_nodes: Number<1, 10_000>,
 } }
 
 table! { "the plugins" Plugins {

@@ -7,6 +7,7 @@ mod health;
 mod limits;
 mod listener;
 mod pool;
+mod registry;
 mod retry;
 mod route;
 mod stores;
@@ -50,6 +51,7 @@ impl Parse {
         let redis = self.once("[redis]", files, |file| &mut file.redis);
         let sessions = self.only("[sessions]", files, |file| &mut file.sessions);
         let admin = self.only("[admin]", files, |file| &mut file.admin);
+        let registry = self.once("[registry]", files, |file| &mut file.registry);
         let plugins = self.only("[plugins]", files, |file| &mut file.plugins);
         let defaults = self.only("[defaults]", files, |file| &mut file.defaults);
         let uses = self.all("plugin", files, |file| &mut file.plugin);
@@ -66,6 +68,7 @@ impl Parse {
         let listeners = self.listeners(listeners, &admin);
         let routes = self.routes(routes, &defaults.route.unless(file::RouteDefaults::default()), &known);
         let pools = self.pools(pools, &pool_defaults);
+        let registry = self.registry(registry, &admin, &listeners, &pools);
         self.reachable(&limits, &routes);
         let uses = self.uses(uses, &routes, &pools, redis.is_some());
         Config {
@@ -73,6 +76,7 @@ impl Parse {
             redis,
             sessions,
             admin,
+            registry,
             plugins: self.plugins(plugins),
             uses,
             listeners,

@@ -13,6 +13,7 @@ mod discovery;
 mod health;
 mod limits;
 mod listener;
+mod registry;
 mod retry;
 mod stores;
 
@@ -26,6 +27,7 @@ pub use listener::{
     CertificateFiles, ClientCertificate, ClientCertificates, Listener, ListenerTls, NodeTls, Redirect,
     TlsVersion, UnknownName,
 };
+pub use registry::{LeaseStore, Registry};
 pub use retry::{HedgeAfter, Retry, RetryOn};
 pub use stores::{FailMode, Redis, RedisMode, Sessions, SharedScope, Store};
 
@@ -46,6 +48,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// `[admin]`
     pub admin: Admin,
+    /// `[registry]`, if nodes register here.
+    pub registry: Option<Registry>,
     /// `[plugins]`
     pub plugins: Plugins,
     /// `[plugin.NAME]`, and a use for each name that a route or pool mentions without such a table.
