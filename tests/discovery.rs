@@ -1,5 +1,6 @@
 //! Nodes that are found while the gateway runs.
 
+mod dns;
 mod file;
 
 use std::fs;

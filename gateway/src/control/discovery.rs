@@ -9,6 +9,7 @@
 
 mod backoff;
 mod board;
+mod dns;
 mod file;
 mod names;
 mod provider;

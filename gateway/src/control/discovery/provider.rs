@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::board::Row;
+use super::dns::Dns;
 use super::file::File;
 use super::schema::NodeSet;
 use crate::control::config;
@@ -22,6 +23,7 @@ pub(in crate::control) trait Provider: Send {
 pub(super) fn of(provider: &config::Provider) -> Result<Box<dyn Provider>, Trouble> {
     match provider {
         config::Provider::File { path } => Ok(Box::new(File::new(path.clone()))),
+        config::Provider::Dns(wanted) => Ok(Box::new(Dns::new(wanted.clone()))),
         _ => Err(Trouble::new(format!("the provider \"{}\" is not in this build", provider.word()))),
     }
 }
