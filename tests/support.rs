@@ -14,6 +14,7 @@ mod log;
 mod name_server;
 mod node;
 mod process;
+mod tls;
 mod wait;
 mod wire;
 
@@ -31,5 +32,6 @@ pub use log::{keep_log, logged};
 pub use name_server::{Mood, NameServer};
 pub use node::{Connection, Request, TestNode};
 pub use process::GatewayProcess;
+pub use tls::{Authority, TlsClients};
 pub use wait::wait_until;
 pub use wire::{Head, PATIENCE};
