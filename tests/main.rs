@@ -10,6 +10,7 @@ mod admin;
 mod author;
 mod balancing;
 mod contract;
+mod discovery;
 mod doubles;
 mod errors;
 mod forwarding;

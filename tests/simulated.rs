@@ -27,6 +27,7 @@ impl Both {
             weight: NonZeroU32::MIN,
             zone: None,
             tier: 0,
+            drain: false,
             labels: BTreeMap::new(),
         };
         // Half a millisecond: the node is born a little later than this, and both count whole milliseconds.

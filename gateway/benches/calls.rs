@@ -97,6 +97,7 @@ fn candidate(index: u16) -> Candidate {
         weight: NonZeroU32::MIN,
         zone: None,
         tier: 0,
+        drain: false,
         labels: BTreeMap::new(),
     };
     Candidate { node: Node::new(spec), weight: 1000 }

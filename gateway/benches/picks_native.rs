@@ -24,6 +24,7 @@ fn pool(count: u32, now: Instant) -> Candidates {
             weight,
             zone: None,
             tier: 0,
+            drain: false,
             labels: BTreeMap::new(),
         });
         node.begin(now).observe(now + Duration::from_millis(5), AttemptResult::Ok);

@@ -12,11 +12,13 @@ mod attempt;
 mod build;
 mod command;
 pub mod config;
+mod discovery;
 mod folder;
 mod health;
 mod history;
 mod library;
 mod listening;
+mod members;
 mod memory;
 mod prepare;
 mod probation;
@@ -48,6 +50,7 @@ use admin::{Admin, PhaseCell};
 use attempt::Prepared;
 use command::Command;
 use config::{Config, Errors};
+use discovery::{Board, Discoveries, Found};
 use folder::{Ask, Hint, Watch};
 use health::{Checks, Health};
 use prepare::Builder;
@@ -74,7 +77,9 @@ pub struct Control {
     events: Sender<Event>,
     hints: mpsc::Sender<Hint>,
     status: Arc<Status>,
+    published: Published,
     health: Shared,
+    board: Arc<Board>,
     phase: Arc<PhaseCell>,
     admin_address: SocketAddr,
     /// Dropping it ends the control path, too.
@@ -134,10 +139,12 @@ impl Control {
         let (published, health) = first_snapshot(&first, Instant::now());
         limit_connections(&published.load().room);
         let phase = Arc::<PhaseCell>::default();
+        let board = Arc::new(Board::new(Instant::now()));
         let (events, received) = channel(EVENTS);
         let (hints, hinted) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let watch = Watch::new(hints.clone());
+        let discoveries = Discoveries::new(events.clone(), Arc::clone(&board), &first.config);
         let writer = Writer {
             published: Arc::clone(&published),
             status: Arc::clone(&status),
@@ -145,6 +152,7 @@ impl Control {
             current: first,
             health: Arc::clone(&health),
             checks: Checks::new(events.clone()),
+            discoveries,
         };
         let admin = Admin {
             published: Arc::clone(&published),
@@ -156,6 +164,7 @@ impl Control {
             hints: hints.clone(),
             events: events.clone(),
             health: Arc::clone(&health),
+            board: Arc::clone(&board),
             engine,
             // The gateway that is replaced answers until this one is ready.
             waits,
@@ -165,7 +174,19 @@ impl Control {
             run_builder(builder, hinted, watch, events.clone())?,
         ];
         info!(admin = %admin_address, "control path started");
-        Ok((Self { events, hints, status, health, phase, admin_address, stop, threads }, published))
+        let control = Self {
+            events,
+            hints,
+            status,
+            published: Arc::clone(&published),
+            health,
+            board,
+            phase,
+            admin_address,
+            stop,
+            threads,
+        };
+        Ok((control, published))
     }
 
     /// Where to send events. Use `try_send` from a worker, which must not wait.
@@ -185,7 +206,10 @@ impl Control {
 
     /// Whether /readyz would say so if the listeners accept.
     pub fn is_ready(&self) -> bool {
-        lock(&self.health).is_checked(Instant::now()) && self.status.read().unavailable.is_empty()
+        let now = Instant::now();
+        lock(&self.health).is_checked(now)
+            && self.board.waits_for(&self.published.load(), now).is_none()
+            && self.status.read().unavailable.is_empty()
     }
 
     /// Looks at the configuration and the plugins now, and tells when what came of it is in force.
@@ -228,7 +252,7 @@ fn limit_connections(room: &Room) {
 /// What is published first, and the health of its nodes.
 fn first_snapshot(first: &Prepared, now: Instant) -> (Published, Shared) {
     let mut health = Health::new(now);
-    let snapshot = health.follow(build::snapshot(first, None), &first.config, now);
+    let snapshot = health.follow(build::snapshot(first, &Found::new(), None), &first.config, now);
     (Arc::new(ArcSwap::from_pointee(snapshot)), Arc::new(Mutex::new(health)))
 }
 

@@ -36,6 +36,8 @@ pub struct NodeSpec {
     pub zone: Option<Arc<str>>,
     /// Later tiers are used as far as earlier ones lack healthy nodes.
     pub tier: u8,
+    /// Whether it shall get nothing new.
+    pub drain: bool,
     /// What else is known of it.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
 }

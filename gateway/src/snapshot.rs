@@ -72,6 +72,13 @@ impl Snapshot {
         Snapshot { pools: pools.into(), ..self.clone() }
     }
 
+    /// The snapshot that follows if one pool has other nodes.
+    pub fn with_pool(&self, place: u32, pool: Pool) -> Snapshot {
+        let mut pools: Vec<Arc<Pool>> = self.pools.to_vec();
+        pools[place as usize] = Arc::new(pool);
+        Snapshot { number: self.number + 1, pools: pools.into(), ..self.clone() }
+    }
+
     /// The place of a listener in [`Snapshot::listeners`], by its sockets.
     pub fn listener_of(&self, id: PortId) -> Option<u16> {
         // There are a few.
@@ -131,7 +138,7 @@ pub struct Pool {
     pub gate: Arc<Gate>,
     /// The nodes that may be picked now. Its own `Arc`: health changes it without touching the rest.
     pub candidates: Arc<Candidates>,
-    /// Every node, in the configuration's order, whether it may be picked or not.
+    /// Every node, those that the configuration writes down first, whether it may be picked or not.
     pub nodes: Arc<[Arc<Node>]>,
 }
 

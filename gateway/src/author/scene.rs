@@ -115,6 +115,7 @@ fn candidate(number: u32) -> Candidate {
         weight: NonZeroU32::MIN,
         zone: Some(["a", "b", "c"][number as usize % 3].into()),
         tier: 0,
+        drain: false,
         labels: BTreeMap::new(),
     };
     Candidate { node: Node::new(spec), weight: 1000 }

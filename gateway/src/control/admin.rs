@@ -5,6 +5,7 @@
 
 mod attempts;
 mod change;
+mod discovery;
 mod health;
 mod limits;
 mod metrics;
@@ -22,9 +23,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::api::{self, Answer, JSON, PLAIN, full, text};
 use super::config::Secret;
+use super::discovery::Board;
 use super::folder::Hint;
 use super::status::Status;
 use super::writer::{Event, Shared, lock};
+use crate::name::Name;
 use crate::plugin::{Engine, Services};
 use crate::snapshot::Published;
 use crate::telemetry::{Exposition, Telemetry};
@@ -82,6 +85,7 @@ pub(super) struct Admin {
     /// To the writer.
     pub(super) events: mpsc::Sender<Event>,
     pub(super) health: Shared,
+    pub(super) board: Arc<Board>,
     pub(super) engine: Arc<Engine>,
     /// Whether it accepts when the gateway serves, and not before.
     pub(super) waits: bool,
@@ -137,10 +141,18 @@ impl Admin {
             Phase::Serving if !lock(&self.health).is_checked(Instant::now()) => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "not every node was checked yet\n")
             }
+            Phase::Serving if let Some(pool) = self.waits_for() => {
+                let what = format!("the pool \"{pool}\" has no node yet: its registry has not answered\n");
+                full(StatusCode::SERVICE_UNAVAILABLE, PLAIN, what)
+            }
             Phase::Serving => self.lacks_no_plugin(),
             Phase::Starting => text(StatusCode::SERVICE_UNAVAILABLE, "not every listener accepts yet\n"),
             Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping\n"),
         }
+    }
+
+    fn waits_for(&self) -> Option<Name> {
+        self.board.waits_for(&self.published.load(), Instant::now())
     }
 
     /// It serves; but a gateway that lacks a plugin does not do what its configuration says.

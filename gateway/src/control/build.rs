@@ -10,6 +10,8 @@ use std::sync::Arc;
 use super::addresses::Addresses;
 use super::attempt::Prepared;
 use super::config::{self, Config, HostHeader};
+use super::discovery::Found;
+use super::members;
 use crate::name::Name;
 use crate::node::candidates::{Candidate, Candidates};
 use crate::node::gate::Gate;
@@ -25,8 +27,8 @@ use crate::transport::room::{DoorLimits, Room};
 /// Thousandths in a weight of 1.
 const WEIGHT_UNIT: u32 = 1000;
 
-/// The snapshot that follows `earlier`, or the first one.
-pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snapshot {
+/// The snapshot that follows `earlier`, or the first one. Pools have the nodes that were `found` for them, too.
+pub(super) fn snapshot(prepared: &Prepared, found: &Found, earlier: Option<&Snapshot>) -> Snapshot {
     let config = &*prepared.config;
     let there = |name: &Name| !prepared.missing.contains_key(name);
     let mentioned = config.uses.iter().filter(|(_, used)| used.mentioned).map(|(name, _)| name);
@@ -53,7 +55,9 @@ pub(super) fn snapshot(prepared: &Prepared, earlier: Option<&Snapshot>) -> Snaps
             let place = earlier.pool_named(pool.name.as_str())?;
             earlier.pools.get(place as usize)
         });
-        Arc::new(build_pool(pool, &uses, &prepared.addresses, earlier.map(|pool| &**pool)))
+        let found = found.get(&pool.name.value).map_or(&[][..], |found| found);
+        let nodes = members::all(pool, &prepared.addresses, found);
+        Arc::new(build_pool(pool, &uses, nodes, earlier.map(|pool| &**pool)))
     };
     Snapshot {
         number: earlier.map_or(1, |earlier| earlier.number + 1),
@@ -134,30 +138,43 @@ fn route_match(route: &config::Route, listeners: &BTreeMap<Name, u32>) -> RouteM
     }
 }
 
-fn build_pool(
-    pool: &config::Pool,
-    uses: &BTreeMap<Name, u32>,
-    addresses: &Addresses,
-    earlier: Option<&Pool>,
-) -> Pool {
+/// The snapshot that follows if other nodes were found for one pool; none if it has no such pool.
+pub(super) fn with_found(
+    earlier: &Snapshot,
+    prepared: &Prepared,
+    name: &Name,
+    found: &[NodeSpec],
+) -> Option<Snapshot> {
+    let (place, pool) = (earlier.pool_named(name.as_str())?, prepared.config.pools.get(name)?);
+    let before = &earlier.pools[place as usize];
+    let (nodes, candidates) = build_nodes(members::all(pool, &prepared.addresses, found), Some(before));
+    Some(earlier.with_pool(place, Pool { nodes, candidates: Arc::new(candidates), ..Pool::clone(before) }))
+}
+
+/// The nodes, with what was learned of those that there were before, as candidates one and all.
+fn build_nodes(specs: Vec<NodeSpec>, earlier: Option<&Pool>) -> (Arc<[Arc<Node>]>, Candidates) {
     let known: HashMap<&str, &Arc<Node>> =
         earlier.iter().flat_map(|pool| pool.nodes.iter()).map(|node| (&*node.spec.id, node)).collect();
-    let nodes: Arc<[Arc<Node>]> = pool
-        .nodes
-        .iter()
-        .map(|node| {
-            let spec = node_spec(node, addresses);
-            match known.get(node.id.as_str()) {
-                Some(same) if same.spec == spec => Arc::clone(same),
-                Some(same) => Node::with_live_of(spec, same),
-                None => Node::new(spec),
-            }
-        })
-        .collect();
+    let node = |spec: NodeSpec| match known.get(&*spec.id) {
+        Some(same) if same.spec == spec => Arc::clone(same),
+        Some(same) => Node::with_live_of(spec, same),
+        None => Node::new(spec),
+    };
+    let nodes: Arc<[Arc<Node>]> = specs.into_iter().map(node).collect();
     let candidates = candidates(&nodes);
     if let Some(earlier) = earlier {
         candidates.prepare_like(&earlier.candidates);
     }
+    (nodes, candidates)
+}
+
+fn build_pool(
+    pool: &config::Pool,
+    uses: &BTreeMap<Name, u32>,
+    nodes: Vec<NodeSpec>,
+    earlier: Option<&Pool>,
+) -> Pool {
+    let (nodes, candidates) = build_nodes(nodes, earlier);
     Pool {
         name: pool.name.value.clone(),
         policies: places_of(&pool.policy, uses),
@@ -225,20 +242,8 @@ fn candidates(nodes: &[Arc<Node>]) -> Candidates {
 /// Each pool's candidates as copies without load, which nobody else sees.
 pub(super) fn copies<'a>(config: &'a Config, addresses: &Addresses) -> BTreeMap<&'a str, Arc<Candidates>> {
     let copy = |pool: &config::Pool| {
-        let nodes: Vec<_> = pool.nodes.iter().map(|node| Node::new(node_spec(node, addresses))).collect();
+        let nodes: Vec<_> = pool.nodes.iter().map(|node| Node::new(members::spec(node, addresses))).collect();
         Arc::new(candidates(&nodes))
     };
     config.pools.iter().map(|(name, pool)| (name.as_str(), copy(pool))).collect()
-}
-
-fn node_spec(node: &config::Node, addresses: &Addresses) -> NodeSpec {
-    let labels = node.labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
-    NodeSpec {
-        id: node.id.as_str().into(),
-        address: addresses[node.address.as_str()],
-        weight: node.weight,
-        zone: node.zone.as_deref().map(Into::into),
-        tier: node.tier,
-        labels: labels.collect(),
-    }
 }

@@ -26,7 +26,9 @@ pub use reading::Outside;
 pub use resolved::*;
 pub use secret::{PluginConfig, Secret};
 pub use source::System;
-pub use text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, NodeHost, PathPattern, Size};
+pub use text::{
+    HeaderName, HeaderValue, HostPattern, Method, NodeAddress, NodeHost, Origin, PathPattern, Size,
+};
 
 /// Reads a configuration file, what it includes, and the secrets that it names.
 ///
@@ -54,6 +56,15 @@ pub fn load_from(path: &Path, outside: &dyn Outside) -> Result<Config, Errors> {
 /// A duration with its unit, as the configuration writes it.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     text::Text::parse(text).ok()
+}
+
+/// A text as ids, zones and labels of nodes are: what registries say is held to it as well.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn word(text: String) -> Result<String, String> {
+    let read: Result<text::Word, text::Refused> = text::Text::parse(&text);
+    read.map(|word| word.0).map_err(|refused| format!("{}: {}", refused.what, refused.write))
 }
 
 impl Config {

@@ -123,10 +123,15 @@ pub(super) struct Watch {
 impl Watch {
     /// Watches nothing yet. Where watching is not to be had, the regular look remains.
     pub(super) fn new(hints: Sender<Hint>) -> Self {
+        // Nobody listens any more when the gateway stops.
+        Self::calling(move || drop(hints.send(Hint::Look)))
+    }
+
+    /// The same for one who is called instead, on a thread of the watch's own.
+    pub(super) fn calling(call: impl Fn() + Send + 'static) -> Self {
         let tell = move |event: notify::Result<notify::Event>| {
             if is_news(&event) {
-                // Nobody listens any more when the gateway stops.
-                let _stopped = hints.send(Hint::Look);
+                call();
             }
         };
         let watcher = notify::recommended_watcher(tell)

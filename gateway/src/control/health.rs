@@ -40,7 +40,7 @@ use super::config::{Config, Node};
 use crate::name::Name;
 use crate::node::candidates::Candidates;
 use crate::node::live::Bell;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Pool, Snapshot};
 
 /// How often everything is looked at although no bell rang.
 pub(super) const LOOK: Duration = Duration::from_millis(100);
@@ -75,11 +75,32 @@ impl Health {
         self.drain_timeout = config.gateway.drain_timeout;
         self.pools.retain(|name, _| config.pools.contains_key(name));
         for pool in snapshot.pools.iter() {
-            let Some(configured) = config.pools.get(&pool.name) else { continue };
-            let known =
-                self.pools.entry(pool.name.clone()).or_insert_with(|| PoolHealth::new(configured, now));
-            known.follow(configured, &pool.nodes, self.drain_timeout, now);
+            self.follow_nodes(pool, config, now);
         }
+        self.put_right(snapshot, now)
+    }
+
+    /// The same if the nodes of this pool alone changed.
+    pub(super) fn follow_pool(
+        &mut self,
+        snapshot: Snapshot,
+        name: &Name,
+        config: &Config,
+        now: Instant,
+    ) -> Snapshot {
+        if let Some(place) = snapshot.pool_named(name.as_str()) {
+            self.follow_nodes(&snapshot.pools[place as usize], config, now);
+        }
+        self.put_right(snapshot, now)
+    }
+
+    fn follow_nodes(&mut self, pool: &Pool, config: &Config, now: Instant) {
+        let Some(configured) = config.pools.get(&pool.name) else { return };
+        let known = self.pools.entry(pool.name.clone()).or_insert_with(|| PoolHealth::new(configured, now));
+        known.follow(configured, &pool.nodes, self.drain_timeout, now);
+    }
+
+    fn put_right(&mut self, snapshot: Snapshot, now: Instant) -> Snapshot {
         let elected = self.look(now);
         if elected.is_empty() { snapshot } else { snapshot.with_candidates(&elected) }
     }
@@ -155,7 +176,7 @@ impl Health {
         Some(NodeHealth::of(&pool.members[place], pool.weights[place], now))
     }
 
-    /// All nodes of a pool, in the configuration's order.
+    /// All nodes of a pool, in the snapshot's order.
     pub(super) fn nodes(&self, pool: &Name, now: Instant) -> Vec<NodeHealth> {
         let Some(pool) = self.pools.get(pool) else { return Vec::new() };
         let members = pool.members.iter().zip(&pool.weights);

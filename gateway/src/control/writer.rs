@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use super::attempt::Prepared;
 use super::build;
 use super::config::{Config, LogFormat};
+use super::discovery::{Discovered, Discoveries};
 use super::folder::Hint;
 use super::health::{Checked, Checks, Elected, Health, LOOK, Order, Questioned};
 use super::status::Status;
@@ -31,6 +32,8 @@ pub enum Event {
     Checked(Box<Checked>),
     /// A node that seemed to be silent was asked.
     Questioned(Box<Questioned>),
+    /// Other nodes were found for a pool.
+    Discovered(Box<Discovered>),
     /// An operator asks for something.
     Order(Box<Order>),
     /// To be called when all events before it had their effect: an answer that must not come before what it tells.
@@ -45,6 +48,7 @@ pub(super) struct Writer {
     pub(super) current: Prepared,
     pub(super) health: Shared,
     pub(super) checks: Checks,
+    pub(super) discoveries: Discoveries,
 }
 
 /// The health of nodes: the writer's own, and locked only so that the admin API may read it. Nobody waits while it is
@@ -64,6 +68,7 @@ impl Writer {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.checks.follow(&self.published.load(), &self.current.config);
+        self.discoveries.follow(&self.current.config);
         loop {
             let event = tokio::select! {
                 event = events.recv() => event,
@@ -91,6 +96,7 @@ impl Writer {
                     lock(&self.health).questioned(&questioned, Instant::now());
                     self.look();
                 }
+                Some(Event::Discovered(discovered)) => self.discovered(&discovered),
                 Some(Event::Order(order)) => self.obey(*order),
                 Some(Event::Then(call)) => call(),
                 None => break,
@@ -101,7 +107,9 @@ impl Writer {
 
     fn publish(&mut self, prepared: Prepared) {
         if prepared.differs_from(&self.current) {
-            let snapshot = build::snapshot(&prepared, Some(&self.published.load()));
+            self.discoveries.follow(&prepared.config);
+            let found = self.discoveries.found();
+            let snapshot = build::snapshot(&prepared, found, Some(&self.published.load()));
             let snapshot = lock(&self.health).follow(snapshot, &prepared.config, Instant::now());
             info!(snapshot = snapshot.number, "configuration and plugins took over");
             warn_of_later(&prepared.config, &self.current.config);
@@ -111,11 +119,28 @@ impl Writer {
             }
             self.checks.follow(&snapshot, &prepared.config);
             tell_of_listeners(&snapshot.listeners, &self.published.load().listeners);
+            self.discoveries.note_hidden(&prepared.config, &prepared.addresses);
             self.published.store(Arc::new(snapshot));
         }
         note(&self.status, &prepared);
         // Noted once: what is prepared next starts from this.
         self.current = Prepared { outcomes: Vec::new(), ..prepared };
+    }
+
+    /// Publishes the nodes that were found for a pool, which no other pool and no table notices.
+    fn discovered(&mut self, discovered: &Discovered) {
+        if !self.discoveries.take(discovered) {
+            return;
+        }
+        let (config, name) = (&self.current.config, &discovered.pool);
+        let found = &self.discoveries.found()[name];
+        if let Some(snapshot) = build::with_found(&self.published.load(), &self.current, name, found) {
+            let snapshot = lock(&self.health).follow_pool(snapshot, name, config, Instant::now());
+            self.checks.follow(&snapshot, config);
+            self.published.store(Arc::new(snapshot));
+        }
+        self.discoveries.note_hidden(config, &self.current.addresses);
+        self.discoveries.published(name);
     }
 
     /// Looks at the health of all nodes, and publishes what changed.

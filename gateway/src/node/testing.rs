@@ -15,6 +15,7 @@ pub(super) fn node(id: &str) -> Arc<Node> {
         weight: NonZeroU32::MIN,
         zone: None,
         tier: 0,
+        drain: false,
         labels: BTreeMap::new(),
     })
 }

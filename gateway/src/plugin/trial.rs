@@ -127,6 +127,7 @@ fn candidate(id: &str) -> Candidate {
         weight: NonZeroU32::MIN,
         zone: None,
         tier: 0,
+        drain: false,
         labels: BTreeMap::new(),
     };
     Candidate { node: Node::new(spec), weight: 1000 }

@@ -19,6 +19,7 @@ pub(super) fn text(admin: &Admin) -> String {
     write_nodes(&mut text, &snapshot);
     super::health::write(&mut text, &snapshot, &lock(&admin.health));
     super::limits::write(&mut text, &snapshot);
+    super::discovery::write(&mut text, &admin.board);
     write_plugins(&mut text, &snapshot);
     write_containment(&mut text, &snapshot);
     text.family("bascule_snapshot_number", Kind::Gauge, "Which snapshot rules; each swap counts one.")

@@ -10,9 +10,11 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::attempts::AttemptsRow;
+use super::discovery::DiscoveryRow;
 use super::limits::{ConnectionsRow, LimitsRow};
 use super::metrics::unix;
 use super::{Admin, Phase};
+use crate::control::discovery::Facts;
 use crate::control::health::{Health, NodeHealth};
 use crate::control::status::{FileOutcomes, Outcomes};
 use crate::control::writer::lock;
@@ -85,6 +87,7 @@ struct PoolRow<'a> {
     #[serde(flatten)]
     attempts: AttemptsRow,
     limits: Option<LimitsRow>,
+    discovery: Option<DiscoveryRow>,
     nodes: Vec<NodeRow<'a>>,
 }
 
@@ -177,7 +180,7 @@ struct LastOutcome<'a> {
 pub(super) fn json(admin: &Admin) -> String {
     let snapshot = admin.published.load_full();
     let outcomes = admin.status.read();
-    let health = lock(&admin.health);
+    let known = Known { health: &lock(&admin.health), discovery: admin.board.read() };
     let now = Instant::now();
     let report = Report {
         number: snapshot.number,
@@ -200,7 +203,7 @@ pub(super) fn json(admin: &Admin) -> String {
         connections: ConnectionsRow::of(&snapshot.room),
         listeners: snapshot.listeners.iter().map(listener).collect(),
         routes: snapshot.routes.iter().map(|(_, route)| route_row(&snapshot, route)).collect(),
-        pools: snapshot.pools.iter().map(|pool| pool_row(&snapshot, pool, &health, now)).collect(),
+        pools: snapshot.pools.iter().map(|pool| pool_row(&snapshot, pool, &known, now)).collect(),
         plugins: snapshot.uses.iter().map(|used| plugin_row(used, &outcomes)).collect(),
         unavailable: outcomes
             .unavailable
@@ -235,15 +238,22 @@ fn names_of<'a>(snapshot: &'a Snapshot, uses: &[u32]) -> Vec<&'a str> {
     uses.iter().map(|used| &*snapshot.uses[*used as usize].spec.name).collect()
 }
 
-fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, health: &Health, now: Instant) -> PoolRow<'a> {
-    let mut healths = health.nodes(&pool.name, now).into_iter();
+/// What control knows of pools beside the snapshot.
+struct Known<'a> {
+    health: &'a Health,
+    discovery: BTreeMap<Name, Facts>,
+}
+
+fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, known: &Known<'_>, now: Instant) -> PoolRow<'a> {
+    let mut healths = known.health.nodes(&pool.name, now).into_iter();
     PoolRow {
         name: &pool.name,
         policy: names_of(snapshot, &pool.policies),
         candidates: pool.candidates.count(),
-        panic: health.panic(&pool.name).0,
+        panic: known.health.panic(&pool.name).0,
         attempts: AttemptsRow::of(pool),
         limits: LimitsRow::of(pool),
+        discovery: known.discovery.get(&pool.name).map(|facts| DiscoveryRow::of(facts, now)),
         nodes: pool.nodes.iter().map(|node| node_row(pool, node, healths.next(), now)).collect(),
     }
 }

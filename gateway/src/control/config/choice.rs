@@ -3,7 +3,7 @@
 use super::nearest::nearest;
 use super::resolved::{CheckStart, Grant, LogFormat, LogLevel, OnFault, Store};
 use super::text::{Refused, Text};
-use super::value::CheckType;
+use super::value::{CheckType, ProviderWord, RecordWord};
 
 /// The value of a word, or the words that there are.
 fn choose<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refused> {
@@ -38,6 +38,10 @@ choices! {
     Store, "\"memory\"": { "memory" => Memory };
     CheckType, "\"http\" or \"tcp\"": { "http" => Http, "tcp" => Tcp };
     CheckStart, "\"check\" or \"up\"": { "check" => Check, "up" => Up };
+    ProviderWord, "a provider such as \"dns\"": {
+        "registry" => Registry, "file" => File, "dns" => Dns, "consul" => Consul, "etcd" => Etcd, "zookeeper" => Zookeeper
+    };
+    RecordWord, "\"address\" or \"srv\"": { "address" => Address, "srv" => Srv };
 }
 
 impl Text for Grant {

@@ -11,9 +11,13 @@ use super::resolved::{
     Workers,
 };
 use super::secret::{PluginConfig, Secret};
-use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Size};
+use super::text::{
+    DnsName, HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Origin, Patience, Size,
+};
 use super::text::{PluginFile, RoutePath, Sha256, Word};
-use super::value::{AdaptiveWish, CheckType, Folder, NodeEntry, StatusRange};
+use super::value::{
+    AdaptiveWish, AnyPath, CheckType, Folder, NodeEntry, ProviderWord, RecordWord, StatusRange,
+};
 use crate::cidr::Cidr;
 use crate::name::Name;
 
@@ -121,6 +125,7 @@ table! { "a route" Route {
 table! { "a pool" Pool {
     policy: OneOrMany<Name>,
     nodes: List<NodeEntry>,
+    discovery: Discovery,
     host: HostHeader,
     connect_timeout: Duration,
     first_byte_timeout: Duration,
@@ -192,6 +197,37 @@ table! { "a node" Node {
     tier: Number<0, 9>,
     drain: bool,
     labels: Texts<Word, Word>,
+} }
+
+table! {
+    /// The keys of all providers; `parse` tells which belong to which.
+    "a pool's `discovery`" Discovery {
+        provider: ProviderWord,
+        empty: Patience,
+        path: AnyPath,
+        name: DnsName,
+        record: RecordWord,
+        port: Number<1, 65_535>,
+        servers: List<NodeAddress>,
+        min_ttl: Duration,
+        max_ttl: Duration,
+        address: Origin,
+        service: Word,
+        tags: List<Word>,
+        datacenter: Word,
+        token: Secret,
+        endpoints: List<Origin>,
+        prefix: Word,
+        user: Word,
+        password: Secret,
+        tls: ClientTls,
+    }
+}
+
+table! { "the TLS of a client" ClientTls {
+    ca: Folder,
+    certificate: Folder,
+    key: Folder,
 } }
 
 table! { "the defaults" Defaults {

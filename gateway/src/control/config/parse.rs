@@ -2,12 +2,14 @@
 //!
 //! Pure: no file, no socket, no plugin. Each check notes its error and goes on.
 
+mod discovery;
 mod health;
 mod limits;
 mod pool;
 mod retry;
 mod route;
 mod timeouts;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};

@@ -9,10 +9,15 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod discovery;
 mod health;
 mod limits;
 mod retry;
 
+pub use discovery::{
+    ClientIdentity, ClientTls, ConsulDiscovery, Discovery, DnsDiscovery, DnsRecord, EtcdDiscovery, Login,
+    Provider, ZookeeperDiscovery,
+};
 pub use health::{CheckStart, HealthCheck, Outlier, Probe};
 pub use limits::{AdaptiveRange, PoolLimits};
 pub use retry::{HedgeAfter, Retry, RetryOn};
@@ -319,8 +324,10 @@ pub struct Pool {
     pub name: At<Name>,
     /// Who picks, in this order; the native round robin stands behind them all.
     pub policy: Vec<At<Name>>,
-    /// The nodes; at least one, each with another address and id.
+    /// The nodes that are written down; at least one if no others are found. Each has another address and id.
     pub nodes: Vec<Node>,
+    /// Who tells further nodes.
+    pub discovery: Option<Discovery>,
     /// What nodes are sent as Host.
     pub host: HostHeader,
     /// How long a connection to a node may take to be made.

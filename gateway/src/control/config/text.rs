@@ -3,11 +3,14 @@
 //! Each is a pure function from text to a type that can hold nothing else, or to what is wrong and what to write.
 
 mod address;
+mod discovery;
 mod http;
 mod quantity;
 mod retry;
 
 pub use address::{HostPattern, NodeAddress, NodeHost};
+pub use discovery::Origin;
+pub(super) use discovery::{DnsName, Patience, port};
 pub(super) use http::RoutePath;
 pub use http::{HeaderName, HeaderValue, Method, PathPattern};
 pub use quantity::Size;

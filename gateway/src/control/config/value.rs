@@ -16,15 +16,31 @@ use super::resolved::{
     Workers,
 };
 use super::secret::{PluginConfig, Secret};
-use super::text::{HostPattern, Method, NodeAddress, Size, Text};
+use super::text::{DnsName, HostPattern, Method, NodeAddress, Origin, Patience, Size, Text};
 use super::text::{PluginFile, RoutePath, Sha256, Word};
 use crate::cidr::Cidr;
 use crate::name::Name;
 
 texts!(String, Name, Cidr, SocketAddr, Duration, Size, NodeAddress, HostPattern, HostHeader, Method);
 texts!(
-    PluginFile, RoutePath, Sha256, Word, Grant, OnFault, LogFormat, LogLevel, Store, CheckType, CheckStart,
-    RetryOn, HedgeAfter
+    PluginFile,
+    RoutePath,
+    Sha256,
+    Word,
+    Grant,
+    OnFault,
+    LogFormat,
+    LogLevel,
+    Store,
+    CheckType,
+    CheckStart,
+    RetryOn,
+    HedgeAfter,
+    DnsName,
+    Origin,
+    Patience,
+    ProviderWord,
+    RecordWord
 );
 
 impl Value for Workers {
@@ -127,6 +143,42 @@ impl Value for Folder {
             return reading.wrong(item, "this is no path", "write a folder: \"plugins\"");
         }
         Some(Self(reading.folder.join(path)))
+    }
+}
+
+/// Who tells a pool's nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProviderWord {
+    Registry,
+    File,
+    Dns,
+    Consul,
+    Etcd,
+    Zookeeper,
+}
+
+/// What a name server is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecordWord {
+    Address,
+    Srv,
+}
+
+/// A path of this machine or of another tree: what it is depends on another key.
+#[derive(Clone)]
+pub(super) struct AnyPath {
+    pub(super) written: String,
+    /// As a path of this machine: a relative one begins where the file is that names it.
+    pub(super) joined: PathBuf,
+}
+
+impl Value for AnyPath {
+    fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let written = String::read(item, reading)?;
+        if written.is_empty() || written.contains('\0') {
+            return reading.wrong(item, "this is no path", "write one: \"nodes.toml\"");
+        }
+        Some(Self { joined: reading.folder.join(&written), written })
     }
 }
 

@@ -40,7 +40,7 @@ struct Settings {
 pub(super) struct PoolHealth {
     name: Name,
     settings: Settings,
-    /// In the configuration's order.
+    /// In the snapshot's order.
     pub(super) members: Vec<Member>,
     pub(super) in_panic: bool,
     pub(super) panics: u64,
@@ -69,7 +69,7 @@ impl PoolHealth {
         }
     }
 
-    /// These are the pool's nodes now, in the configuration's order. What is known of a node stays with its id, but for
+    /// These are the pool's nodes now, in the snapshot's order. What is known of a node stays with its id, but for
     /// what another address makes untrue.
     pub(super) fn follow(
         &mut self,
@@ -88,7 +88,7 @@ impl PoolHealth {
         let mut known: HashMap<Arc<str>, Member> =
             self.members.drain(..).map(|member| (Arc::clone(&member.node.spec.id), member)).collect();
         let Settings { check, outlier, slow_start, .. } = &self.settings;
-        for (node, configured) in nodes.iter().zip(&pool.nodes) {
+        for node in nodes {
             let kept = known.remove(&node.spec.id).filter(|kept| kept.node.spec.address == node.spec.address);
             let mut member = kept
                 .unwrap_or_else(|| Member::new(Arc::clone(node), check.as_ref(), *slow_start, is_new, now));
@@ -100,7 +100,7 @@ impl PoolHealth {
             if outlier.is_none() {
                 member.ejection.forget(now);
             }
-            match (configured.drain, member.drain.map(|drain| drain.by)) {
+            match (node.spec.drain, member.drain.map(|drain| drain.by)) {
                 (true, None | Some(By::Operator)) => {
                     member.begin_drain(By::Configuration, drain_timeout, now)
                 }

@@ -83,6 +83,7 @@ impl Scene {
             weight: node.weight,
             zone: None,
             tier: node.tier,
+            drain: node.drain,
             labels: std::collections::BTreeMap::new(),
         };
         let earlier = std::mem::take(&mut self.nodes);

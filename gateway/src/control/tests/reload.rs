@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::control::discovery::Found;
 use crate::control::status::FileOutcome;
 use crate::control::{build, check_plugins};
 use crate::plugin::Version;
@@ -183,10 +184,10 @@ fn nodes_keep_what_was_learned_of_them() {
     let native = API.replace("policy = \"picker\"\n", "");
     let site = Site::new(&native);
     let (mut builder, _) = site.builder().unwrap();
-    let first = build::snapshot(builder.current(), None);
+    let first = build::snapshot(builder.current(), &Found::new(), None);
     let busy = first.pools[0].nodes[0].begin(std::time::Instant::now());
     site.write(&native.replace("\"127.0.0.1:1\"", "{ address = \"127.0.0.1:1\", weight = 3 }"));
-    let second = build::snapshot(&builder.look().0.unwrap(), Some(&first));
+    let second = build::snapshot(&builder.look().0.unwrap(), &Found::new(), Some(&first));
     assert_eq!(second.number, 2);
     let node = &second.pools[0].nodes[0];
     assert_eq!((node.spec.weight.get(), node.live.in_flight()), (3, 1));

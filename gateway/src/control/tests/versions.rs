@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::control::command::{Act, Refusal};
+use crate::control::discovery::Found;
 use crate::control::status::{FileOutcome, Missing};
 use crate::control::{build, writer};
 use crate::plugin::{Context, FaultKind, Replay, Role, Sampler, Services, Version};
@@ -188,7 +189,7 @@ fn without_any_good_version_the_gateway_starts_and_waits_for_one() {
     let why = status.read().unavailable["picker"].clone();
     assert!(why.contains("bascule.toml:4:10") && why.contains("a text file") && !why.contains('\n'), "{why}");
 
-    let snapshot = build::snapshot(builder.current(), None);
+    let snapshot = build::snapshot(builder.current(), &Found::new(), None);
     assert!(snapshot.uses.is_empty() && snapshot.pools[0].policies.is_empty());
     let mut broken: Vec<_> =
         snapshot.routes.iter().map(|(_, route)| (route.name.as_str(), route.broken.as_ref())).collect();
@@ -325,7 +326,7 @@ fn a_replay_touches_nothing_live() {
     let (engine, status) = (ENGINE.clone(), Arc::<Status>::default());
     let mut builder =
         Builder::start(Some(site.path()), config, engine, services.clone(), ports(), status.clone()).unwrap();
-    let snapshot = build::snapshot(builder.current(), None);
+    let snapshot = build::snapshot(builder.current(), &Found::new(), None);
     leave_requests(&builder, 20);
     site.put("picker.wasm", &newer(shipped("sticky_session.wasm")));
     let prepared = builder.look().0.unwrap();
@@ -333,7 +334,7 @@ fn a_replay_touches_nothing_live() {
     assert_eq!(services.sessions.count(), 0);
     let calls: u64 = Role::ALL.into_iter().map(|role| prepared.uses[0].stats.calls(role)).sum();
     assert_eq!(calls + prepared.uses[0].stats.all_faults(), 0);
-    let after = build::snapshot(&prepared, Some(&snapshot));
+    let after = build::snapshot(&prepared, &Found::new(), Some(&snapshot));
     assert!(after.pools[0].nodes.iter().all(|node| node.live.attempts() == 0 && node.live.in_flight() == 0));
 }
 

@@ -8,7 +8,7 @@ use super::{Parse, Tables, number};
 use crate::control::config::error::{At, Place};
 use crate::control::config::file;
 use crate::control::config::reading::{Entry, Key, List, OneOrMany, Texts};
-use crate::control::config::resolved::{HealthCheck, HostHeader, Node, Outlier, Pool};
+use crate::control::config::resolved::{Discovery, HealthCheck, HostHeader, Node, Outlier, Pool};
 use crate::control::config::value::NodeEntry;
 use crate::name::Name;
 
@@ -47,10 +47,7 @@ impl Parse {
             Key::Is(At { value: OneOrMany(list), .. }) => self.names(list.items),
             _ => Vec::new(),
         };
-        let nodes = match self.required(table.nodes, &name, "nodes", "[\"127.0.0.1:9001\"]") {
-            Some(list) => self.nodes(list, &name),
-            None => Vec::new(),
-        };
+        let (nodes, discovery) = self.members(table.nodes, table.discovery, &name);
         if let (Key::Is(attempts), Key::Is(retry)) = (&table.attempts, &table.retry)
             && attempts.value.0 == 1
         {
@@ -64,6 +61,7 @@ impl Parse {
         Pool {
             policy,
             nodes,
+            discovery,
             host: table.host.or(&defaults.host).unless(HostHeader::Keep),
             connect_timeout: table
                 .connect_timeout
@@ -104,8 +102,27 @@ impl Parse {
         None
     }
 
-    fn nodes(&mut self, list: At<List<NodeEntry>>, pool: &At<Name>) -> Vec<Node> {
-        if list.empty {
+    /// The nodes that are written down, and who tells others. One of the two has to be there.
+    fn members(
+        &mut self,
+        nodes: Key<List<NodeEntry>>,
+        discovery: Key<file::Discovery>,
+        pool: &At<Name>,
+    ) -> (Vec<Node>, Option<Discovery>) {
+        if nodes.is_absent() && discovery.is_absent() {
+            let write = format!(
+                "add `nodes = [\"127.0.0.1:9001\"]`, or a table [pool.{}.discovery] that says who tells them",
+                pool.value
+            );
+            self.wrong(&pool.place, "`nodes` is missing", write);
+        }
+        let may_be_empty = !discovery.is_absent();
+        let nodes = nodes.get().map(|list| self.nodes(list, pool, may_be_empty)).unwrap_or_default();
+        (nodes, discovery.get().and_then(|at| self.discovery(at)))
+    }
+
+    fn nodes(&mut self, list: At<List<NodeEntry>>, pool: &At<Name>, may_be_empty: bool) -> Vec<Node> {
+        if list.empty && !may_be_empty {
             let what = format!("the pool \"{}\" has no node", pool.value);
             self.wrong(&list.place, what, "write where its nodes listen: [\"127.0.0.1:9001\"]");
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
+use std::str::FromStr;
 
 use super::{Refused, Text, refuse};
 use crate::cidr::{Cidr, InvalidCidr};
@@ -65,6 +66,15 @@ impl NodeAddress {
     }
 }
 
+impl FromStr for NodeAddress {
+    type Err = String;
+
+    /// Reads what a registry says.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Text::parse(text).map_err(|refused: Refused| refused.what)
+    }
+}
+
 impl fmt::Display for NodeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -103,7 +113,7 @@ fn port_number(text: &str) -> Option<NonZeroU16> {
 
 /// Labels of letters, digits, dashes and underscores (RFC 1123, 2.1, and what name servers in fact hold). A last label
 /// of digits alone is a slip in an IPv4 address.
-fn is_dns_name(text: &str) -> bool {
+pub(super) fn is_dns_name(text: &str) -> bool {
     let label = |label: &str| {
         let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         inner && !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-')

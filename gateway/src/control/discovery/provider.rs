@@ -1,0 +1,104 @@
+//! Who tells a pool's nodes: one trait, and a module for each kind behind it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::board::Row;
+use super::file::File;
+use super::schema::NodeSet;
+use crate::control::config;
+
+/// A registry, or what stands for one.
+pub(in crate::control) trait Provider: Send {
+    /// Follows it until it is lost: publishes each full set, and returns only with why it ended. It is called again
+    /// after a pause, and begins anew then.
+    fn follow<'a>(&'a mut self, sets: &'a Sets) -> BoxFuture<'a, Trouble>;
+}
+
+/// The provider that the configuration says.
+pub(super) fn of(provider: &config::Provider) -> Result<Box<dyn Provider>, Trouble> {
+    match provider {
+        config::Provider::File { path } => Ok(Box::new(File::new(path.clone()))),
+        _ => Err(Trouble::new(format!("the provider \"{}\" is not in this build", provider.word()))),
+    }
+}
+
+/// Why a registry was lost, on one line and without a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::control) struct Trouble(String);
+
+impl Trouble {
+    /// For this reason.
+    pub(in crate::control) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a provider puts what its registry says. Only the newest set counts, so it need not be sparing.
+#[derive(Debug)]
+pub(in crate::control) struct Sets {
+    newest: watch::Sender<Newest>,
+    row: Arc<Row>,
+}
+
+/// What was said last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Newest {
+    /// The set, and in which connection it came.
+    pub(in crate::control) set: Option<(u64, Arc<NodeSet>)>,
+    /// The connection of now: they are counted. None while the registry is lost.
+    pub(in crate::control) connection: Option<u64>,
+    connections: u64,
+}
+
+impl Newest {
+    /// Whether the registry still stands by the set.
+    pub(in crate::control) fn is_fresh(&self) -> bool {
+        self.set.as_ref().map(|(connection, _)| *connection) == self.connection
+    }
+}
+
+impl Sets {
+    pub(super) fn new(row: Arc<Row>) -> Self {
+        Self { newest: watch::Sender::default(), row }
+    }
+
+    /// What the registry says now, all of it.
+    pub(in crate::control) fn publish(&self, set: NodeSet) {
+        self.heard();
+        self.newest.send_modify(|newest| {
+            newest.set = newest.connection.map(|connection| (connection, Arc::new(set)));
+        });
+    }
+
+    /// Notes that the registry answered, though nothing changed.
+    pub(in crate::control) fn heard(&self) {
+        self.row.heard();
+    }
+
+    /// A connection is tried.
+    pub(super) fn begin(&self) {
+        self.newest.send_modify(|newest| {
+            newest.connections += 1;
+            newest.connection = Some(newest.connections);
+        });
+    }
+
+    /// It ended.
+    pub(super) fn lost(&self) {
+        self.newest.send_modify(|newest| newest.connection = None);
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Newest> {
+        self.newest.subscribe()
+    }
+}
