@@ -61,14 +61,21 @@ mod tests {
     fn files_that_cannot_be_used_are_named() {
         let made = Certificates::make();
         let identity = |certificate, key| Some(ClientIdentity { certificate, key });
-        let good = ClientTls { ca: Some(made.authority()), identity: identity(made.client(), made.client_key()) };
+        let good =
+            ClientTls { ca: Some(made.authority()), identity: identity(made.client(), made.client_key()) };
         assert!(client_config(&good).is_ok());
         let missing = made.folder().join("missing.pem");
         for (tls, named) in [
             (ClientTls { ca: Some(missing.clone()), identity: None }, "missing.pem"),
-            (ClientTls { ca: Some(made.client_key()), identity: None }, "client.key: there is no certificate"),
+            (
+                ClientTls { ca: Some(made.client_key()), identity: None },
+                "client.key: there is no certificate",
+            ),
             (ClientTls { identity: identity(made.client(), missing), ..good.clone() }, "missing.pem"),
-            (ClientTls { identity: identity(made.client(), made.server_key()), ..good.clone() }, "client.pem"),
+            (
+                ClientTls { identity: identity(made.client(), made.server_key()), ..good.clone() },
+                "client.pem",
+            ),
         ] {
             let error = client_config(&tls).unwrap_err();
             assert!(error.contains(named), "{error}");

@@ -8,7 +8,7 @@ mod error;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -112,15 +112,15 @@ impl HttpClient {
         target: &str,
         json: &Bytes,
     ) -> Result<Answer, HttpError> {
-        let request = || self.request(method, target, json);
+        let request = self.request(method, target, json);
         if let Some(kept) = self.kept.take().filter(|kept| !kept.sender.is_closed()) {
-            match self.exchange(kept, request()).await {
+            match self.exchange(kept, request.clone()).await {
                 Err(HttpError::Lost(..)) => {}
                 answered => return answered,
             }
         }
         let fresh = self.connect().await?;
-        self.exchange(fresh, self.request(method, target, json)).await
+        self.exchange(fresh, request).await
     }
 
     fn request(&self, method: &Method, target: &str, json: &Bytes) -> Request<Full<Bytes>> {
@@ -151,10 +151,14 @@ impl HttpClient {
 
     async fn read(&self, response: Response<Incoming>) -> Result<Answer, HttpError> {
         let (head, body) = response.into_parts();
+        let too_long = || HttpError::TooLong(self.origin.clone(), MOST_BYTES);
+        if body.size_hint().lower() > MOST_BYTES as u64 {
+            return Err(too_long());
+        }
         let body = Limited::new(body, MOST_BYTES).collect().await;
         let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
             Ok(error) => HttpError::Lost(self.origin.clone(), *error),
-            Err(_) => HttpError::TooLong(self.origin.clone(), MOST_BYTES),
+            Err(_) => too_long(),
         })?;
         Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
     }
@@ -162,7 +166,8 @@ impl HttpClient {
     async fn connect(&self) -> Result<Connection, HttpError> {
         let unreachable = |error| HttpError::Unreachable(self.origin.clone(), error);
         let stream = timeout(CONNECT, self.dial()).await;
-        let stream = stream.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())).map_err(unreachable)?;
+        let stream =
+            stream.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())).map_err(unreachable)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| HttpError::Lost(self.origin.clone(), error))?;
@@ -185,6 +190,18 @@ impl HttpClient {
         };
         Ok(Box::new(tls.connect(name, stream).await?))
     }
+}
+
+/// Text as a part of a target, where only letters, digits and `-._~` stand for themselves (RFC 3986, 2.1 to 2.3).
+pub(crate) fn encoded(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded += &format!("%{byte:02X}");
+        }
+        encoded
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::board::Row;
+use super::consul::Consul;
 use super::file::File;
 use super::schema::NodeSet;
 use crate::control::config;
@@ -22,6 +23,7 @@ pub(in crate::control) trait Provider: Send {
 pub(super) fn of(provider: &config::Provider) -> Result<Box<dyn Provider>, Trouble> {
     match provider {
         config::Provider::File { path } => Ok(Box::new(File::new(path.clone()))),
+        config::Provider::Consul(consul) => Ok(Box::new(Consul::new(consul.clone()))),
         _ => Err(Trouble::new(format!("the provider \"{}\" is not in this build", provider.word()))),
     }
 }

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use rustls::{RootCertStore, ServerConfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use test_servers::Certificates;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -51,7 +51,8 @@ impl Server {
                         }
                     }
                     let text = String::from_utf8(head).unwrap().to_ascii_lowercase();
-                    let answer = answer.replace("{token}", if text.contains("x-token: s3cret") { "yes" } else { "no" });
+                    let answer = answer
+                        .replace("{token}", if text.contains("x-token: s3cret") { "yes" } else { "no" });
                     stream.write_all(answer.as_bytes()).await.unwrap();
                 }
                 _ = stream.shutdown().await; // a client that has gone is no matter
