@@ -27,3 +27,4 @@ mod routing;
 mod samples;
 mod simulated;
 mod streaming;
+mod tls;

@@ -12,6 +12,7 @@ mod load;
 mod log;
 mod node;
 mod process;
+mod tls;
 mod wait;
 mod wire;
 
@@ -28,5 +29,6 @@ pub use load::Load;
 pub use log::{keep_log, logged};
 pub use node::{Connection, Request, TestNode};
 pub use process::GatewayProcess;
+pub use tls::{Authority, TlsClients};
 pub use wait::wait_until;
 pub use wire::{Head, PATIENCE};

@@ -10,6 +10,7 @@ mod admin;
 mod api;
 mod attempt;
 mod build;
+mod certificates;
 mod client_tls;
 mod command;
 pub mod config;
@@ -41,9 +42,11 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{oneshot, watch};
+use tokio::task::LocalSet;
 use tracing::{info, warn};
 
 pub use admin::Phase;
+pub use certificates::check_certificates;
 pub use prepare::check_plugins;
 pub use uses::use_spec;
 pub use writer::Event;
@@ -268,7 +271,9 @@ fn run_control(
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("bascule-control".into()).spawn(move || {
-        runtime.block_on(async {
+        // Checks of nodes are local to it: a stream is not for two threads.
+        let local = LocalSet::new();
+        let running = local.run_until(async {
             let (end, ended) = watch::channel(());
             let api = tokio::spawn(admin::serve(socket, Arc::new(admin), ended));
             tokio::spawn(memory::watch(Arc::clone(&writer.published)));
@@ -277,6 +282,7 @@ fn run_control(
             drop(end);
             let _late = tokio::time::timeout(LAST_ANSWERS, api).await;
         });
+        runtime.block_on(running);
     })
 }
 

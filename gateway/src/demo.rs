@@ -4,7 +4,11 @@
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -96,4 +100,27 @@ fn delay(query: Option<&str>) -> Duration {
     let asked =
         query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("ms=")?.parse().ok()));
     Duration::from_millis(asked.unwrap_or(1_000).min(LONGEST))
+}
+
+/// Makes site.pem and site.key for localhost in a folder, unless they are there.
+pub(crate) fn make_certificate(folder: &Path) -> anyhow::Result<()> {
+    let (certificate, key) = (folder.join("site.pem"), folder.join("site.key"));
+    if certificate.exists() && key.exists() {
+        return Ok(());
+    }
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let made = rcgen::generate_simple_self_signed(names).context("no certificate can be made")?;
+    let write = |path: &Path, text: String, mode: u32| {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(mode).open(path);
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("{} cannot be written", path.display()))
+    };
+    write(&key, made.signing_key.serialize_pem(), 0o600)?;
+    write(&certificate, made.cert.pem(), 0o644)?;
+    println!(
+        "made a certificate for localhost; try: curl --cacert {} https://localhost:8443/",
+        certificate.display()
+    );
+    Ok(())
 }

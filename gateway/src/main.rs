@@ -8,13 +8,13 @@ mod plugin_command;
 mod running;
 mod upgrade_command;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use bascule::control::check_plugins;
 use bascule::control::config::{self, Config};
+use bascule::control::{check_certificates, check_plugins};
 use bascule::plugin::Engine;
 use clap::{Parser, Subcommand};
 use plugin_command::PluginCommand;
@@ -55,9 +55,12 @@ enum Command {
     },
     /// Run three demo nodes and the gateway before them.
     Demo {
-        /// The configuration file.
-        #[arg(long, default_value = "config/quickstart.toml")]
-        config: PathBuf,
+        /// The configuration file; config/quickstart.toml, or config/tls.toml with --tls.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Make a certificate for localhost beside the configuration, if there is none: site.pem and site.key.
+        #[arg(long)]
+        tls: bool,
     },
     /// Make, look at and try plugins.
     #[command(subcommand)]
@@ -83,7 +86,7 @@ impl From<anyhow::Error> for Failure {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run { config } => running::run(config, false),
-        Command::Demo { config } => running::run(config, true),
+        Command::Demo { config, tls } => demo(config, tls),
         Command::Upgrade { config, pid } => upgrade_command::run(&config, pid),
         Command::Check { config, plugins } => check(&config, plugins),
         Command::Plugin(command) => plugin_command::run(command),
@@ -102,12 +105,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn load(path: &std::path::Path) -> Result<Config, Failure> {
+fn load(path: &Path) -> Result<Config, Failure> {
     config::load(path).map_err(|errors| Failure::Input(errors.to_string()))
 }
 
-fn check(path: &std::path::Path, plugins: bool) -> Result<(), Failure> {
+fn demo(config: Option<PathBuf>, tls: bool) -> Result<(), Failure> {
+    let default = if tls { "config/tls.toml" } else { "config/quickstart.toml" };
+    let config = config.unwrap_or_else(|| default.into());
+    if tls {
+        demo::make_certificate(config.parent().unwrap_or(Path::new("")))?;
+    }
+    running::run(config, true)
+}
+
+fn check(path: &Path, plugins: bool) -> Result<(), Failure> {
     let config = load(path)?;
+    check_certificates(&config).map_err(|errors| Failure::Input(errors.to_string()))?;
     if plugins {
         let engine = Engine::new().context("plugins cannot run on this machine")?;
         check_plugins(&config, Arc::new(engine), Arc::default())

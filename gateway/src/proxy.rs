@@ -12,6 +12,7 @@ mod exchange;
 mod filters;
 mod finish;
 mod forward;
+mod handshake;
 mod head;
 mod hedge;
 mod load_report;

@@ -19,6 +19,7 @@ use crate::node::gate::Gate;
 use crate::plugin::{Samples, Use};
 use crate::transport::ports::PortId;
 use crate::transport::room::{Door, DoorLimits, Room};
+use crate::transport::tls::{ClientTls, ServerTls};
 
 mod limits;
 pub mod retry;
@@ -114,7 +115,9 @@ pub struct Pool {
     pub policies: Vec<u32>,
     /// What nodes are sent as Host.
     pub host: HostPolicy,
-    /// How long a connection to a node may take to be made.
+    /// How its nodes are met, if that is not in the clear.
+    pub tls: Option<Arc<ClientTls>>,
+    /// How long a connection to a node may take to be made, its handshake included.
     pub connect_timeout: Duration,
     /// From a request's last byte to its response's first.
     pub first_byte_timeout: Option<Duration>,
@@ -198,4 +201,8 @@ pub struct ListenerSpec {
     pub limits: DoorLimits,
     /// How many there are; shared with the listener of the same name in an earlier snapshot.
     pub door: Arc<Door>,
+    /// The port under HTTPS where its clients are sent instead of being served, if they are.
+    pub redirect: Option<u16>,
+    /// How its clients are met, if that is not in the clear.
+    pub tls: Option<Arc<ServerTls>>,
 }

@@ -10,8 +10,8 @@ mod process;
 mod registry;
 
 pub use counters::{
-    Counter, ErrorKind, FallbackReason, Gauge, HedgeOutcome, LATENCY_BUCKETS, Latencies, LoadReport, NoRoom,
-    PoolMetrics, Refusal, RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
+    Counter, ErrorKind, FallbackReason, Gauge, HandshakeOutcome, HedgeOutcome, LATENCY_BUCKETS, Latencies,
+    LoadReport, NoRoom, PoolMetrics, Refusal, RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
 };
 pub use exposition::{Exposition, Family, Kind};
 pub use log::{FILTER_VARIABLE, InvalidFilter, change as change_log, init};

@@ -8,3 +8,4 @@ pub mod listen;
 pub mod ports;
 pub mod room;
 pub mod stream;
+pub mod tls;

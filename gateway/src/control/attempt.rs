@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::addresses::{Addresses, resolve};
+use super::certificates::{Certificates, Secured};
 use super::config::{self, Config, Error, Errors};
 use super::history::History;
 use super::library::{Compiled, Library};
@@ -26,6 +27,8 @@ pub struct Prepared {
     /// Those that it mentions and that cannot.
     pub(super) missing: Missing,
     pub(super) addresses: Addresses,
+    /// How listeners' clients and pools' nodes are met.
+    pub(super) secured: Secured,
     /// The listeners' open sockets.
     pub(super) listening: Listening,
     /// The version that each plugin file serves with.
@@ -46,7 +49,9 @@ impl Prepared {
         let mut pairs = self.uses.iter().zip(&other.uses);
         let same_uses = self.uses.len() == other.uses.len() && pairs.all(|(one, two)| Arc::ptr_eq(one, two));
         let same_missing = self.missing.keys().eq(other.missing.keys());
-        let same_ground = self.addresses == other.addresses && self.listening == other.listening;
+        let same_ground = self.addresses == other.addresses
+            && self.listening == other.listening
+            && self.secured.is_same_as(&other.secured);
         !same_uses || !same_missing || self.config != other.config || !same_ground
     }
 
@@ -109,6 +114,7 @@ pub(super) fn same_ground(new: &Config, running: &Config) -> Result<(), Errors> 
 pub(super) struct Ground<'a> {
     pub(super) library: &'a mut Library,
     pub(super) uses: &'a mut Uses,
+    pub(super) certificates: &'a mut Certificates,
     /// Where listeners are opened; a mere check opens none.
     pub(super) ports: Option<&'a Ports>,
     pub(super) earlier: &'a Addresses,
@@ -135,6 +141,7 @@ pub(super) fn try_all(config: &Arc<Config>, ground: &mut Ground<'_>) -> Result<P
     };
     config.without_files(&there).for_each(|(used, error)| lacks(used, error, &mut errors));
     let addresses = resolve(config, ground.earlier, &mut errors);
+    let secured = ground.certificates.load(config, &mut errors);
     let mentions = Mentions::of(config);
     let mut ready: BTreeMap<Name, Made> = BTreeMap::new();
     let (mut versions, mut outcomes) = (BTreeMap::new(), Vec::new());
@@ -163,6 +170,7 @@ pub(super) fn try_all(config: &Arc<Config>, ground: &mut Ground<'_>) -> Result<P
         uses: ready.into_values().map(|made| made.made).collect(),
         missing,
         addresses,
+        secured,
         listening,
         versions,
         outcomes,

@@ -57,7 +57,7 @@ pub(super) fn snapshot(prepared: &Prepared, found: &Found, earlier: Option<&Snap
         });
         let found = found.get(&pool.name.value).map_or(&[][..], |found| found);
         let nodes = members::all(pool, &prepared.addresses, found);
-        Arc::new(build_pool(pool, &uses, nodes, earlier.map(|pool| &**pool)))
+        Arc::new(build_pool(pool, &uses, nodes, prepared, earlier.map(|pool| &**pool)))
     };
     Snapshot {
         number: earlier.map_or(1, |earlier| earlier.number + 1),
@@ -70,7 +70,7 @@ pub(super) fn snapshot(prepared: &Prepared, found: &Found, earlier: Option<&Snap
         listeners: prepared
             .listening
             .iter()
-            .map(|(name, opened)| listener(&config.listeners[name], *opened, earlier))
+            .map(|(name, opened)| listener(&config.listeners[name], *opened, prepared, earlier))
             .collect(),
     }
 }
@@ -85,7 +85,12 @@ fn places_of(names: &[config::At<Name>], uses: &BTreeMap<Name, u32>) -> Vec<u32>
     names.iter().filter_map(|name| uses.get(&name.value).copied()).collect()
 }
 
-fn listener(listener: &config::Listener, opened: Opened, earlier: Option<&Snapshot>) -> ListenerSpec {
+fn listener(
+    listener: &config::Listener,
+    opened: Opened,
+    prepared: &Prepared,
+    earlier: Option<&Snapshot>,
+) -> ListenerSpec {
     let name = &listener.name.value;
     let same = earlier.and_then(|earlier| earlier.listeners.iter().find(|same| same.name == *name));
     ListenerSpec {
@@ -97,6 +102,8 @@ fn listener(listener: &config::Listener, opened: Opened, earlier: Option<&Snapsh
             per_client: listener.connections_per_client.map(NonZeroU32::get),
         },
         door: same.map(|same| Arc::clone(&same.door)).unwrap_or_default(),
+        redirect: listener.redirect.map(|redirect| redirect.port),
+        tls: prepared.secured.listeners.get(name).cloned(),
     }
 }
 
@@ -172,6 +179,7 @@ fn build_pool(
     pool: &config::Pool,
     uses: &BTreeMap<Name, u32>,
     nodes: Vec<NodeSpec>,
+    prepared: &Prepared,
     earlier: Option<&Pool>,
 ) -> Pool {
     let (nodes, candidates) = build_nodes(nodes, earlier);
@@ -182,6 +190,7 @@ fn build_pool(
             HostHeader::Keep => HostPolicy::Keep,
             HostHeader::Name(host) => HostPolicy::Name(host.as_bytes().into()),
         },
+        tls: prepared.secured.pools.get(&pool.name.value).cloned(),
         connect_timeout: pool.connect_timeout,
         first_byte_timeout: pool.first_byte_timeout,
         attempt_timeout: pool.attempt_timeout,

@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 
 use super::addresses::Addresses;
 use super::attempt::{Ground, May, Prepared, same_ground, try_all, wanted_files};
+use super::certificates::Certificates;
 use super::config::{Config, Error, Errors};
 use super::folder::{Next, folders_of};
 use super::history::History;
@@ -32,6 +33,7 @@ pub(super) struct Builder {
     sources: Option<Sources>,
     library: Library,
     uses: Uses,
+    certificates: Certificates,
     ports: Arc<Ports>,
     probation: Probation,
     status: Arc<Status>,
@@ -59,11 +61,13 @@ impl Builder {
         let store = open_store(&config)?;
         let mut library = Library::new(engine, config.plugins.directory.value.clone(), store);
         let mut uses = Uses::new(services);
+        let mut certificates = Certificates::new();
         let config = Arc::new(config);
         let found = library.look(&wanted_files(&config), false);
         let mut ground = Ground {
             library: &mut library,
             uses: &mut uses,
+            certificates: &mut certificates,
             ports: Some(&ports),
             earlier: &Addresses::new(),
             status: &status,
@@ -77,6 +81,7 @@ impl Builder {
             sources,
             library,
             uses,
+            certificates,
             ports,
             probation,
             status,
@@ -113,7 +118,7 @@ impl Builder {
         let found = self.library.look(&wanted, true);
         self.library.catch_up(&wanted);
         self.note_gone(found.gone);
-        self.untried |= changed || found.changed;
+        self.untried |= changed || found.changed || self.certificates.changed();
         // What is still being copied may be what the rest waits for: it all changes together.
         soon |= found.not_yet;
         let prepared = if self.untried && !soon { self.prepare() } else { None };
@@ -234,6 +239,7 @@ impl Builder {
         let mut ground = Ground {
             library: &mut self.library,
             uses: &mut self.uses,
+            certificates: &mut self.certificates,
             ports: Some(&self.ports),
             earlier: &self.current.addresses,
             status: &self.status,
@@ -281,6 +287,7 @@ impl Builder {
         let mut folders: BTreeSet<PathBuf> = folders_of(plugins).collect();
         folders.insert(plugins.to_owned());
         folders.extend(self.sources.iter().flat_map(Sources::folders));
+        folders.extend(self.certificates.files().into_iter().flat_map(folders_of));
         folders
     }
 }
@@ -309,6 +316,7 @@ pub fn check_plugins(config: &Config, engine: Arc<Engine>, services: Arc<Service
     let mut ground = Ground {
         library: &mut library,
         uses: &mut Uses::new(services),
+        certificates: &mut Certificates::new(),
         ports: None,
         earlier: &Addresses::new(),
         status: &Status::default(),

@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use super::connection::{self, BUSY, Connection};
+use super::handshake;
 use super::view::View;
 use super::worker::Worker;
 use crate::transport::deadline::TICK;
@@ -107,21 +108,32 @@ impl Worker {
         sockets.into_iter().map(TcpListener::from_std).collect()
     }
 
-    fn start(self: Rc<Self>, stream: Stream, peer: SocketAddr, listener: Rc<Listener>) {
+    fn start(self: Rc<Self>, tcp: TcpStream, peer: SocketAddr, listener: Rc<Listener>) {
         let view = listener.view(&self);
         let snapshot = &view.snapshot;
         let place = snapshot.listener_of(listener.id).map(usize::from);
         let spec = place.and_then(|place| snapshot.listeners.get(place));
-        let connection = Connection::new(&self, stream, peer, listener);
+        let tls = spec.and_then(|spec| spec.tls.clone());
         // No view without its own listeners.
         let Some(entered) = spec.and_then(|spec| self.let_in(snapshot, spec, peer.ip())) else {
-            return self.turn_away(connection);
+            // Under TLS nothing can be told before a handshake, which is what there is no room for.
+            if tls.is_none() {
+                self.turn_away(tcp, peer, listener);
+            }
+            return;
         };
         self.open.set(self.open.get() + 1);
         self.metrics.connections_accepted.increment();
         self.metrics.connections_open.increment();
         tokio::task::spawn_local(async move {
-            connection::serve(&self, connection).await;
+            let connection = match tls {
+                None => Stream::new(tcp).map(|stream| Connection::new(&self, stream, peer, listener)).ok(),
+                // Boxed: a handshake's state is large, and gone when the connection has become idle.
+                Some(tls) => Box::pin(handshake::make(&self, tls, tcp, peer, listener)).await,
+            };
+            if let Some(connection) = connection {
+                connection::serve(&self, connection).await;
+            }
             drop(entered);
             self.metrics.connections_open.decrement();
             self.open.set(self.open.get() - 1);
@@ -166,10 +178,7 @@ async fn empty(worker: &Rc<Worker>, listener: &Rc<Listener>, socket: &TcpListene
 
 async fn accept_one(worker: &Rc<Worker>, listener: &Rc<Listener>, socket: &TcpListener) {
     match socket.accept().await {
-        Ok((stream, peer)) => match Stream::new(stream) {
-            Ok(stream) => worker.clone().start(stream, peer, listener.clone()),
-            Err(error) => debug!(%error, "a connection was gone before it was accepted"),
-        },
+        Ok((tcp, peer)) => worker.clone().start(tcp, peer, listener.clone()),
         Err(error) => {
             // Out of descriptors, most often. Without a pause the loop would spin until one is free.
             warn!(%error, "cannot accept; trying again in a moment");

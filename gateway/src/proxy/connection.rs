@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::accept::Listener;
 use super::exchange;
+use super::handshake::Handshake;
 use super::worker::Worker;
 use crate::transport::deadline::{Deadline, Elapsed};
 use crate::transport::stream::Stream;
@@ -26,6 +27,8 @@ pub(super) struct Connection {
     pub stream: Stream,
     /// Whose address is at its other end.
     pub peer: SocketAddr,
+    /// Its TLS, and the name that the client asked for with it.
+    pub secure: Option<Handshake>,
     /// The listener that accepted it.
     pub listener: Rc<Listener>,
     /// What was read and not used yet.
@@ -56,7 +59,7 @@ impl Connection {
         listener: Rc<Listener>,
     ) -> Connection {
         let deadline = worker.deadlines.deadline(listener.id.number());
-        Connection { stream, peer, listener, buffer: Vec::new(), deadline }
+        Connection { stream, peer, secure: None, listener, buffer: Vec::new(), deadline }
     }
 }
 

@@ -5,14 +5,18 @@
 //! once are told; all others are closed at once. Either way the listening socket is emptied: a connection that waited in
 //! its queue would wait for nothing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Instant;
 
+use tokio::net::TcpStream;
+
+use super::accept::Listener;
 use super::connection::{self, Connection};
 use super::worker::Worker;
 use crate::snapshot::{ListenerSpec, Snapshot};
 use crate::transport::room::Entered;
+use crate::transport::stream::Stream;
 
 /// So many at once are told, on each worker. Chosen: they fit the reserve of descriptors of a few workers.
 const MOST_TOLD: usize = 32;
@@ -38,10 +42,13 @@ impl Worker {
     }
 
     /// Tells a client that there is no room, if not too many are being told.
-    pub(super) fn turn_away(self: &Rc<Self>, mut connection: Connection) {
+    pub(super) fn turn_away(self: &Rc<Self>, tcp: TcpStream, peer: SocketAddr, listener: Rc<Listener>) {
         if self.told.get() >= MOST_TOLD {
             return;
         }
+        // Whoever is gone needs to be told nothing.
+        let Ok(stream) = Stream::new(tcp) else { return };
+        let mut connection = Connection::new(self, stream, peer, listener);
         self.told.set(self.told.get() + 1);
         let worker = self.clone();
         tokio::task::spawn_local(async move {

@@ -18,6 +18,9 @@ pub(super) enum Error {
     /// The client closed before the answer was ready; nobody waits for one.
     #[error("the client is gone")]
     ClientGone,
+    /// The connection is another host's.
+    #[error("the connection's certificate is not the one of this host")]
+    Misdirected,
     /// No route matches.
     #[error("no route matches")]
     NoRoute,
@@ -60,6 +63,7 @@ impl Error {
             Error::BadRequest(malformed) => malformed.status(),
             Error::RequestLate => 408,
             Error::ClientGone | Error::ClientStalled => 0,
+            Error::Misdirected => 421,
             Error::NoRoute => 404,
             Error::UnknownPool(_) | Error::PluginFault(_) => 500,
             Error::NoNode | Error::Overloaded(_) => 503,
@@ -78,6 +82,7 @@ impl Error {
             Error::BadRequest(_) => ErrorKind::BadRequest,
             Error::RequestLate | Error::ClientStalled => ErrorKind::ClientTimeout,
             Error::ClientGone => ErrorKind::ClientGone,
+            Error::Misdirected => ErrorKind::Misdirected,
             Error::NoRoute => ErrorKind::NoRoute,
             Error::UnknownPool(_) | Error::PluginFault(_) => ErrorKind::Plugin,
             Error::NoNode => ErrorKind::NoNode,

@@ -75,7 +75,7 @@ pub(super) struct Exchange<'a> {
 pub(super) enum Answer {
     /// A node's response: its head is in the context, its body comes.
     Node(NodeResponse),
-    /// What a plugin prepared as its reply, with this status.
+    /// What a plugin, or a redirect, left in the context's reply, with this status.
     Plugin(u16),
 }
 
@@ -138,6 +138,9 @@ impl<'a> Exchange<'a> {
     }
 
     async fn answer(&mut self) -> Result<Answer, Error> {
+        if let Some(elsewhere) = self.redirect() {
+            return Ok(elsewhere);
+        }
         self.find_route()?;
         self.refuse_if_short()?;
         self.view.sampler.note(self.context());

@@ -17,6 +17,9 @@ use crate::http::h1::{self, BodyDecoder, ResponseEncoding};
 use crate::http::head::Method;
 use crate::telemetry::ErrorKind;
 
+/// By which a site says that it is under HTTPS only (RFC 6797).
+const HSTS: &str = "strict-transport-security";
+
 /// Where the answer's body comes from.
 enum Body {
     Node(NodeResponse),
@@ -110,7 +113,12 @@ impl Exchange<'_> {
         let is_debug = self.view.snapshot.settings.debug_headers;
         let attempt =
             if is_debug && context.attempt > 0 { context.attempt.to_string() } else { String::new() };
-        let debug = if is_debug { self.debug_fields(&attempt) } else { Vec::new() };
+        let mut extra = if is_debug { self.debug_fields(&attempt) } else { Vec::new() };
+        if let Some(hsts) = self.connection.secure.as_ref().and_then(|secure| secure.tls.hsts.as_deref())
+            && context.response.fields.get(HSTS).is_none()
+        {
+            extra.push((HSTS, hsts));
+        }
         let options = ResponseEncoding {
             body,
             client_version: context.request.version,
@@ -118,7 +126,7 @@ impl Exchange<'_> {
             head_request: context.request.method == Method::Head,
             upgrade: status == 101,
             date: &self.worker.date(),
-            extra: &debug,
+            extra: &extra,
         };
         h1::encode_response(&context.response, &options, out);
         let after = if options.keeps_alive(status) { After::KeepAlive } else { After::Close };
@@ -267,7 +275,7 @@ impl Exchange<'_> {
             let pool = self.view.pool(self.pool);
             let now = self.context().now;
             self.worker.idle.put(
-                connection.address,
+                connection.way,
                 connection.stream,
                 pool.idle_connections,
                 pool.idle_timeout,

@@ -24,7 +24,7 @@ use crate::snapshot::HostPolicy;
 use crate::telemetry::RetryReason;
 use crate::transport::buffers::Buffers;
 use crate::transport::deadline::Elapsed;
-use crate::transport::dial::dial;
+use crate::transport::dial::{Way, dial};
 use crate::transport::stream::Reader;
 
 /// So many 1xx heads are passed on before the final one; a node that sends more never means to answer. Chosen.
@@ -100,8 +100,9 @@ impl Exchange<'_> {
 
     async fn send_and_await(&mut self, attempt: &InFlight) -> Result<NodeResponse, Error> {
         let address = attempt.node().spec.address;
-        let mut connection = match self.worker.idle.take(address) {
-            Some(stream) => NodeConnection::new(stream, address, true),
+        let way = Way::new(address, self.view.pool(self.pool).tls.as_deref());
+        let mut connection = match self.worker.idle.take(way) {
+            Some(stream) => NodeConnection::new(stream, way, true),
             None => self.connect(address).await?,
         };
         // An earlier attempt's is at its start again.
@@ -127,15 +128,17 @@ impl Exchange<'_> {
 
     async fn connect(&mut self, address: SocketAddr) -> Result<NodeConnection, Error> {
         let deadline = &self.connection.deadline;
-        self.timeouts.start(Limit::Connect, Some(self.view.pool(self.pool).connect_timeout), deadline);
-        let stream = match deadline.race(dial(address)).await {
+        let pool = self.view.pool(self.pool);
+        let tls = pool.tls.as_deref();
+        self.timeouts.start(Limit::Connect, Some(pool.connect_timeout), deadline);
+        let stream = match deadline.race(dial(address, tls)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(Error::Connect(error)),
             Err(Elapsed) => return Err(Error::Late(self.timeouts.first())),
         };
         self.timeouts.stop(&[Limit::Connect], deadline);
         self.worker.metrics.node_connections.increment();
-        Ok(NodeConnection::new(stream, address, false))
+        Ok(NodeConnection::new(stream, Way::new(address, tls), false))
     }
 
     /// Whether the request can go out again: the node has seen nothing of it, or may see it twice. Then it is at its

@@ -44,6 +44,7 @@ impl Exchange<'_> {
         }
         self.started = Instant::now();
         context.now = self.started;
+        context.secure = connection.secure.is_some();
         let peer = connection.peer.ip();
         context.client = Some(client_address(&context.request, peer, |address| settings.trusts(address)));
         Ok(true)

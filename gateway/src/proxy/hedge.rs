@@ -21,7 +21,7 @@ use crate::http::h1::ResponseFraming;
 use crate::node::live::InFlight;
 use crate::snapshot::retry::Hedge;
 use crate::telemetry::{HedgeOutcome, RetryReason};
-use crate::transport::dial::dial;
+use crate::transport::dial::{Way, dial};
 use crate::transport::stream::Stream;
 
 mod pace;
@@ -128,18 +128,23 @@ impl<'a> Exchange<'a> {
     }
 
     fn lane(&mut self, in_flight: InFlight) -> Lane<'a> {
-        let address = in_flight.node().spec.address;
-        let link = match self.worker.idle.take(address) {
-            Some(stream) => Link::Open(NodeConnection::new(stream, address, true)),
+        let way = self.way(&in_flight);
+        let link = match self.worker.idle.take(way) {
+            Some(stream) => Link::Open(NodeConnection::new(stream, way, true)),
             None => self.dial(&in_flight),
         };
         Lane { in_flight, attempt: self.attempts, policy: self.policy, link, written: 0 }
     }
 
     fn dial(&mut self, in_flight: &InFlight) -> Link {
-        let limit = self.view.pool(self.pool).connect_timeout;
-        self.timeouts.start(Limit::Connect, Some(limit), &self.connection.deadline);
-        Link::Dialing(Box::pin(dial(in_flight.node().spec.address)))
+        let pool = self.view.pool(self.pool);
+        self.timeouts.start(Limit::Connect, Some(pool.connect_timeout), &self.connection.deadline);
+        let (address, tls) = (in_flight.node().spec.address, pool.tls.clone());
+        Link::Dialing(Box::pin(async move { dial(address, tls.as_deref()).await }))
+    }
+
+    fn way(&self, in_flight: &InFlight) -> Way {
+        Way::new(in_flight.node().spec.address, self.view.pool(self.pool).tls.as_deref())
     }
 
     fn poll_race(&mut self, cx: &mut Task<'_>, lanes: &mut [Lane<'_>]) -> Poll<Event> {
@@ -181,8 +186,8 @@ impl<'a> Exchange<'a> {
                 Link::Dialing(dial) => {
                     let stream = ready!(dial.as_mut().poll(cx)).map_err(Error::Connect)?;
                     self.worker.metrics.node_connections.increment();
-                    let address = lane.in_flight.node().spec.address;
-                    lane.link = Link::Open(NodeConnection::new(stream, address, false));
+                    let way = self.way(&lane.in_flight);
+                    lane.link = Link::Open(NodeConnection::new(stream, way, false));
                 }
                 Link::Open(connection) => {
                     match ready!(self.poll_connection(cx, connection, &mut lane.written)) {

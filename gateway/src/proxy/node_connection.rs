@@ -1,12 +1,12 @@
 //! A connection to a node in use, and the head of the response that comes on it.
 
-use std::net::SocketAddr;
 use std::task::{Context as Task, Poll, ready};
 
 use super::error::Error;
 use crate::http::h1::{self, HeadLimits, ResponseFraming};
 use crate::plugin::Context;
 use crate::transport::buffers::Buffers;
+use crate::transport::dial::Way;
 use crate::transport::stream::Stream;
 
 /// What a response's head may hold. Nodes are ours, so it is wider than a request's.
@@ -17,7 +17,7 @@ const MORE: usize = 16 * 1024;
 /// A connection to a node, in use.
 pub(super) struct NodeConnection {
     pub stream: Stream,
-    pub address: SocketAddr,
+    pub way: Way,
     /// What was read and not used yet, but for the bytes that the last head took.
     pub buffer: Vec<u8>,
     /// How many bytes at the front of the buffer the last head took.
@@ -28,8 +28,8 @@ pub(super) struct NodeConnection {
 
 impl NodeConnection {
     /// One that nothing came from yet.
-    pub(super) fn new(stream: Stream, address: SocketAddr, reused: bool) -> NodeConnection {
-        NodeConnection { stream, address, buffer: Vec::new(), taken: 0, reused }
+    pub(super) fn new(stream: Stream, way: Way, reused: bool) -> NodeConnection {
+        NodeConnection { stream, way, buffer: Vec::new(), taken: 0, reused }
     }
 
     /// Whether its end, come just now, tells nothing of the node: it may close an idle connection just as that is used

@@ -1,12 +1,33 @@
 //! Second step: find the route.
 
 use super::error::Error;
-use super::exchange::Exchange;
+use super::exchange::{Answer, Exchange};
+use super::handshake::Handshake;
 use super::timeouts::Limit;
+use crate::snapshot::routes::without_port;
 
 impl Exchange<'_> {
+    /// Where the listener sends all its clients, if it serves none: to the same place under HTTPS, with the same method
+    /// (RFC 9110, 15.4.9).
+    pub(super) fn redirect(&mut self) -> Option<Answer> {
+        let place = self.view.snapshot.listener_of(self.connection.listener.id)?;
+        let port = self.view.snapshot.listeners[usize::from(place)].redirect?;
+        let context = self.context_mut();
+        let mut location = b"https://".to_vec();
+        location.extend_from_slice(without_port(context.request.authority()));
+        if port != 443 {
+            location.extend_from_slice(format!(":{port}").as_bytes());
+        }
+        // `OPTIONS *` asks for no place.
+        let path = context.request.path();
+        location.extend_from_slice(path.strip_prefix(b"*").unwrap_or(path));
+        context.reply.fields.push((b"location"[..].into(), location.into()));
+        Some(Answer::Plugin(308))
+    }
+
     /// Finds the route by listener, host, path, method and fields.
     pub(super) fn find_route(&mut self) -> Result<(), Error> {
+        self.refuse_misdirected()?;
         let view = self.view;
         let context = self.context.as_mut().expect("no plugin was called yet");
         let listener = view.snapshot.listener_of(self.connection.listener.id).ok_or(Error::NoRoute)?;
@@ -19,5 +40,14 @@ impl Exchange<'_> {
         self.timeouts.start(Limit::Answer, Some(route.timeout), deadline);
         self.timeouts.start(Limit::Total, route.total_timeout, deadline);
         route.broken.as_ref().map_or(Ok(()), |filter| Err(Error::PluginFault(filter.to_string())))
+    }
+
+    /// A client asks for a host on a connection whose certificate is another host's (RFC 9110, 15.5.20): what is asked of
+    /// clients may be another thing there.
+    fn refuse_misdirected(&self) -> Result<(), Error> {
+        let Some(Handshake { tls, name: Some(name) }) = &self.connection.secure else { return Ok(()) };
+        let host = without_port(self.context().request.authority());
+        let is_for = std::str::from_utf8(host).is_ok_and(|host| tls.is_for(name, host));
+        if is_for { Ok(()) } else { Err(Error::Misdirected) }
     }
 }

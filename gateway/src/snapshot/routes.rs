@@ -13,6 +13,7 @@ use crate::http::head::RequestHead;
 mod normal;
 mod paths;
 
+pub use normal::without_port;
 use paths::Paths;
 
 /// Which requests a route is for. All of its parts must match.

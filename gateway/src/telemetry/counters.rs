@@ -9,7 +9,8 @@ use std::time::Duration;
 mod kinds;
 
 pub use kinds::{
-    ErrorKind, FallbackReason, HedgeOutcome, LoadReport, NoRoom, Refusal, RetryReason, RetryRefusal,
+    ErrorKind, FallbackReason, HandshakeOutcome, HedgeOutcome, LoadReport, NoRoom, Refusal, RetryReason,
+    RetryRefusal,
 };
 
 /// A number that only grows. Only one thread may add to it.
@@ -94,6 +95,7 @@ pub struct WorkerMetrics {
     /// Connections to nodes that were made.
     pub node_connections: Counter,
     no_room: [Counter; NoRoom::ALL.len()],
+    handshakes: [Counter; HandshakeOutcome::ALL.len()],
     errors: [Counter; ErrorKind::ALL.len()],
 }
 
@@ -106,6 +108,16 @@ impl WorkerMetrics {
     /// How many were for this reason.
     pub fn without_room(&self, why: NoRoom) -> u64 {
         self.no_room[why as usize].get()
+    }
+
+    /// Counts a client's TLS handshake.
+    pub fn handshake(&self, outcome: HandshakeOutcome) {
+        self.handshakes[outcome as usize].increment();
+    }
+
+    /// How many came to this.
+    pub fn handshakes(&self, outcome: HandshakeOutcome) -> u64 {
+        self.handshakes[outcome as usize].get()
     }
 
     /// Counts an error that belongs to no route.

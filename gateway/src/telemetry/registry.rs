@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::counters::{
-    ErrorKind, FallbackReason, HedgeOutcome, LATENCY_BUCKETS, Latencies, LoadReport, NoRoom, PoolMetrics,
-    Refusal, RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
+    ErrorKind, FallbackReason, HandshakeOutcome, HedgeOutcome, LATENCY_BUCKETS, Latencies, LoadReport,
+    NoRoom, PoolMetrics, Refusal, RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
 };
 use super::exposition::{Exposition, Kind};
 use super::process;
@@ -69,6 +69,7 @@ impl Telemetry {
         let tables = self.tables();
         write_connections(text, &tables);
         write_no_room(text, &tables.workers);
+        write_handshakes(text, &tables.workers);
         write_routes(text, &tables.routes);
         write_errors(text, &tables);
         write_pools(text, &tables.pools);
@@ -116,6 +117,18 @@ fn write_no_room(text: &mut Exposition, workers: &BTreeMap<usize, Arc<WorkerMetr
     );
     for why in NoRoom::ALL {
         family.sample(&[("reason", why.as_str())], sum(workers, |worker| worker.without_room(why)));
+    }
+}
+
+fn write_handshakes(text: &mut Exposition, workers: &BTreeMap<usize, Arc<WorkerMetrics>>) {
+    let mut family = text.family(
+        "bascule_tls_handshakes_total",
+        Kind::Counter,
+        "Clients' TLS handshakes, by what came of them.",
+    );
+    for outcome in HandshakeOutcome::ALL {
+        let count = sum(workers, |worker| worker.handshakes(outcome));
+        family.sample(&[("outcome", outcome.as_str())], count);
     }
 }
 

@@ -6,12 +6,35 @@ use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
 use super::stream::Stream;
+use super::tls::ClientTls;
 
-/// Connects to a node. The caller sets the time limit.
+/// Where a connection leads, and how it was made: what one may be used for that another made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Way {
+    address: SocketAddr,
+    /// Which TLS; 0 for none.
+    tls: u32,
+}
+
+impl Way {
+    /// The way to a node of a pool with this TLS.
+    pub fn new(address: SocketAddr, tls: Option<&ClientTls>) -> Way {
+        Way { address, tls: tls.map_or(0, ClientTls::id) }
+    }
+}
+
+/// Connects to a node, under TLS if its pool has it. The caller sets the time limit.
 ///
 /// # Errors
-/// The system's: refused, unreachable, out of descriptors.
-pub async fn dial(address: SocketAddr) -> io::Result<Stream> {
-    let stream = TcpStream::connect(address).await?;
-    Stream::new(stream)
+/// The system's: refused, unreachable, out of descriptors. Or the node is not whom it has to be.
+pub async fn dial(address: SocketAddr, tls: Option<&ClientTls>) -> io::Result<Stream> {
+    let tcp = TcpStream::connect(address).await?;
+    match tls {
+        None => Stream::new(tcp),
+        Some(tls) => {
+            tcp.set_nodelay(true)?;
+            // Boxed: a handshake's state is large, and most nodes are spoken to in the clear.
+            Box::pin(tls.connect(tcp, address)).await
+        }
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 
+use super::dial::Way;
 use super::stream::Stream;
 
 struct Idle {
@@ -14,17 +14,17 @@ struct Idle {
     until: Instant,
 }
 
-/// Idle connections of one worker, by node address. The youngest is used first, so that spare ones grow old.
+/// Idle connections of one worker, by the way that they take. The youngest is used first, so that spare ones grow old.
 #[derive(Default)]
 pub struct IdleConnections {
-    by_address: RefCell<HashMap<SocketAddr, Vec<Idle>, RandomState>>,
+    by_way: RefCell<HashMap<Way, Vec<Idle>, RandomState>>,
 }
 
 impl IdleConnections {
     /// A connection that the node has not closed, as far as can be known without asking it.
-    pub fn take(&self, address: SocketAddr) -> Option<Stream> {
-        let mut by_address = self.by_address.borrow_mut();
-        let idle = by_address.get_mut(&address)?;
+    pub fn take(&self, way: Way) -> Option<Stream> {
+        let mut by_way = self.by_way.borrow_mut();
+        let idle = by_way.get_mut(&way)?;
         while let Some(Idle { stream, .. }) = idle.pop() {
             if stream.is_quiet() {
                 return Some(stream);
@@ -34,9 +34,9 @@ impl IdleConnections {
     }
 
     /// Keeps a connection for `timeout`, unless there are `most` already.
-    pub fn put(&self, address: SocketAddr, stream: Stream, most: usize, timeout: Duration, now: Instant) {
-        let mut by_address = self.by_address.borrow_mut();
-        let idle = by_address.entry(address).or_default();
+    pub fn put(&self, way: Way, stream: Stream, most: usize, timeout: Duration, now: Instant) {
+        let mut by_way = self.by_way.borrow_mut();
+        let idle = by_way.entry(way).or_default();
         if idle.len() < most {
             idle.push(Idle { stream, until: now + timeout });
         }
@@ -44,7 +44,7 @@ impl IdleConnections {
 
     /// Closes connections that were idle for too long or that the node closed.
     pub fn sweep(&self, now: Instant) {
-        self.by_address.borrow_mut().retain(|_, idle| {
+        self.by_way.borrow_mut().retain(|_, idle| {
             idle.retain(|idle| idle.until > now && idle.stream.is_quiet());
             !idle.is_empty()
         });
@@ -53,7 +53,7 @@ impl IdleConnections {
     /// Closes so many that at most `most` are left: those of some nodes, since whoever has to save cannot choose.
     pub fn shrink_to(&self, most: usize) {
         let mut over = self.len().saturating_sub(most);
-        for idle in self.by_address.borrow_mut().values_mut() {
+        for idle in self.by_way.borrow_mut().values_mut() {
             let count = over.min(idle.len());
             idle.drain(..count);
             over -= count;
@@ -62,12 +62,12 @@ impl IdleConnections {
 
     /// Closes all.
     pub fn clear(&self) {
-        self.by_address.borrow_mut().clear();
+        self.by_way.borrow_mut().clear();
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.by_address.borrow().values().map(Vec::len).sum()
+        self.by_way.borrow().values().map(Vec::len).sum()
     }
 
     /// Whether there is none.

@@ -1,7 +1,10 @@
 //! Words of which one has to be chosen.
 
 use super::nearest::nearest;
-use super::resolved::{CheckStart, Grant, LogFormat, LogLevel, OnFault, Store};
+use super::resolved::{
+    CheckStart, ClientCertificate, Grant, LogFormat, LogLevel, OnFault, Redirect, Store, TlsVersion,
+    UnknownName,
+};
 use super::text::{Refused, Text};
 use super::value::{CheckType, ProviderWord, RecordWord};
 
@@ -37,11 +40,29 @@ choices! {
         { "error" => Error, "warn" => Warn, "info" => Info, "debug" => Debug, "trace" => Trace };
     Store, "\"memory\"": { "memory" => Memory };
     CheckType, "\"http\" or \"tcp\"": { "http" => Http, "tcp" => Tcp };
+    UnknownName, "\"first\" or \"refuse\"": { "first" => First, "refuse" => Refuse };
+    TlsVersion, "\"1.2\" or \"1.3\"": { "1.2" => V12, "1.3" => V13 };
+    ClientCertificate, "\"required\" or \"optional\"": { "required" => Required, "optional" => Optional };
     CheckStart, "\"check\" or \"up\"": { "check" => Check, "up" => Up };
     ProviderWord, "a provider such as \"dns\"": {
         "registry" => Registry, "file" => File, "dns" => Dns, "consul" => Consul, "etcd" => Etcd, "zookeeper" => Zookeeper
     };
     RecordWord, "\"address\" or \"srv\"": { "address" => Address, "srv" => Srv };
+}
+
+impl Text for Redirect {
+    const WHAT: &'static str = "\"https\"";
+    fn parse(text: &str) -> Result<Self, Refused> {
+        let port = match text.strip_prefix("https") {
+            Some("") => Some(443),
+            Some(rest) => rest.strip_prefix(':').and_then(|port| port.parse().ok()).filter(|port| *port != 0),
+            None => None,
+        };
+        port.map(|port| Self { port }).ok_or_else(|| Refused {
+            what: format!("{text:?} is nowhere to send clients"),
+            write: "write \"https\", or with its port \"https:8443\"".to_owned(),
+        })
+    }
 }
 
 impl Text for Grant {

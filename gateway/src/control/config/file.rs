@@ -7,8 +7,8 @@ use super::reading::{
     Fields, Item, Key, List, Named, Number, OneOrMany, OrOff, Reading, Texts, Value, bare, table,
 };
 use super::resolved::{
-    CheckStart, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, RetryOn, Store,
-    Workers,
+    CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine,
+    Redirect, RetryOn, Store, TlsVersion, UnknownName, Workers,
 };
 use super::secret::{PluginConfig, Secret};
 use super::text::{
@@ -107,6 +107,24 @@ table! { "a listener" Listener {
     address: SocketAddr,
     connections: Number<1, 10_000_000>,
     connections_per_client: Number<1, 1_000_000>,
+    redirect: Redirect,
+    tls: ListenerTls,
+} }
+
+table! { "a listener's `tls`" ListenerTls {
+    certificates: OneOrMany<CertificateFiles>,
+    unknown_name: UnknownName,
+    min_version: TlsVersion,
+    client_ca: Folder,
+    client_certificate: ClientCertificate,
+    handshake_timeout: Duration,
+    hsts: Duration,
+} }
+
+table! { "a certificate" CertificateFiles {
+    certificate: Folder,
+    key: Folder,
+    ocsp: Folder,
 } }
 
 table! { "a route" Route {
@@ -127,6 +145,7 @@ table! { "a pool" Pool {
     nodes: List<NodeEntry>,
     discovery: Discovery,
     host: HostHeader,
+    tls: NodeTls,
     connect_timeout: Duration,
     first_byte_timeout: Duration,
     attempt_timeout: Duration,
@@ -142,6 +161,13 @@ table! { "a pool" Pool {
     limits: PoolLimits,
     load_reports: bool,
     load_report_ttl: Duration,
+} }
+
+table! { "a pool's `tls`" NodeTls {
+    ca: Folder,
+    server_name: Word,
+    certificate: Folder,
+    key: Folder,
 } }
 
 table! { "a pool's `retry`" Retry {
@@ -254,6 +280,7 @@ table! {
     "the defaults of pools" PoolDefaults {
         policy: OneOrMany<Name>,
         host: HostHeader,
+        tls: NodeTls,
         connect_timeout: Duration,
         first_byte_timeout: Duration,
         attempt_timeout: Duration,

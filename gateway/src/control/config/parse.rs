@@ -5,6 +5,7 @@
 mod discovery;
 mod health;
 mod limits;
+mod listener;
 mod pool;
 mod retry;
 mod route;
@@ -221,42 +222,6 @@ impl Parse {
             probation: plugins.probation.unless(Duration::from_secs(30)),
             replay: plugins.replay.get().map_or(64, |at| at.value.0),
         }
-    }
-
-    fn listeners(&mut self, tables: Tables<file::Listener>, admin: &Admin) -> BTreeMap<Name, Listener> {
-        if tables.is_empty() && self.complete {
-            let start = self.start.clone();
-            let write = "add one: a table [listener.public] with `address = \"0.0.0.0:8080\"`";
-            self.wrong(&start, "there is no listener, so no request could arrive", write);
-        }
-        let mut taken: HashMap<SocketAddr, Place> = HashMap::new();
-        let mut listeners = BTreeMap::new();
-        for Entry { name, table, .. } in tables {
-            let Some(listener) = table else { continue };
-            let Some(address) = self.required(listener.address, &name, "address", "\"0.0.0.0:8080\"") else {
-                continue;
-            };
-            // Port 0 is another port each time.
-            if address.port() != 0 {
-                if let Some(first) = taken.get(&address.value) {
-                    let what = format!("a listener has {} already", address.value);
-                    self.twice(&address.place, what, first, "listen on another port");
-                } else if address == admin.address {
-                    let what = format!("the admin API listens on {}", address.value);
-                    self.wrong(
-                        &address.place,
-                        what,
-                        "listen on another port, or give [admin] another `address`",
-                    );
-                }
-            }
-            taken.insert(address.value, address.place.clone());
-            let (connections, connections_per_client) =
-                self.connections(listener.connections, listener.connections_per_client);
-            let listener = Listener { name, address, connections, connections_per_client };
-            listeners.insert(listener.name.value.clone(), listener);
-        }
-        listeners
     }
 
     /// The value of a key that has no default.

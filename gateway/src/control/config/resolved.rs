@@ -12,6 +12,7 @@ use std::time::Duration;
 mod discovery;
 mod health;
 mod limits;
+mod listener;
 mod retry;
 
 pub use discovery::{
@@ -20,6 +21,10 @@ pub use discovery::{
 };
 pub use health::{CheckStart, HealthCheck, Outlier, Probe};
 pub use limits::{AdaptiveRange, PoolLimits};
+pub use listener::{
+    CertificateFiles, ClientCertificate, ClientCertificates, Listener, ListenerTls, NodeTls, Redirect,
+    TlsVersion, UnknownName,
+};
 pub use retry::{HedgeAfter, Retry, RetryOn};
 
 use super::error::At;
@@ -279,19 +284,6 @@ pub struct UseLimits {
     pub recycle_memory: Size,
 }
 
-/// An address that the gateway accepts on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Listener {
-    /// Its name.
-    pub name: At<Name>,
-    /// Where. Port 0 takes a free one, for tests.
-    pub address: At<SocketAddr>,
-    /// Clients' connections at once, if that is limited.
-    pub connections: Option<NonZeroU32>,
-    /// The same for each client; not above `connections`.
-    pub connections_per_client: Option<NonZeroU32>,
-}
-
 /// What leads a request to a pool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
@@ -330,6 +322,8 @@ pub struct Pool {
     pub discovery: Option<Discovery>,
     /// What nodes are sent as Host.
     pub host: HostHeader,
+    /// How they are met, if that is not in the clear.
+    pub tls: Option<At<NodeTls>>,
     /// How long a connection to a node may take to be made.
     pub connect_timeout: Duration,
     /// From a request's last byte to the response's first.

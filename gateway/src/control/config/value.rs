@@ -12,8 +12,8 @@ use toml::de::DeValue;
 use super::file;
 use super::reading::{Item, Number, Reading, Value, texts};
 use super::resolved::{
-    CheckStart, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine, RetryOn, Store,
-    Workers,
+    CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine,
+    Redirect, RetryOn, Store, TlsVersion, UnknownName, Workers,
 };
 use super::secret::{PluginConfig, Secret};
 use super::text::{DnsName, HostPattern, Method, NodeAddress, Origin, Patience, Size, Text};
@@ -36,6 +36,10 @@ texts!(
     CheckStart,
     RetryOn,
     HedgeAfter,
+    ClientCertificate,
+    Redirect,
+    TlsVersion,
+    UnknownName,
     DnsName,
     Origin,
     Patience,

@@ -9,6 +9,7 @@ use crate::http::h1::{self, HeadLimits};
 use crate::http::head::{Method, ResponseHead};
 use crate::transport::dial::dial;
 use crate::transport::stream::Stream;
+use crate::transport::tls::ClientTls;
 
 /// What a response's head may hold; a check's is small.
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 16 * 1024, max_fields: 100 };
@@ -22,9 +23,9 @@ const MOST_BODY: usize = 64 * 1024;
 const MOST_INFORMATIONAL: usize = 8;
 
 /// Checks a node once, within the check's timeout.
-pub(super) async fn probe(address: SocketAddr, check: &HealthCheck) -> Outcome {
+pub(super) async fn probe(address: SocketAddr, tls: Option<&ClientTls>, check: &HealthCheck) -> Outcome {
     let start = Instant::now();
-    match tokio::time::timeout(check.timeout, ask(address, &check.probe)).await {
+    match tokio::time::timeout(check.timeout, ask(address, tls, &check.probe)).await {
         Ok(Ok(())) => Ok(start.elapsed()),
         Ok(Err(wrong)) => Err(wrong),
         Err(_) => Err(format!("it did not answer within {:?}", check.timeout)),
@@ -33,9 +34,9 @@ pub(super) async fn probe(address: SocketAddr, check: &HealthCheck) -> Outcome {
 
 /// Whether a node takes a question and says nothing for so long. It is asked for its options (RFC 9110, 9.3.7), which
 /// does nothing; whatever it answers shows that it lives. What cannot be asked at all is another matter than silence.
-pub(super) async fn is_silent(address: SocketAddr, patience: Duration) -> bool {
+pub(super) async fn is_silent(address: SocketAddr, tls: Option<&ClientTls>, patience: Duration) -> bool {
     let question = async {
-        let mut stream = dial(address).await.map_err(|error| error.to_string())?;
+        let mut stream = dial(address, tls).await.map_err(|error| error.to_string())?;
         let request = format!("OPTIONS * HTTP/1.1\r\nHost: {address}\r\n{IDENTITY}Connection: close\r\n\r\n");
         stream.split().1.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
         read_status(&mut stream).await
@@ -43,8 +44,8 @@ pub(super) async fn is_silent(address: SocketAddr, patience: Duration) -> bool {
     tokio::time::timeout(patience, question).await.is_err()
 }
 
-async fn ask(address: SocketAddr, probe: &Probe) -> Result<(), String> {
-    let connected = dial(address).await;
+async fn ask(address: SocketAddr, tls: Option<&ClientTls>, probe: &Probe) -> Result<(), String> {
+    let connected = dial(address, tls).await;
     let mut stream = connected.map_err(|error| format!("no connection can be made: {error}"))?;
     let Probe::Http { path, host, status } = probe else { return Ok(()) };
     let own = address.to_string();

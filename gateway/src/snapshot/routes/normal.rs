@@ -20,7 +20,8 @@ pub(super) fn host<'a>(authority: &[u8], buffer: &'a mut [u8; LONGEST_HOST]) -> 
     normal
 }
 
-fn without_port(authority: &[u8]) -> &[u8] {
+/// The host of an authority (RFC 3986, 3.2): what stands before its port.
+pub fn without_port(authority: &[u8]) -> &[u8] {
     let end = if authority.starts_with(b"[") {
         memchr(b']', authority).map(|bracket| bracket + 1)
     } else {

@@ -30,6 +30,8 @@ kinds! {
         ClientTimeout = "client_timeout",
         /// The client went away before it had its answer.
         ClientGone = "client_gone",
+        /// The connection's certificate is another host's.
+        Misdirected = "misdirected",
         /// No route matched.
         NoRoute = "no_route",
         /// The pool has no node that may be picked.
@@ -180,5 +182,19 @@ impl std::fmt::Display for Refusal {
             Refusal::QueueTimeout => "the pool was full for as long as a request may wait",
             Refusal::Memory => "the process has no memory for more",
         })
+    }
+}
+
+kinds! {
+    /// What came of a client's TLS handshake.
+    HandshakeOutcome {
+        /// It was made.
+        Made = "made",
+        /// What the client offered, showed or spoke was not good enough.
+        Refused = "refused",
+        /// It took too long.
+        Late = "timeout",
+        /// The client went away.
+        Gone = "gone",
     }
 }

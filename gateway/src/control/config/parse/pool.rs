@@ -58,11 +58,13 @@ impl Parse {
         let attempts = table.attempts.or(&defaults.attempts).get();
         let load_report_ttl = self.load_reports(table.load_reports, table.load_report_ttl, defaults);
         let limits = table.limits.or(&defaults.limits).get();
+        let host = table.host.or(&defaults.host).unless(HostHeader::Keep);
         Pool {
             policy,
             nodes,
             discovery,
-            host: table.host.or(&defaults.host).unless(HostHeader::Keep),
+            tls: self.node_tls(table.tls.or(&defaults.tls), &host),
+            host,
             connect_timeout: table
                 .connect_timeout
                 .or(&defaults.connect_timeout)

@@ -1,0 +1,108 @@
+//! Where the gateway accepts, and TLS on both sides.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::control::config::error::At;
+use crate::name::Name;
+
+/// An address that the gateway accepts on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Its name.
+    pub name: At<Name>,
+    /// Where. Port 0 takes a free one, for tests.
+    pub address: At<SocketAddr>,
+    /// Clients' connections at once, if that is limited.
+    pub connections: Option<NonZeroU32>,
+    /// The same for each client; not above `connections`.
+    pub connections_per_client: Option<NonZeroU32>,
+    /// Where its clients are sent instead of being served, if they are.
+    pub redirect: Option<Redirect>,
+    /// How its clients are met, if that is not in the clear.
+    pub tls: Option<At<ListenerTls>>,
+}
+
+/// Sends clients to the same place under HTTPS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redirect {
+    /// The port there.
+    pub port: u16,
+}
+
+/// How a listener's clients are met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// What is shown; at least one.
+    pub certificates: Vec<CertificateFiles>,
+    /// What clients get whose name no certificate is for.
+    pub unknown_name: UnknownName,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+    /// What clients have to show, if anything.
+    pub clients: Option<ClientCertificates>,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long clients shall remember to come under HTTPS only, if they shall.
+    pub hsts: Option<Duration>,
+}
+
+/// A certificate's files, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, and behind it those that lead to its root.
+    pub certificate: At<PathBuf>,
+    /// Its private key.
+    pub key: At<PathBuf>,
+    /// An OCSP response for it, as DER, if it is stapled.
+    pub ocsp: Option<At<PathBuf>>,
+}
+
+/// What clients get whose name no certificate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownName {
+    /// The first certificate.
+    First,
+    /// No handshake.
+    Refuse,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246, with what is safe of it.
+    V12,
+    /// RFC 8446.
+    V13,
+}
+
+/// What clients have to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// The authorities whose certificates are believed.
+    pub ca: At<PathBuf>,
+    /// Whether one must be shown.
+    pub certificate: ClientCertificate,
+}
+
+/// Whether clients must show a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// Who shows none is turned away.
+    Required,
+    /// Who shows none is let in; a bad one is not.
+    Optional,
+}
+
+/// How a pool's nodes are met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeTls {
+    /// The authorities whose certificates are believed; the system's if there is none.
+    pub ca: Option<At<PathBuf>>,
+    /// Whom nodes have to be; their own addresses if it is none.
+    pub server_name: Option<At<String>>,
+    /// What nodes are shown: a certificate and its key.
+    pub shown: Option<(At<PathBuf>, At<PathBuf>)>,
+}

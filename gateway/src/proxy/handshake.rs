@@ -1,0 +1,56 @@
+//! Before the first request of a connection under TLS: its handshake, which has a time limit of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tracing::debug;
+
+use super::accept::Listener;
+use super::connection::Connection;
+use super::worker::Worker;
+use crate::telemetry::HandshakeOutcome;
+use crate::transport::deadline::Elapsed;
+use crate::transport::tls::ServerTls;
+
+/// What a handshake told.
+pub(super) struct Handshake {
+    /// How the client was met.
+    pub tls: Arc<ServerTls>,
+    /// The name that it asked for (RFC 6066, 3).
+    pub name: Option<Box<str>>,
+}
+
+/// Makes the handshake; none if nothing came of it, which is counted.
+pub(super) async fn make(
+    worker: &Worker,
+    tls: Arc<ServerTls>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+    listener: Rc<Listener>,
+) -> Option<Connection> {
+    let deadline = worker.deadlines.deadline(listener.id.number());
+    deadline.set(tls.handshake_timeout);
+    let made = deadline.race(tls.accept(tcp)).await;
+    let outcome = match &made {
+        Ok(Ok(_)) => HandshakeOutcome::Made,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => HandshakeOutcome::Refused,
+        Ok(Err(_)) => HandshakeOutcome::Gone,
+        Err(Elapsed) => HandshakeOutcome::Late,
+    };
+    worker.metrics.handshake(outcome);
+    match made {
+        Ok(Ok((stream, name))) => {
+            let mut connection = Connection::new(worker, stream, peer, listener);
+            connection.secure = Some(Handshake { tls, name });
+            Some(connection)
+        }
+        Ok(Err(error)) => {
+            debug!(%peer, %error, "a handshake failed");
+            None
+        }
+        Err(Elapsed) => None,
+    }
+}

@@ -1,0 +1,208 @@
+//! The gateway's side of a client's connection: which certificate it shows, and whom it lets in.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, SupportedProtocolVersion};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::names::Names;
+use super::{Secure, provider};
+use crate::transport::stream::Stream;
+
+/// What is spoken behind the handshake (RFC 7301).
+const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+/// One is enough for a browser that comes back; each costs a record of a quarter of a kilobyte.
+const TICKETS: usize = 1;
+
+/// Keys of session tickets (RFC 8446, 4.6.1), which change by themselves every six hours. All workers and listeners of a
+/// process share one, so that a client resumes on whichever it meets.
+#[derive(Clone, Debug)]
+pub struct Tickets(Arc<dyn ProducesTickets>);
+
+impl Tickets {
+    /// New keys.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn new() -> Result<Tickets, rustls::Error> {
+        Ticketer::new().map(Tickets)
+    }
+}
+
+/// What clients get whose name no certificate is for, or who name none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// The first certificate.
+    First,
+    /// An alert instead of a handshake.
+    Refuse,
+}
+
+/// Whether clients show a certificate, and of which authorities.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Whose certificates are believed.
+    pub roots: RootCertStore,
+    /// Whether those without one are turned away.
+    pub required: bool,
+}
+
+/// On which terms clients are met.
+#[derive(Debug)]
+pub struct Terms {
+    /// What clients get whose name no certificate is for.
+    pub unknown: Unknown,
+    /// Whether TLS 1.2 is left out.
+    pub only_newest: bool,
+    /// What clients have to show, if anything.
+    pub asked: Option<Asked>,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+    /// What is sent as Strict-Transport-Security (RFC 6797), if a response has none.
+    pub hsts: Option<Box<[u8]>>,
+}
+
+/// A certificate with its chain, its key, and the names that it is for.
+#[derive(Debug)]
+pub struct Certificate {
+    key: Arc<CertifiedKey>,
+    names: Vec<String>,
+}
+
+impl Certificate {
+    /// Takes a chain, its own certificate first, the key that belongs to it, and an OCSP response if there is one.
+    ///
+    /// # Errors
+    /// The key is of no kind that TLS knows, or not this certificate's.
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        ocsp: Option<Vec<u8>>,
+    ) -> Result<Certificate, rustls::Error> {
+        let names = match chain.first().map(webpki::EndEntityCert::try_from) {
+            Some(Ok(certificate)) => certificate.valid_dns_names().map(str::to_owned).collect(),
+            Some(Err(error)) => {
+                return Err(rustls::Error::General(format!("the certificate cannot be read: {error:?}")));
+            }
+            None => return Err(rustls::Error::NoCertificatesPresented),
+        };
+        let mut key = CertifiedKey::from_der(chain, key, &provider())?;
+        key.ocsp = ocsp;
+        Ok(Certificate { key: Arc::new(key), names })
+    }
+
+    /// The DNS names in it; wildcards as they are written there.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
+/// How a listener's clients are met.
+#[derive(Debug)]
+pub struct ServerTls {
+    config: Arc<ServerConfig>,
+    shown: Arc<Shown>,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+    /// What is sent as Strict-Transport-Security (RFC 6797), if a response has none.
+    pub hsts: Option<Box<[u8]>>,
+}
+
+impl ServerTls {
+    /// Shows these certificates; there must be one.
+    ///
+    /// # Errors
+    /// No certificate, or roots of clients' certificates that are none.
+    pub fn new(
+        certificates: Vec<Certificate>,
+        terms: Terms,
+        tickets: &Tickets,
+    ) -> Result<ServerTls, rustls::Error> {
+        if certificates.is_empty() {
+            return Err(rustls::Error::NoCertificatesPresented);
+        }
+        let mut names = Names::default();
+        for (place, certificate) in (0..).zip(&certificates) {
+            certificate.names.iter().for_each(|name| names.add(name, place));
+        }
+        let keys = certificates.into_iter().map(|certificate| certificate.key).collect();
+        let shown = Arc::new(Shown { names, keys, unknown: terms.unknown });
+        let versions: &[&SupportedProtocolVersion] =
+            if terms.only_newest { &[&TLS13] } else { &[&TLS13, &TLS12] };
+        let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
+        let builder = match terms.asked {
+            Some(asked) => builder.with_client_cert_verifier(verifier(asked)?),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(shown.clone());
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        config.ticketer = Arc::clone(&tickets.0);
+        config.send_tls13_tickets = TICKETS;
+        // Tickets do the same without memory for each client.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        let Terms { handshake_timeout, hsts, .. } = terms;
+        Ok(ServerTls { config: Arc::new(config), shown, handshake_timeout, hsts })
+    }
+
+    /// Makes the handshake. The caller sets the time limit. Answers the stream, and the name that the client asked for.
+    ///
+    /// # Errors
+    /// The client spoke no TLS, or none that is good enough.
+    pub async fn accept(&self, tcp: TcpStream) -> io::Result<(Stream, Option<Box<str>>)> {
+        tcp.set_nodelay(true)?;
+        let stream = TlsAcceptor::from(Arc::clone(&self.config)).accept(tcp).await?;
+        let name = stream.get_ref().1.server_name().map(Into::into);
+        Ok((Stream::secure(Secure::new(stream)), name))
+    }
+
+    /// Whether a client that asked for `asked` may ask this connection for `host` (RFC 9110, 7.4): the certificate that
+    /// it was shown has to be the one for that host.
+    pub fn is_for(&self, asked: &str, host: &str) -> bool {
+        asked.eq_ignore_ascii_case(host) || self.shown.for_name(asked) == self.shown.for_name(host)
+    }
+}
+
+fn verifier(asked: Asked) -> Result<Arc<dyn ClientCertVerifier>, rustls::Error> {
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(asked.roots), provider());
+    let builder = if asked.required { builder } else { builder.allow_unauthenticated() };
+    builder.build().map_err(|error| rustls::Error::General(error.to_string()))
+}
+
+/// The certificates of a listener.
+#[derive(Debug)]
+struct Shown {
+    names: Names,
+    keys: Vec<Arc<CertifiedKey>>,
+    unknown: Unknown,
+}
+
+impl Shown {
+    /// The certificates that a name may get.
+    fn for_name(&self, name: &str) -> &[u16] {
+        match (self.names.find(name), self.unknown) {
+            ([], Unknown::First) => &[0],
+            (found, _) => found,
+        }
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // No host has an empty name: who names none gets what an unknown name gets.
+        let places = self.for_name(hello.server_name().unwrap_or(""));
+        let suits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        places.iter().map(|place| &self.keys[usize::from(*place)]).find(suits).cloned()
+    }
+}
