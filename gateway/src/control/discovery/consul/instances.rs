@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use crate::control::config;
 use crate::control::discovery::schema::{Announced, MOST_BYTES, NodeSet};
 
 type Meta = BTreeMap<String, String>;
@@ -82,6 +83,9 @@ fn node(id: &str, instance: &Instance) -> Result<Announced, String> {
     if bytes > MOST_BYTES {
         return Err(format!("its meta has {bytes} bytes, and {MOST_BYTES} is the most"));
     }
+    // It is there for others, too: what cannot be a label is none.
+    let is_label = |text: &String| config::word(text.clone()).is_ok();
+    labels.retain(|name, value| is_label(name) && is_label(value));
     let zone = labels.remove("zone").or_else(|| agent.meta.as_ref()?.get("zone").cloned());
     let tier = match labels.remove("tier") {
         Some(tier) => tier.parse::<u64>().map_err(|_| "`tier` in its meta is no number".to_owned())?,
@@ -114,7 +118,7 @@ mod tests {
 
     #[test]
     fn an_instance_says_where_it_is_and_what_it_can() {
-        let meta = json!({ "zone": "a", "tier": "1", "version": "2" });
+        let meta = json!({ "zone": "a", "tier": "1", "version": "2", "note": "", "team": "für alle" });
         let full = json!({ "ID": "api-1", "Address": "10.0.0.1", "Port": 8080, "Meta": meta, "Weights": { "Passing": 3, "Warning": 1 }, "New": 1 });
         let bare = json!({ "ID": "api-2", "Address": "", "Port": 8081 });
         let six = json!({ "ID": "api-3", "Address": "fd00::1", "Port": 80, "Meta": null });
