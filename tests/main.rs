@@ -21,6 +21,7 @@ mod lifecycle;
 mod limits;
 mod nodefaults;
 mod plugins;
+mod registry;
 mod reload;
 mod retries;
 mod routing;

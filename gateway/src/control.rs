@@ -25,6 +25,7 @@ mod members;
 mod memory;
 mod prepare;
 mod probation;
+mod registry;
 mod sources;
 mod status;
 mod store;
@@ -59,6 +60,7 @@ use discovery::{Board, Discoveries, Found};
 use folder::{Ask, Hint, Watch};
 use health::{Checks, Health};
 use prepare::Builder;
+use registry::Door;
 use status::Status;
 use writer::{Shared, Writer, lock};
 
@@ -87,6 +89,7 @@ pub struct Control {
     board: Arc<Board>,
     phase: Arc<PhaseCell>,
     admin_address: SocketAddr,
+    registry_address: Option<SocketAddr>,
     /// Dropping it ends the control path, too.
     stop: oneshot::Sender<()>,
     threads: Vec<JoinHandle<()>>,
@@ -104,6 +107,14 @@ pub enum StartError {
     /// The admin API's address is not to be had.
     #[error("the admin API cannot listen on {address}: {error}; name a free address in [admin]")]
     Admin {
+        /// The address in the configuration.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The registry's address is not to be had.
+    #[error("the registry cannot listen on {address}: {error}; name a free address in [registry]")]
+    Registry {
         /// The address in the configuration.
         address: SocketAddr,
         /// What the system said.
@@ -136,6 +147,7 @@ impl Control {
         let (socket, waits) =
             ports.open_own(Owner::Admin, address).map_err(|error| StartError::Admin { address, error })?;
         let admin_address = socket.local_addr()?;
+        let door = Door::open(config.registry.as_ref(), &ports)?;
         let builder = Builder::start(path, config, engine.clone(), services.clone(), ports, status.clone())
             .map_err(StartError::Configuration)?;
 
@@ -149,7 +161,10 @@ impl Control {
         let (hints, hinted) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let watch = Watch::new(hints.clone());
-        let discoveries = Discoveries::new(events.clone(), Arc::clone(&board), &first.config);
+        let registry = door.as_ref().map(|door| Arc::clone(&door.registry));
+        let registry_address = registry.as_ref().map(|registry| registry.address());
+        let discoveries =
+            Discoveries::new(events.clone(), Arc::clone(&board), registry.clone(), &first.config);
         let writer = Writer {
             published: Arc::clone(&published),
             status: Arc::clone(&status),
@@ -170,12 +185,13 @@ impl Control {
             events: events.clone(),
             health: Arc::clone(&health),
             board: Arc::clone(&board),
+            registry,
             engine,
             // The gateway that is replaced answers until this one is ready.
             waits,
         };
         let threads = vec![
-            run_control(writer, received, stopped, socket, admin)?,
+            run_control(writer, received, stopped, socket, admin, door)?,
             run_builder(builder, hinted, watch, events.clone())?,
         ];
         info!(admin = %admin_address, "control path started");
@@ -188,6 +204,7 @@ impl Control {
             board,
             phase,
             admin_address,
+            registry_address,
             stop,
             threads,
         };
@@ -202,6 +219,11 @@ impl Control {
     /// Where the admin API listens: the configured address, with the port that the system chose for port 0.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_address
+    }
+
+    /// Where nodes register, if they do: likewise.
+    pub fn registry_address(&self) -> Option<SocketAddr> {
+        self.registry_address
     }
 
     /// Tells /readyz how far the gateway is. It starts as [`Phase::Starting`].
@@ -268,6 +290,7 @@ fn run_control(
     stopped: oneshot::Receiver<()>,
     socket: std::net::TcpListener,
     admin: Admin,
+    door: Option<Door>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("bascule-control".into()).spawn(move || {
@@ -275,12 +298,19 @@ fn run_control(
         let local = LocalSet::new();
         let running = local.run_until(async {
             let (end, ended) = watch::channel(());
-            let api = tokio::spawn(admin::serve(socket, Arc::new(admin), ended));
+            let phase = Arc::clone(&admin.phase);
+            let api = tokio::spawn(admin::serve(socket, Arc::new(admin), ended.clone()));
+            let registry = tokio::spawn(async move {
+                if let Some(door) = door {
+                    door.serve(&phase, ended).await;
+                }
+            });
             tokio::spawn(memory::watch(Arc::clone(&writer.published)));
             writer.run(events, stopped).await;
             // It answers what it was asked.
             drop(end);
-            let _late = tokio::time::timeout(LAST_ANSWERS, api).await;
+            let last = async { tokio::join!(api, registry) };
+            let _late = tokio::time::timeout(LAST_ANSWERS, last).await;
         });
         runtime.block_on(running);
     })

@@ -133,6 +133,11 @@ impl Gateway {
         self.control.admin_address()
     }
 
+    /// Where nodes register, if they do.
+    pub fn registry_address(&self) -> Option<SocketAddr> {
+        self.control.registry_address()
+    }
+
     /// What concerns the whole gateway and may change while it runs.
     pub fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.published.load().settings)

@@ -140,6 +140,11 @@ impl TestGateway {
         self.running().admin_address()
     }
 
+    /// Where nodes register.
+    pub fn registry_address(&self) -> SocketAddr {
+        self.running().registry_address().expect("the configuration has a registry")
+    }
+
     /// A new client that is connected.
     pub fn client(&self) -> TestClient {
         TestClient::connect(self.address())

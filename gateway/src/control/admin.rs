@@ -25,6 +25,7 @@ use super::api::{self, Answer, JSON, PLAIN, full, text};
 use super::config::Secret;
 use super::discovery::Board;
 use super::folder::Hint;
+use super::registry::Registry;
 use super::status::Status;
 use super::writer::{Event, Shared, lock};
 use crate::name::Name;
@@ -65,7 +66,8 @@ impl PhaseCell {
         *self.0.borrow()
     }
 
-    async fn started(&self) {
+    /// Waits until it serves.
+    pub(super) async fn started(&self) {
         let mut phase = self.0.subscribe();
         // The sender is here.
         let _there = phase.wait_for(|phase| *phase != Phase::Starting).await;
@@ -86,6 +88,7 @@ pub(super) struct Admin {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) health: Shared,
     pub(super) board: Arc<Board>,
+    pub(super) registry: Option<Arc<Registry>>,
     pub(super) engine: Arc<Engine>,
     /// Whether it accepts when the gateway serves, and not before.
     pub(super) waits: bool,

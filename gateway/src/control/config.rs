@@ -27,7 +27,8 @@ pub use resolved::*;
 pub use secret::{PluginConfig, Secret};
 pub use source::System;
 pub use text::{
-    HeaderName, HeaderValue, HostPattern, Method, NodeAddress, NodeHost, Origin, PathPattern, Size,
+    HeaderName, HeaderValue, HostPattern, Method, NodeAddress, NodeHost, Origin, PathPattern, Refused, Size,
+    Text,
 };
 
 /// Reads a configuration file, what it includes, and the secrets that it names.

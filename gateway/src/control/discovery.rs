@@ -25,13 +25,15 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 
 pub(super) use board::{Board, Facts, State, shortened};
-pub(super) use schema::BadEntry;
+pub(super) use provider::{Provider, Sets, Trouble};
+pub(super) use schema::{Announced, BadEntry, NodeSet};
 
 use supervise::Supervisor;
 
 use super::addresses::Addresses;
 use super::config::{self, Config};
 use super::members;
+use super::registry::Registry;
 use super::writer::Event;
 use crate::name::Name;
 use crate::node::NodeSpec;
@@ -66,19 +68,26 @@ pub(super) struct Discoveries {
     found: Found,
     board: Arc<Board>,
     events: Sender<Event>,
+    /// Where nodes register themselves, if they do.
+    registry: Option<Arc<Registry>>,
     /// How many tasks there ever were.
     started: u64,
 }
 
 impl Discoveries {
     /// No task yet; what they find goes to the writer.
-    pub(super) fn new(events: Sender<Event>, board: Arc<Board>, config: &Config) -> Self {
+    pub(super) fn new(
+        events: Sender<Event>,
+        board: Arc<Board>,
+        registry: Option<Arc<Registry>>,
+        config: &Config,
+    ) -> Self {
         // So that a gateway that just starts is seen to wait for them.
         for (name, pool) in &config.pools {
             let provider = pool.discovery.iter().map(|discovery| discovery.provider.word());
             provider.for_each(|provider| drop(board.row(name, provider)));
         }
-        Self { tasks: BTreeMap::new(), found: Found::new(), board, events, started: 0 }
+        Self { tasks: BTreeMap::new(), found: Found::new(), board, events, registry, started: 0 }
     }
 
     /// Follows the registries of this configuration. What goes on as it was is not disturbed, and a pool that is told
@@ -108,7 +117,7 @@ impl Discoveries {
         let row = self.board.row(name, discovery.provider.word());
         let known = self.found.get(name).cloned().unwrap_or_default();
         let supervisor = Supervisor::new(name.clone(), discovery.clone(), row, known);
-        let running = tokio::spawn(supervisor.run(hand_on));
+        let running = tokio::spawn(supervisor.run(self.registry.clone(), hand_on));
         Task { number, discovery: discovery.clone(), running }
     }
 

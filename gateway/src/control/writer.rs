@@ -201,6 +201,7 @@ pub(super) fn tell_of_listeners(new: &[ListenerSpec], old: &[ListenerSpec]) {
 fn warn_of_later(new: &Config, old: &Config) {
     let changed = [
         ("[admin]", new.admin != old.admin),
+        ("[registry]", new.registry != old.registry),
         ("[sessions]", new.sessions != old.sessions),
         ("`workers` in [gateway]", new.gateway.workers != old.gateway.workers),
         ("`pid_file` in [gateway]", new.gateway.pid_file != old.gateway.pid_file),

@@ -20,6 +20,9 @@ pub(super) fn text(admin: &Admin) -> String {
     super::health::write(&mut text, &snapshot, &lock(&admin.health));
     super::limits::write(&mut text, &snapshot);
     super::discovery::write(&mut text, &admin.board);
+    if let Some(registry) = &admin.registry {
+        registry.write_metrics(&mut text);
+    }
     write_plugins(&mut text, &snapshot);
     write_containment(&mut text, &snapshot);
     text.family("bascule_snapshot_number", Kind::Gauge, "Which snapshot rules; each swap counts one.")

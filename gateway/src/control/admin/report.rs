@@ -16,6 +16,7 @@ use super::metrics::unix;
 use super::{Admin, Phase};
 use crate::control::discovery::Facts;
 use crate::control::health::{Health, NodeHealth};
+use crate::control::registry::RegistryRow;
 use crate::control::status::{FileOutcomes, Outcomes};
 use crate::control::writer::lock;
 use crate::name::Name;
@@ -33,6 +34,8 @@ struct Report<'a> {
     upgrade: Upgrade<'a>,
     configuration: Configuration<'a>,
     connections: ConnectionsRow,
+    /// Where nodes register, if they do.
+    registry: Option<RegistryRow>,
     listeners: Vec<Listener<'a>>,
     routes: Vec<RouteRow<'a>>,
     pools: Vec<PoolRow<'a>>,
@@ -201,6 +204,7 @@ pub(super) fn json(admin: &Admin) -> String {
             error: outcomes.error.as_ref().map(|(at, text)| Failure { at: unix(*at), text }),
         },
         connections: ConnectionsRow::of(&snapshot.room),
+        registry: admin.registry.as_ref().map(|registry| registry.row()),
         listeners: snapshot.listeners.iter().map(listener).collect(),
         routes: snapshot.routes.iter().map(|(_, route)| route_row(&snapshot, route)).collect(),
         pools: snapshot.pools.iter().map(|pool| pool_row(&snapshot, pool, &known, now)).collect(),

@@ -6,7 +6,7 @@ use super::resolved::{
     UnknownName,
 };
 use super::text::{Refused, Text};
-use super::value::{CheckType, ProviderWord, RecordWord};
+use super::value::{CheckType, LeaseWord, ProviderWord, RecordWord};
 
 /// The value of a word, or the words that there are.
 fn choose<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refused> {
@@ -47,6 +47,7 @@ choices! {
     ProviderWord, "a provider such as \"dns\"": {
         "registry" => Registry, "file" => File, "dns" => Dns, "consul" => Consul, "etcd" => Etcd, "zookeeper" => Zookeeper
     };
+    LeaseWord, "\"memory\"": { "memory" => Memory };
     RecordWord, "\"address\" or \"srv\"": { "address" => Address, "srv" => Srv };
 }
 

@@ -16,7 +16,7 @@ use super::text::{
 };
 use super::text::{PluginFile, RoutePath, Sha256, Word};
 use super::value::{
-    AdaptiveWish, AnyPath, CheckType, Folder, NodeEntry, ProviderWord, RecordWord, StatusRange,
+    AdaptiveWish, AnyPath, CheckType, Folder, LeaseWord, NodeEntry, ProviderWord, RecordWord, StatusRange,
 };
 use crate::cidr::Cidr;
 use crate::name::Name;
@@ -26,6 +26,7 @@ table! { "the configuration" File {
     gateway: Gateway,
     sessions: Sessions,
     admin: Admin,
+    registry: Registry,
     plugins: Plugins,
     plugin: Named<Use>,
     listener: Named<Listener>,
@@ -68,6 +69,13 @@ table! { "the sessions" Sessions {
 table! { "the admin API" Admin {
     address: SocketAddr,
     token: Secret,
+} }
+
+table! { "the registry" Registry {
+    address: SocketAddr,
+    token: Secret,
+    store: LeaseWord,
+    max_nodes: Number<1, 10_000>,
 } }
 
 table! { "the plugins" Plugins {

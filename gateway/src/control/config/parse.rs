@@ -7,6 +7,7 @@ mod health;
 mod limits;
 mod listener;
 mod pool;
+mod registry;
 mod retry;
 mod route;
 mod timeouts;
@@ -48,6 +49,7 @@ impl Parse {
         let gateway = self.only("[gateway]", files, |file| &mut file.gateway);
         let sessions = self.only("[sessions]", files, |file| &mut file.sessions);
         let admin = self.only("[admin]", files, |file| &mut file.admin);
+        let registry = self.once("[registry]", files, |file| &mut file.registry);
         let plugins = self.only("[plugins]", files, |file| &mut file.plugins);
         let defaults = self.only("[defaults]", files, |file| &mut file.defaults);
         let uses = self.all("plugin", files, |file| &mut file.plugin);
@@ -62,6 +64,7 @@ impl Parse {
         let listeners = self.listeners(listeners, &admin);
         let routes = self.routes(routes, &defaults.route.unless(file::RouteDefaults::default()), &known);
         let pools = self.pools(pools, &pool_defaults);
+        let registry = self.registry(registry, &admin, &listeners, &pools);
         self.reachable(&limits, &routes);
         let uses = self.uses(uses, &routes, &pools);
         Config {
@@ -76,6 +79,7 @@ impl Parse {
                     .unwrap_or(NonZeroU64::MIN),
             },
             admin,
+            registry,
             plugins: self.plugins(plugins),
             uses,
             listeners,
@@ -84,8 +88,18 @@ impl Parse {
         }
     }
 
-    /// The one table of a kind that stands once in all files.
+    /// The one table of a kind that stands once in all files; an empty one if it stands in none.
     fn only<T: Default>(&mut self, name: &str, files: &mut [File], table: fn(&mut File) -> &mut Key<T>) -> T {
+        self.once(name, files, table).map_or_else(T::default, |at| at.value)
+    }
+
+    /// The one table of a kind that may stand once in all files.
+    fn once<T: Default>(
+        &mut self,
+        name: &str,
+        files: &mut [File],
+        table: fn(&mut File) -> &mut Key<T>,
+    ) -> Option<At<T>> {
         let mut found: Option<At<T>> = None;
         for at in files.iter_mut().filter_map(|file| std::mem::take(table(file)).get()) {
             match &found {
@@ -95,7 +109,7 @@ impl Parse {
                 }
             }
         }
-        found.map_or_else(T::default, |at| at.value)
+        found
     }
 
     /// The named tables of a kind, from all files.

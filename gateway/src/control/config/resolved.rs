@@ -13,6 +13,7 @@ mod discovery;
 mod health;
 mod limits;
 mod listener;
+mod registry;
 mod retry;
 
 pub use discovery::{
@@ -25,6 +26,7 @@ pub use listener::{
     CertificateFiles, ClientCertificate, ClientCertificates, Listener, ListenerTls, NodeTls, Redirect,
     TlsVersion, UnknownName,
 };
+pub use registry::{LeaseStore, Registry};
 pub use retry::{HedgeAfter, Retry, RetryOn};
 
 use super::error::At;
@@ -42,6 +44,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// `[admin]`
     pub admin: Admin,
+    /// `[registry]`, if nodes register here.
+    pub registry: Option<Registry>,
     /// `[plugins]`
     pub plugins: Plugins,
     /// `[plugin.NAME]`, and a use for each name that a route or pool mentions without such a table.

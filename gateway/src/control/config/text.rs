@@ -19,9 +19,11 @@ use crate::name::Name;
 
 /// Why a text is refused, and what to write.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) what: String,
-    pub(super) write: String,
+pub struct Refused {
+    /// A sentence without its full stop.
+    pub what: String,
+    /// The same, in the imperative.
+    pub write: String,
 }
 
 fn refuse<T>(what: impl Into<String>, write: impl Into<String>) -> Result<T, Refused> {
@@ -29,10 +31,13 @@ fn refuse<T>(what: impl Into<String>, write: impl Into<String>) -> Result<T, Ref
 }
 
 /// A type that is written as a string.
-pub(super) trait Text: Sized {
+pub trait Text: Sized {
     /// What it is, as a sentence ends: "write …".
     const WHAT: &'static str;
     /// Reads it.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and what to write.
     fn parse(text: &str) -> Result<Self, Refused>;
 }
 

@@ -44,7 +44,8 @@ texts!(
     Origin,
     Patience,
     ProviderWord,
-    RecordWord
+    RecordWord,
+    LeaseWord
 );
 
 impl Value for Workers {
@@ -159,6 +160,12 @@ pub(super) enum ProviderWord {
     Consul,
     Etcd,
     Zookeeper,
+}
+
+/// What keeps the leases of nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeaseWord {
+    Memory,
 }
 
 /// What a name server is asked for.

@@ -141,6 +141,11 @@ impl Row {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether nodes are believed to be there.
+    pub(super) fn knows_nodes(&self) -> bool {
+        self.facts().nodes > 0
+    }
+
     /// The registry said something.
     pub(super) fn heard(&self) {
         let mut facts = self.facts();

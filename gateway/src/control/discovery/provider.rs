@@ -11,6 +11,8 @@ use super::consul::Consul;
 use super::file::File;
 use super::schema::NodeSet;
 use crate::control::config;
+use crate::control::registry::Registry;
+use crate::name::Name;
 
 /// A registry, or what stands for one.
 pub(in crate::control) trait Provider: Send {
@@ -19,9 +21,19 @@ pub(in crate::control) trait Provider: Send {
     fn follow<'a>(&'a mut self, sets: &'a Sets) -> BoxFuture<'a, Trouble>;
 }
 
-/// The provider that the configuration says.
-pub(super) fn of(provider: &config::Provider) -> Result<Box<dyn Provider>, Trouble> {
+/// The provider that the configuration says, for a pool.
+pub(super) fn of(
+    provider: &config::Provider,
+    pool: &Name,
+    registry: Option<&Arc<Registry>>,
+) -> Result<Box<dyn Provider>, Trouble> {
     match provider {
+        config::Provider::Registry => match registry {
+            Some(registry) => Ok(registry.provider(pool)),
+            None => Err(Trouble::new(
+                "there was no [registry] at the gateway's start: it is opened at the next one",
+            )),
+        },
         config::Provider::File { path } => Ok(Box::new(File::new(path.clone()))),
         config::Provider::Consul(consul) => Ok(Box::new(Consul::new(consul.clone()))),
         _ => Err(Trouble::new(format!("the provider \"{}\" is not in this build", provider.word()))),
@@ -85,6 +97,11 @@ impl Sets {
     /// Notes that the registry answered, though nothing changed.
     pub(in crate::control) fn heard(&self) {
         self.row.heard();
+    }
+
+    /// Whether nodes of the pool are known, from this connection or from before.
+    pub(in crate::control) fn knows_nodes(&self) -> bool {
+        self.row.knows_nodes()
     }
 
     /// A connection is tried.

@@ -21,6 +21,7 @@ use super::schema::{BadEntry, NodeSet};
 use super::screen::screen;
 use super::trust::{Answer, Trust};
 use crate::control::config;
+use crate::control::registry::Registry;
 use crate::name::Name;
 use crate::node::NodeSpec;
 
@@ -69,9 +70,13 @@ impl Supervisor {
 
     /// Works until it is dropped. `hand_on` is given all nodes that are believed to be there, whenever they change and
     /// once when the registry answered first.
-    pub(super) async fn run<H: Future<Output = ()>>(self, hand_on: impl Fn(Arc<[NodeSpec]>) -> H) {
-        let wanted = self.discovery.provider.clone();
-        self.run_with(|| provider::of(&wanted), hand_on).await;
+    pub(super) async fn run<H: Future<Output = ()>>(
+        self,
+        registry: Option<Arc<Registry>>,
+        hand_on: impl Fn(Arc<[NodeSpec]>) -> H,
+    ) {
+        let (wanted, pool) = (self.discovery.provider.clone(), self.pool.clone());
+        self.run_with(|| provider::of(&wanted, &pool, registry.as_ref()), hand_on).await;
     }
 
     /// The same with any provider.

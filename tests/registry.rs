@@ -1,0 +1,129 @@
+//! The gateway's own registry: nodes register themselves over HTTP.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::support::{Load, Response, TestClient, TestGateway, TestNode, wait_until};
+
+/// A pool "main" whose nodes register; `more` stands in [registry].
+fn gateway(more: &str) -> TestGateway {
+    let text = "[route.all]\npool = \"main\"\n[pool.main]\ndiscovery = { provider = \"registry\", empty = \"0s\" }\n";
+    TestGateway::with(&format!("{text}[registry]\naddress = \"127.0.0.1:0\"\n{more}\n"), &[])
+}
+
+/// One request to a registry.
+fn send(registry: SocketAddr, method: &str, path: &str, fields: &str, body: &str) -> Response {
+    let length = body.len();
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nHost: registry\r\nContent-Length: {length}\r\n{fields}\r\n");
+    TestClient::connect(registry).send(head + body).read_response()
+}
+
+fn put(gateway: &TestGateway, id: &str, body: &str) -> Response {
+    send(gateway.registry_address(), "PUT", &format!("/pools/main/nodes/{id}"), "", body)
+}
+
+fn entry(node: &TestNode, ttl: &str) -> String {
+    format!("{{\"address\": \"{}\", \"ttl\": \"{ttl}\"}}", node.address())
+}
+
+fn ids(gateway: &TestGateway) -> Vec<String> {
+    let snapshot = gateway.snapshot();
+    let nodes = snapshot["pools"][0]["nodes"].as_array().unwrap();
+    nodes.iter().map(|node| node["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn nodes_register_change_and_leave_under_load_and_no_request_fails() {
+    let (a, b) = (TestNode::answering("a"), TestNode::answering("b"));
+    let gateway = gateway("");
+    // A pool may be followed a moment after the gateway's start.
+    wait_until("a registers", || put(&gateway, "a", &entry(&a, "1m")).status == 201);
+    wait_until("a serves", || gateway.get("/").status == 200);
+    let load = Load::on(gateway.address());
+    let answer = put(&gateway, "b", &entry(&b, "1m"));
+    assert_eq!((answer.status, answer.text().contains("\"ttl\":\"1m\"")), (201, false));
+    assert!(answer.text().contains("\"ttl\":\"60s\""), "{}", answer.text());
+    wait_until("b serves", || b.hits() > 10);
+    assert_eq!(put(&gateway, "b", &entry(&b, "1m")).status, 200, "it renews");
+    let heavier =
+        format!("{{\"address\": \"{}\", \"weight\": 3, \"labels\": {{\"v\": \"2\"}}}}", b.address());
+    assert_eq!(put(&gateway, "b", &heavier).status, 200);
+    wait_until("b changed", || gateway.snapshot()["pools"][0]["nodes"][1]["labels"]["v"] == "2");
+    let list = send(gateway.registry_address(), "GET", "/pools/main/nodes", "", "");
+    let list: Value = serde_json::from_slice(&list.body.bytes).unwrap();
+    assert_eq!((&list["nodes"][1]["weight"], &list["nodes"][1]["ttl"]), (&3.into(), &"10s".into()));
+    assert!(list["nodes"][1]["left_ms"].as_u64().unwrap() <= 10_000);
+    let left = send(gateway.registry_address(), "DELETE", "/pools/main/nodes/a", "", "");
+    assert_eq!((left.status, left.body.bytes.len()), (204, 0));
+    wait_until("a is out", || ids(&gateway) == ["b"]);
+    assert_eq!(send(gateway.registry_address(), "DELETE", "/pools/main/nodes/a", "", "").status, 404);
+    assert!(load.stop() > 20);
+    for (outcome, count) in [("registered", 2.0), ("renewed", 1.0), ("changed", 1.0), ("left", 1.0)] {
+        let counted = gateway.metric("bascule_registry_requests_total", &[("outcome", outcome)]);
+        assert_eq!(counted, count, "{outcome}");
+    }
+}
+
+#[test]
+fn a_node_that_does_not_renew_is_gone_when_its_lease_ends() {
+    let (a, b) = (TestNode::answering("a"), TestNode::answering("b"));
+    let gateway = gateway("");
+    wait_until("a registers", || put(&gateway, "a", &entry(&a, "1m")).status == 201);
+    let registered = Instant::now();
+    assert_eq!(put(&gateway, "b", &entry(&b, "1s")).status, 201);
+    wait_until("both are in", || ids(&gateway).len() == 2);
+    wait_until("b is out", || ids(&gateway) == ["a"]);
+    assert!(registered.elapsed().as_millis() >= 1000, "not before its time");
+    eprintln!("a lease of 1 s was out after {:?}", registered.elapsed());
+    assert_eq!(gateway.metric("bascule_registry_leases_ended_total", &[]), 1.0);
+}
+
+#[test]
+fn what_is_wrong_is_refused_counted_and_costs_nothing() {
+    let a = TestNode::answering("a");
+    let gateway = gateway("max_nodes = 1\ntoken = \"open sesame\"");
+    let registry = gateway.registry_address();
+    let token = "Authorization: Bearer open sesame\r\n";
+    let put = |path: &str, fields: &str, body: &str| send(registry, "PUT", path, fields, body);
+    let (node, good) = ("/pools/main/nodes/a", entry(&a, "1m"));
+    wait_until("a registers", || put(node, token, &good).status == 201);
+    wait_until("a serves", || gateway.get("/").status == 200);
+    for fields in ["", "Authorization: Bearer close\r\n"] {
+        assert_eq!(put(node, fields, &good).status, 401);
+    }
+    let unknown = put("/pools/other/nodes/a", token, &good);
+    assert_eq!(unknown.status, 404);
+    assert!(unknown.text().contains("those that do: main"), "{}", unknown.text());
+    assert_eq!(put(node, token, "<html>").status, 422);
+    assert!(put(node, token, "{\"address\": \"a:0\"}").text().contains("has no port"));
+    assert_eq!(put("/pools/main/nodes/a%2Fb", token, &good).status, 422);
+    assert_eq!(put(node, token, &" ".repeat(64 * 1024 + 1)).status, 413);
+    let full = put("/pools/main/nodes/b", token, &good);
+    assert_eq!((full.status, full.text().contains("max_nodes")), (507, true));
+    assert_eq!(send(registry, "POST", node, token, "").status, 405);
+    assert_eq!(send(registry, "GET", "/", token, "").status, 404);
+    assert_eq!(put(node, &format!("{token}Origin: http://evil.example\r\n"), &good).status, 403);
+    assert_eq!(ids(&gateway), ["a"]);
+    assert_eq!(gateway.get("/").text(), "a");
+    let counted = |outcome| gateway.metric("bascule_registry_requests_total", &[("outcome", outcome)]);
+    assert_eq!((counted("unauthorized"), counted("too_large"), counted("full")), (2.0, 1.0, 1.0));
+    let snapshot = gateway.snapshot();
+    assert_eq!(snapshot["registry"]["pools"][0], "main");
+    assert!(!snapshot.to_string().contains("sesame"));
+}
+
+#[test]
+fn a_pool_that_no_longer_registers_takes_no_node_and_one_that_comes_does() {
+    let a = TestNode::answering("a");
+    let gateway = gateway("");
+    wait_until("a registers", || put(&gateway, "a", &entry(&a, "1m")).status == 201);
+    let tables = "[registry]\naddress = \"127.0.0.1:0\"\n[route.all]\npool = \"next\"\n[pool.next]\n";
+    gateway.rewrite_configuration(&format!("{tables}discovery = {{ provider = \"registry\" }}\n"), &[]);
+    let next = || send(gateway.registry_address(), "PUT", "/pools/next/nodes/a", "", &entry(&a, "1m"));
+    wait_until("the new pool takes nodes", || matches!(next().status, 200 | 201));
+    wait_until("it serves", || gateway.get("/").status == 200);
+    assert_eq!(put(&gateway, "a", &entry(&a, "1m")).status, 404);
+}
