@@ -62,6 +62,7 @@ fn instances(engine: &Engine, file: &[u8], configuration: &str) -> Instances {
         on_fault: OnFault::Fail,
         grants: Vec::new(),
         limits: Limits::default(),
+        shared: bascule::store::Scope::Gateway,
     };
     let module = Arc::new(engine.compile(file).unwrap());
     let stats = Arc::new(UseStats::default());

@@ -64,5 +64,6 @@ pub fn plain_use(name: &str) -> UseSpec {
         on_fault: crate::plugin::OnFault::Fail,
         grants: Vec::new(),
         limits: crate::plugin::Limits::default(),
+        shared: crate::store::Scope::Gateway,
     }
 }

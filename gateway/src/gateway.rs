@@ -5,6 +5,7 @@ pub mod activation;
 pub mod handover;
 pub mod notify;
 pub mod pid_file;
+mod stores;
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,10 +18,8 @@ use tokio::sync::{oneshot, watch};
 use crate::control::config::{Config, Workers};
 use crate::control::{self, Control, Phase};
 use crate::plugin::engine::Engine;
-use crate::plugin::services::Services;
 use crate::proxy::worker;
 use crate::snapshot::{ListenerSpec, Published, Settings};
-use crate::store::Sessions;
 use crate::telemetry::Telemetry;
 use crate::transport::ports::{Handed, Ports};
 
@@ -84,7 +83,7 @@ impl Gateway {
             None => Engine::new(),
         };
         let engine = engine.map_err(|error| StartError::System(error.to_string()))?;
-        let services = Arc::new(Services::new(Sessions::in_memory(config.sessions.capacity.get())));
+        let services = Arc::new(stores::open(&config)?);
         let telemetry = Arc::new(Telemetry::new());
         let ports = Arc::new(Ports::new(count, inherited));
         let (control, published) = Control::start(

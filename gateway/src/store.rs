@@ -4,6 +4,7 @@
 //! ([`Now`]), and then a worker awaits the answer: nothing in here blocks. It knows neither plugins nor nodes nor the
 //! configuration.
 
+pub mod redis;
 pub mod sessions;
 pub mod shared;
 

@@ -11,6 +11,7 @@ mod limits;
 mod metrics;
 mod nodes;
 mod report;
+mod stores;
 
 use std::net::TcpListener;
 use std::sync::Arc;

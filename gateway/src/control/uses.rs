@@ -9,6 +9,7 @@ use super::config::{self, Config, Error, Place};
 use super::library::Compiled;
 use crate::name::Name;
 use crate::plugin::{Limits, OnFault, Roles, Services, Tolerance, Use, UseSpec, UseStats, Version};
+use crate::store::Scope;
 
 /// Where uses are mentioned, and so what they have to be able to do.
 pub(super) struct Mentions {
@@ -148,6 +149,10 @@ pub fn use_spec(used: &config::Use) -> UseSpec {
                 config::Quarantine::Off => None,
                 config::Quarantine::After { faults, window } => Some(Tolerance { faults, window }),
             },
+        },
+        shared: match used.shared {
+            config::SharedScope::Gateway => Scope::Gateway,
+            config::SharedScope::Cluster => Scope::Cluster,
         },
     }
 }

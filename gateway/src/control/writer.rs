@@ -201,6 +201,7 @@ pub(super) fn tell_of_listeners(new: &[ListenerSpec], old: &[ListenerSpec]) {
 fn warn_of_later(new: &Config, old: &Config) {
     let changed = [
         ("[admin]", new.admin != old.admin),
+        ("[redis]", new.redis != old.redis),
         ("[registry]", new.registry != old.registry),
         ("[sessions]", new.sessions != old.sessions),
         ("`workers` in [gateway]", new.gateway.workers != old.gateway.workers),

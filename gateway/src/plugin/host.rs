@@ -16,7 +16,7 @@ use super::output::{LONGEST_LINE, Output};
 use super::ticker::Pulse;
 use super::use_::Use;
 use crate::node::selection::{Estimate, Load};
-use crate::store::{Scope, Space};
+use crate::store::Space;
 
 /// Log lines that one call may write.
 const MOST_LINES: u32 = 20;
@@ -114,7 +114,7 @@ impl Host {
             loads: Vec::new(),
             estimates: Vec::new(),
             costs: Vec::new(),
-            space: owner.services.shared.space(&owner.spec.name, Scope::Gateway),
+            space: owner.services.shared.space(&owner.spec.name, owner.spec.shared),
             metrics: Vec::new(),
             lines: 0,
             stdout: Output::default(),

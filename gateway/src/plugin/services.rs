@@ -1,6 +1,9 @@
 //! What uses keep outside their instances: process wide, so that it survives every reload.
 
+use std::sync::Arc;
+
 use super::metrics::PluginMetrics;
+use crate::store::redis::Redis;
 use crate::store::{Sessions, Shared};
 
 /// The stores behind the contract's `sessions`, `shared` and `metrics`.
@@ -12,11 +15,6 @@ pub struct Services {
     pub shared: Shared,
     /// Numbers for /metrics.
     pub metrics: PluginMetrics,
-}
-
-impl Services {
-    /// Services with these sessions.
-    pub fn new(sessions: Sessions) -> Services {
-        Services { sessions, ..Services::default() }
-    }
+    /// The Redis behind them, if there is one; for what concerns it alone.
+    pub redis: Option<Arc<Redis>>,
 }

@@ -13,6 +13,7 @@ use super::services::Services;
 use super::stats::UseStats;
 use super::testing::plugin;
 use super::use_::{Limits, OnFault, Use, UseSpec};
+use crate::store::Scope;
 
 mod caps;
 mod compiling;
@@ -37,6 +38,7 @@ fn spec(grants: &[&str]) -> UseSpec {
         grants: grants.iter().map(|&grant| grant.to_owned()).collect(),
         // Debug builds are slow; what is about deadlines sets its own.
         limits: Limits { deadline: Duration::from_secs(1), ..Limits::default() },
+        shared: Scope::Gateway,
     }
 }
 

@@ -9,6 +9,7 @@ use super::module::{Module, Role};
 use super::quarantine::{QuarantineState, Quarantines, Step, Tolerance};
 use super::services::Services;
 use super::stats::UseStats;
+use crate::store::Scope;
 
 /// What a filter's fault means for the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub struct UseSpec {
     pub grants: Vec<String>,
     /// Its bounds.
     pub limits: Limits,
+    /// Who sees its shared values.
+    pub shared: Scope,
 }
 
 /// The grants that are not given by default, as flags: they are asked for on the request path.

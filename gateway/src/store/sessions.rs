@@ -3,13 +3,22 @@
 //! A client holds a token and nothing else. The first who binds a token wins: whoever comes later is told that one's node,
 //! unless it names the node that it means to replace.
 
+mod cookie;
 mod memory;
+mod near;
+mod remote;
+mod token;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
-use super::{Now, StoreError};
+pub use cookie::Bad;
+use cookie::Cookies;
 use memory::Memory;
+use remote::Remote;
+
+use super::redis::Redis;
+use super::{Now, StoreError};
 
 /// The longest id of a node that is kept, in bytes.
 const LONGEST_ID: usize = 256;
@@ -36,33 +45,89 @@ pub struct Binding {
     pub node: Arc<str>,
 }
 
+/// What a client that holds a token meets while nobody can say where it belongs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailMode {
+    /// Another node may serve it.
+    #[default]
+    Move,
+    /// It is turned away.
+    Refuse,
+}
+
 /// The sessions of all uses.
 #[derive(Debug, Default)]
-pub struct Sessions(Memory);
+pub struct Sessions {
+    store: Store,
+    fail_mode: FailMode,
+}
+
+#[derive(Debug)]
+enum Store {
+    Memory(Memory),
+    Redis(Box<Remote>),
+    Cookie(Cookies),
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Store::Memory(Memory::default())
+    }
+}
+
+/// What a bind asks for: the old token, the node, the life and the node that is replaced.
+type Wish<'a> = (Option<&'a str>, &'a str, Duration, Option<&'a str>);
 
 impl Sessions {
     /// Sessions in memory, up to so many; the least recently used make room.
     pub fn in_memory(most: u64) -> Self {
-        Sessions(Memory::new(most))
+        Sessions { store: Store::Memory(Memory::new(most)), fail_mode: FailMode::Move }
+    }
+
+    /// Sessions in Redis, of which up to `most` are known here, too, and believed for so long without asking.
+    pub fn in_redis(redis: Arc<Redis>, most: u64, believed: Duration, fail_mode: FailMode) -> Self {
+        Sessions { store: Store::Redis(Box::new(Remote::new(redis, most, believed))), fail_mode }
+    }
+
+    /// Sessions in the clients' tokens: the first key signs, all verify.
+    ///
+    /// # Panics
+    /// If there is no key.
+    pub fn in_cookies<'a>(keys: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        Sessions { store: Store::Cookie(Cookies::new(keys)), fail_mode: FailMode::Move }
     }
 
     /// Whether [`Sessions::get`], [`Sessions::bind`] and [`Sessions::forget`] may have to wait.
     pub fn waits(&self) -> bool {
-        false
+        matches!(self.store, Store::Redis(_))
+    }
+
+    /// What a client that holds a token meets if [`Sessions::get`] is [`StoreError::Unavailable`].
+    pub fn fail_mode(&self) -> FailMode {
+        self.fail_mode
     }
 
     /// The id of the node that a token is bound to, as far as that is known without waiting.
     pub fn get_now(&self, of: &Owner<'_>, token: &str) -> Now<Option<Arc<str>>> {
-        Now::Known(self.0.get(of.key, token))
+        match &self.store {
+            Store::Memory(memory) => Now::Known(memory.get(of.key, token)),
+            Store::Redis(remote) => remote.get_now(of, token, Instant::now()),
+            Store::Cookie(cookies) => Now::Known(cookies.get(of, token, SystemTime::now())),
+        }
     }
 
     /// The same; it waits if it has to.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]
-    #[expect(clippy::unused_async, reason = "stores elsewhere wait")]
     pub async fn get(&self, of: &Owner<'_>, token: &str) -> Result<Option<Arc<str>>, StoreError> {
-        Ok(self.0.get(of.key, token))
+        match &self.store {
+            Store::Redis(remote) => remote.get(of, token, Instant::now()).await,
+            _ => match self.get_now(of, token) {
+                Now::Known(node) => Ok(node),
+                Now::Ask => Err(StoreError::Unavailable),
+            },
+        }
     }
 
     /// Binds a client to a node, in a store that never waits. See [`Sessions::bind`].
@@ -77,7 +142,11 @@ impl Sessions {
         life: Duration,
         replaces: Option<&str>,
     ) -> Result<Binding, StoreError> {
-        self.0.bind(of.key, old, node, life, replaces)
+        match &self.store {
+            Store::Memory(memory) => memory.bind(of.key, old, node, life, replaces),
+            Store::Cookie(cookies) => cookies.bind(of, old, node, life, replaces, SystemTime::now()),
+            Store::Redis(_) => Err(StoreError::Unavailable),
+        }
     }
 
     /// Binds a client to a node. An old token that is bound already keeps its node, unless `replaces` names that
@@ -86,7 +155,6 @@ impl Sessions {
     ///
     /// # Errors
     /// [`StoreError::Refused`] for a node's id that is empty or too long, [`StoreError::Unavailable`]
-    #[expect(clippy::unused_async, reason = "stores elsewhere wait")]
     pub async fn bind(
         &self,
         of: &Owner<'_>,
@@ -95,15 +163,22 @@ impl Sessions {
         life: Duration,
         replaces: Option<&str>,
     ) -> Result<Binding, StoreError> {
-        self.0.bind(of.key, old, node, life, replaces)
+        match &self.store {
+            Store::Redis(remote) => remote.bind(of, (old, node, life, replaces), Instant::now()).await,
+            _ => self.bind_now(of, old, node, life, replaces),
+        }
     }
 
-    /// Forgets a token, in a store that never waits.
+    /// Forgets a token, in a store that never waits. A client keeps its own cookie.
     ///
     /// # Errors
     /// A store that waits is [`StoreError::Unavailable`] here.
     pub fn forget_now(&self, of: &Owner<'_>, token: &str) -> Result<(), StoreError> {
-        self.0.forget(of.key, token);
+        match &self.store {
+            Store::Memory(memory) => memory.forget(of.key, token),
+            Store::Cookie(_) => {}
+            Store::Redis(_) => return Err(StoreError::Unavailable),
+        }
         Ok(())
     }
 
@@ -111,15 +186,43 @@ impl Sessions {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]
-    #[expect(clippy::unused_async, reason = "stores elsewhere wait")]
     pub async fn forget(&self, of: &Owner<'_>, token: &str) -> Result<(), StoreError> {
-        self.0.forget(of.key, token);
-        Ok(())
+        match &self.store {
+            Store::Redis(remote) => remote.forget(of, token).await,
+            _ => self.forget_now(of, token),
+        }
     }
 
-    /// About how many sessions this process keeps.
+    /// About how many sessions this process keeps, or knows of those that are kept elsewhere.
     pub fn count(&self) -> u64 {
-        self.0.count()
+        match &self.store {
+            Store::Memory(memory) => memory.count(),
+            Store::Redis(remote) => remote.near().count(),
+            Store::Cookie(_) => 0,
+        }
+    }
+
+    /// The store's word in the configuration.
+    pub fn store_name(&self) -> &'static str {
+        match &self.store {
+            Store::Memory(_) => "memory",
+            Store::Redis(_) => "redis",
+            Store::Cookie(_) => "cookie",
+        }
+    }
+
+    /// How often the near cache answered (`hit`), did not (`miss`), and answered for a store that could not be asked
+    /// (`stale`); none without such a cache.
+    pub fn near_cache(&self) -> Option<[(&'static str, u64); 3]> {
+        let Store::Redis(remote) = &self.store else { return None };
+        let [hits, misses, stale] = remote.near().counts();
+        Some([("hit", hits), ("miss", misses), ("stale", stale)])
+    }
+
+    /// How many cookies were bad, and how; none for other stores.
+    pub fn bad_cookies(&self) -> Option<[(&'static str, u64); 3]> {
+        let Store::Cookie(cookies) = &self.store else { return None };
+        Some(Bad::ALL.map(|bad| (bad.name(), cookies.bad(bad))))
     }
 }
 
@@ -127,3 +230,6 @@ impl Sessions {
 fn fits(node: &str) -> bool {
     !node.is_empty() && node.len() <= LONGEST_ID
 }
+
+#[cfg(test)]
+mod tests;

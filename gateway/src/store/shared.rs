@@ -1,5 +1,6 @@
 //! Small values that all workers and the next version of a plugin see; each use has its own space.
 
+mod cluster;
 mod local;
 mod pace;
 
@@ -8,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::StoreError;
+use super::redis::Redis;
+pub use cluster::Cluster;
 pub use local::{Local, QUOTA};
 pub use pace::Pace;
 
@@ -22,22 +25,36 @@ pub enum Scope {
     /// All workers of this gateway.
     #[default]
     Gateway,
+    /// All gateways that share the Redis.
+    Cluster,
 }
 
 /// The spaces of all uses, by the uses' names.
 #[derive(Debug, Default)]
-pub struct Shared(Mutex<HashMap<Arc<str>, Arc<Local>>>);
+pub struct Shared {
+    local: Mutex<HashMap<Arc<str>, Arc<Local>>>,
+    redis: Option<Arc<Redis>>,
+}
 
 impl Shared {
-    /// A use's own space.
+    /// Values for the whole cluster are in this Redis, if there is one.
+    pub fn new(redis: Option<Arc<Redis>>) -> Shared {
+        Shared { redis, ..Shared::default() }
+    }
+
+    /// A use's own space. Without a Redis there is only this process: a version that is being tried has none, so that it
+    /// changes nothing.
     pub fn space(&self, name: &Arc<str>, scope: Scope) -> Space {
-        match scope {
-            Scope::Gateway => Space::Gateway(self.local(name)),
+        match (scope, &self.redis) {
+            (Scope::Cluster, Some(redis)) => {
+                Space::Cluster(Arc::new(Cluster::new(Arc::clone(redis), Arc::clone(name))))
+            }
+            _ => Space::Gateway(self.local(name)),
         }
     }
 
     fn local(&self, name: &Arc<str>) -> Arc<Local> {
-        let mut spaces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spaces = self.local.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(spaces.entry(Arc::clone(name)).or_default())
     }
 }
@@ -47,6 +64,8 @@ impl Shared {
 pub enum Space {
     /// In this process: they answer at once.
     Gateway(Arc<Local>),
+    /// In Redis: they have to be waited for.
+    Cluster(Arc<Cluster>),
 }
 
 impl Space {
@@ -54,6 +73,7 @@ impl Space {
     pub fn local(&self) -> Option<&Local> {
         match self {
             Space::Gateway(local) => Some(local),
+            Space::Cluster(_) => None,
         }
     }
 
@@ -61,10 +81,10 @@ impl Space {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]
-    #[expect(clippy::unused_async, reason = "values elsewhere are waited for")]
     pub async fn get(&self, key: &str, now: Instant) -> Result<Option<Vec<u8>>, StoreError> {
         match self {
             Space::Gateway(local) => Ok(local.get(key, now)),
+            Space::Cluster(cluster) => cluster.get(key).await,
         }
     }
 
@@ -72,10 +92,10 @@ impl Space {
     ///
     /// # Errors
     /// [`StoreError::Refused`] if it is too long or too much, [`StoreError::Unavailable`]
-    #[expect(clippy::unused_async, reason = "values elsewhere are waited for")]
     pub async fn set(&self, key: &str, value: &[u8], life: Duration, now: Instant) -> Result<(), StoreError> {
         match self {
             Space::Gateway(local) => local.set(key, value, life, now),
+            Space::Cluster(cluster) => cluster.set(key, value, life).await,
         }
     }
 
@@ -83,10 +103,10 @@ impl Space {
     ///
     /// # Errors
     /// [`StoreError::Refused`] if it is no number or too much, [`StoreError::Unavailable`]
-    #[expect(clippy::unused_async, reason = "values elsewhere are waited for")]
     pub async fn add(&self, key: &str, delta: i64, life: Duration, now: Instant) -> Result<i64, StoreError> {
         match self {
             Space::Gateway(local) => local.add(key, delta, life, now),
+            Space::Cluster(cluster) => cluster.add(key, delta, life).await,
         }
     }
 
@@ -94,13 +114,13 @@ impl Space {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]
-    #[expect(clippy::unused_async, reason = "values elsewhere are waited for")]
     pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
         match self {
             Space::Gateway(local) => {
                 local.delete(key);
                 Ok(())
             }
+            Space::Cluster(cluster) => cluster.delete(key).await,
         }
     }
 
@@ -109,27 +129,13 @@ impl Space {
     ///
     /// # Errors
     /// [`StoreError::Refused`] if that can never be or there is no room for the key, [`StoreError::Unavailable`]
-    #[expect(clippy::unused_async, reason = "values elsewhere are waited for")]
     pub async fn throttle(&self, key: &str, pace: Pace, cost: u32, now: Instant) -> Result<u64, StoreError> {
         match self {
             Space::Gateway(local) => local.throttle(key, pace, cost, now),
+            Space::Cluster(cluster) => cluster.throttle(key, pace, cost).await,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::time::Instant;
-
-    use super::*;
-
-    #[test]
-    fn uses_do_not_see_each_other() {
-        let (shared, now) = (Shared::default(), Instant::now());
-        let local = |name: &str| shared.local(&name.into());
-        local("one").set("a", b"1", Duration::from_secs(1), now).unwrap();
-        assert_eq!(local("two").get("a", now), None);
-        assert!(local("one").get("a", now).is_some());
-    }
-}
+mod tests;

@@ -68,11 +68,15 @@ impl Family<'_> {
         buckets: &[u64; LATENCY_BUCKETS.len() + 1],
         sum: u64,
     ) {
+        self.histogram(labels, &LATENCY_BUCKETS, buckets, sum);
+    }
+
+    /// Writes a histogram with these upper bounds in microseconds, one fewer than there are buckets.
+    pub fn histogram(&mut self, labels: &[(&str, &str)], bounds: &[u64], buckets: &[u64], sum: u64) {
         let mut so_far = 0;
         for (index, count) in buckets.iter().enumerate() {
             so_far += count;
-            let bound =
-                LATENCY_BUCKETS.get(index).map_or("+Inf".to_owned(), |micros| seconds(*micros).to_string());
+            let bound = bounds.get(index).map_or("+Inf".to_owned(), |micros| seconds(*micros).to_string());
             self.line("_bucket", &[labels, &[("le", &bound)]].concat(), &so_far);
         }
         self.line("_sum", labels, &seconds(sum));

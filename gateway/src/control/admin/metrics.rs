@@ -29,8 +29,7 @@ pub(super) fn text(admin: &Admin) -> String {
         .sample(&[], snapshot.number);
     write_reloads(&mut text, &admin.status.read());
     write_compilations(&mut text, admin.engine.compilations());
-    text.family("bascule_sessions", Kind::Gauge, "Bindings of clients to nodes that are kept.")
-        .sample(&[], admin.services.sessions.count());
+    super::stores::write(&mut text, &admin.services);
     let mut text = text.into_text();
     admin.services.metrics.render(&mut text);
     text

@@ -13,6 +13,7 @@ use super::attempts::AttemptsRow;
 use super::discovery::DiscoveryRow;
 use super::limits::{ConnectionsRow, LimitsRow};
 use super::metrics::unix;
+use super::stores::StoresRow;
 use super::{Admin, Phase};
 use crate::control::discovery::Facts;
 use crate::control::health::{Health, NodeHealth};
@@ -41,6 +42,7 @@ struct Report<'a> {
     pools: Vec<PoolRow<'a>>,
     plugins: Vec<PluginRow<'a>>,
     unavailable: Vec<UnavailableRow<'a>>,
+    stores: StoresRow,
 }
 
 /// What became of attempts to let another process take over. If one does, it is the one that answers.
@@ -214,6 +216,7 @@ pub(super) fn json(admin: &Admin) -> String {
             .iter()
             .map(|(name, why)| unavailable_row(name, why, &outcomes))
             .collect(),
+        stores: StoresRow::of(&admin.services),
     };
     serde_json::to_string_pretty(&report).expect("names are strings and numbers are finite")
 }

@@ -2,11 +2,12 @@
 
 use super::nearest::nearest;
 use super::resolved::{
-    CheckStart, ClientCertificate, Grant, LogFormat, LogLevel, OnFault, Redirect, Store, TlsVersion,
-    UnknownName,
+    CheckStart, ClientCertificate, Grant, LogFormat, LogLevel, OnFault, Redirect, TlsVersion, UnknownName,
 };
+use super::resolved::{FailMode, SharedScope};
 use super::text::{Refused, Text};
 use super::value::{CheckType, LeaseWord, ProviderWord, RecordWord};
+use super::value::{RedisModeWord, StoreWord};
 
 /// The value of a word, or the words that there are.
 fn choose<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refused> {
@@ -38,7 +39,11 @@ choices! {
     LogFormat, "\"human\" or \"json\"": { "human" => Human, "json" => Json };
     LogLevel, "a level such as \"info\"":
         { "error" => Error, "warn" => Warn, "info" => Info, "debug" => Debug, "trace" => Trace };
-    Store, "\"memory\"": { "memory" => Memory };
+    StoreWord, "\"memory\", \"redis\" or \"cookie\"": { "memory" => Memory, "redis" => Redis, "cookie" => Cookie };
+    FailMode, "\"move\" or \"refuse\"": { "move" => Move, "refuse" => Refuse };
+    SharedScope, "\"gateway\" or \"cluster\"": { "gateway" => Gateway, "cluster" => Cluster };
+    RedisModeWord, "\"standalone\", \"sentinel\" or \"cluster\"":
+        { "standalone" => Standalone, "sentinel" => Sentinel, "cluster" => Cluster };
     CheckType, "\"http\" or \"tcp\"": { "http" => Http, "tcp" => Tcp };
     UnknownName, "\"first\" or \"refuse\"": { "first" => First, "refuse" => Refuse };
     TlsVersion, "\"1.2\" or \"1.3\"": { "1.2" => V12, "1.3" => V13 };

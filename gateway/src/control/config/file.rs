@@ -8,22 +8,25 @@ use super::reading::{
 };
 use super::resolved::{
     CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine,
-    Redirect, RetryOn, Store, TlsVersion, UnknownName, Workers,
+    Redirect, RetryOn, TlsVersion, UnknownName, Workers,
 };
+use super::resolved::{FailMode, SharedScope};
 use super::secret::{PluginConfig, Secret};
 use super::text::{
     DnsName, HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Origin, Patience, Size,
 };
-use super::text::{PluginFile, RoutePath, Sha256, Word};
+use super::text::{PluginFile, RedisUrl, RoutePath, Sha256, Word};
 use super::value::{
     AdaptiveWish, AnyPath, CheckType, Folder, LeaseWord, NodeEntry, ProviderWord, RecordWord, StatusRange,
 };
+use super::value::{RedisModeWord, StoreWord};
 use crate::cidr::Cidr;
 use crate::name::Name;
 
 table! { "the configuration" File {
     include: List<String>,
     gateway: Gateway,
+    redis: Redis,
     sessions: Sessions,
     admin: Admin,
     registry: Registry,
@@ -61,9 +64,23 @@ table! { "the log" Log {
     level: LogLevel,
 } }
 
+table! { "Redis" Redis {
+    servers: List<RedisUrl>,
+    mode: RedisModeWord,
+    master: Word,
+    user: Word,
+    password: Secret,
+    prefix: Word,
+    timeout: Duration,
+    tls: ClientTls,
+} }
+
 table! { "the sessions" Sessions {
-    store: Store,
+    store: StoreWord,
     capacity: Number<1, 1_000_000_000>,
+    fail_mode: FailMode,
+    near_cache: Duration,
+    keys: List<Secret>,
 } }
 
 table! { "the admin API" Admin {
@@ -93,6 +110,7 @@ table! { "a plugin" Use {
     limits: UseLimits,
     config: PluginConfig,
     sha256: Sha256,
+    shared: SharedScope,
 } }
 
 table! { "a plugin's limits" UseLimits {

@@ -10,12 +10,13 @@ mod pool;
 mod registry;
 mod retry;
 mod route;
+mod stores;
 mod timeouts;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ impl Parse {
     pub(super) fn config(&mut self, mut files: Vec<File>) -> Config {
         let files = files.as_mut_slice();
         let gateway = self.only("[gateway]", files, |file| &mut file.gateway);
+        let redis = self.once("[redis]", files, |file| &mut file.redis);
         let sessions = self.only("[sessions]", files, |file| &mut file.sessions);
         let admin = self.only("[admin]", files, |file| &mut file.admin);
         let registry = self.once("[registry]", files, |file| &mut file.registry);
@@ -57,6 +59,8 @@ impl Parse {
         let routes = self.all("route", files, |file| &mut file.route);
         let pools = self.all("pool", files, |file| &mut file.pool);
 
+        let redis = redis.map(|redis| self.redis(redis));
+        let sessions = self.sessions(sessions, redis.is_some());
         let admin = self.admin(admin);
         let known = route::Known::of(&listeners, &pools);
         let pool_defaults = defaults.pool.unless(file::PoolDefaults::default());
@@ -66,18 +70,11 @@ impl Parse {
         let pools = self.pools(pools, &pool_defaults);
         let registry = self.registry(registry, &admin, &listeners, &pools);
         self.reachable(&limits, &routes);
-        let uses = self.uses(uses, &routes, &pools);
+        let uses = self.uses(uses, &routes, &pools, redis.is_some());
         Config {
             gateway: self.gateway(gateway),
-            sessions: Sessions {
-                store: sessions.store.unless(Store::Memory),
-                capacity: sessions
-                    .capacity
-                    .get()
-                    .map_or(1_000_000, |at| at.value.0.into())
-                    .try_into()
-                    .unwrap_or(NonZeroU64::MIN),
-            },
+            redis,
+            sessions,
             admin,
             registry,
             plugins: self.plugins(plugins),
@@ -252,21 +249,22 @@ impl Parse {
         tables: Tables<file::Use>,
         routes: &[Route],
         pools: &BTreeMap<Name, Pool>,
+        redis: bool,
     ) -> BTreeMap<Name, Use> {
         let mut uses = BTreeMap::new();
         for Entry { name, table, .. } in tables {
-            let made = self.one_use(name.clone(), table.unwrap_or_default());
+            let made = self.one_use(name.clone(), table.unwrap_or_default(), redis);
             uses.insert(name.value, made);
         }
         let mentioned = routes.iter().flat_map(|route| &route.filters);
         for name in mentioned.chain(pools.values().flat_map(|pool| &pool.policy)) {
             let entry = uses.entry(name.value.clone());
-            entry.or_insert_with(|| self.one_use(name.clone(), file::Use::default())).mentioned = true;
+            entry.or_insert_with(|| self.one_use(name.clone(), file::Use::default(), redis)).mentioned = true;
         }
         uses
     }
 
-    fn one_use(&mut self, name: At<Name>, table: file::Use) -> Use {
+    fn one_use(&mut self, name: At<Name>, table: file::Use, redis: bool) -> Use {
         let file = table.file.get().map(|at| At::new(at.value.0, at.place));
         let default = || At::new(format!("{}.wasm", name.as_str().replace('-', "_")), name.place.clone());
         let limits = self.use_limits(table.limits.unless(file::UseLimits::default()));
@@ -275,11 +273,12 @@ impl Parse {
             file: file.unwrap_or_else(default),
             mentioned: false,
             on_fault: table.on_fault.unless(OnFault::Fail),
-            grants: granted.into_iter().chain([Grant::Sessions]).collect(),
+            grants: granted.iter().copied().chain([Grant::Sessions]).collect(),
             quarantine: table.quarantine.unless(Quarantine::default()),
             limits,
             config: table.config.get().map(|at| at.value).unwrap_or_default(),
             sha256: table.sha256.get().map(|at| at.value.0),
+            shared: self.shared_scope(table.shared, granted.contains(&Grant::Shared), redis),
             name,
         }
     }

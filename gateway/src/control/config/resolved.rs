@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ mod limits;
 mod listener;
 mod registry;
 mod retry;
+mod stores;
 
 pub use discovery::{
     ClientIdentity, ClientTls, ConsulDiscovery, Discovery, DnsDiscovery, DnsRecord, EtcdDiscovery, Login,
@@ -28,6 +29,7 @@ pub use listener::{
 };
 pub use registry::{LeaseStore, Registry};
 pub use retry::{HedgeAfter, Retry, RetryOn};
+pub use stores::{FailMode, Redis, RedisMode, Sessions, SharedScope, Store};
 
 use super::error::At;
 use super::secret::{PluginConfig, Secret};
@@ -40,6 +42,8 @@ use crate::name::Name;
 pub struct Config {
     /// `[gateway]`
     pub gateway: Gateway,
+    /// `[redis]`, if there is one.
+    pub redis: Option<Redis>,
     /// `[sessions]`
     pub sessions: Sessions,
     /// `[admin]`
@@ -149,22 +153,6 @@ impl LogLevel {
     }
 }
 
-/// Where clients' bindings to nodes are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sessions {
-    /// What keeps them.
-    pub store: Store,
-    /// The most that are kept; beyond, the least used go.
-    pub capacity: NonZeroU64,
-}
-
-/// What keeps sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
-    /// This process: they end with it.
-    Memory,
-}
-
 /// The admin API.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admin {
@@ -208,6 +196,8 @@ pub struct Use {
     pub config: PluginConfig,
     /// The only content that the file may have (SHA-256).
     pub sha256: Option<[u8; 32]>,
+    /// Who sees its shared values.
+    pub shared: SharedScope,
 }
 
 /// What a filter's fault does to the request. (A policy's costs nothing: the next one picks.)

@@ -6,6 +6,7 @@ mod address;
 mod discovery;
 mod http;
 mod quantity;
+mod redis;
 mod retry;
 
 pub use address::{HostPattern, NodeAddress, NodeHost};
@@ -14,6 +15,7 @@ pub(super) use discovery::{DnsName, Patience, port};
 pub(super) use http::RoutePath;
 pub use http::{HeaderName, HeaderValue, Method, PathPattern};
 pub use quantity::Size;
+pub(super) use redis::RedisUrl;
 
 use crate::name::Name;
 

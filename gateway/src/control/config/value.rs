@@ -13,11 +13,12 @@ use super::file;
 use super::reading::{Item, Number, Reading, Value, texts};
 use super::resolved::{
     CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine,
-    Redirect, RetryOn, Store, TlsVersion, UnknownName, Workers,
+    Redirect, RetryOn, TlsVersion, UnknownName, Workers,
 };
+use super::resolved::{FailMode, SharedScope};
 use super::secret::{PluginConfig, Secret};
 use super::text::{DnsName, HostPattern, Method, NodeAddress, Origin, Patience, Size, Text};
-use super::text::{PluginFile, RoutePath, Sha256, Word};
+use super::text::{PluginFile, RedisUrl, RoutePath, Sha256, Word};
 use crate::cidr::Cidr;
 use crate::name::Name;
 
@@ -31,7 +32,11 @@ texts!(
     OnFault,
     LogFormat,
     LogLevel,
-    Store,
+    StoreWord,
+    FailMode,
+    SharedScope,
+    RedisModeWord,
+    RedisUrl,
     CheckType,
     CheckStart,
     RetryOn,
@@ -78,6 +83,22 @@ impl Value for Quarantine {
             _ => reading.wrong_type(item, "`{ faults = 20, window = \"10s\" }`, or \"off\" for none at all"),
         }
     }
+}
+
+/// What keeps sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StoreWord {
+    Memory,
+    Redis,
+    Cookie,
+}
+
+/// What the servers of Redis are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RedisModeWord {
+    Standalone,
+    Sentinel,
+    Cluster,
 }
 
 /// How a node is asked whether it is well.

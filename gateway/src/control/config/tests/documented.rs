@@ -48,7 +48,7 @@ fn every_example_is_read() {
                 text += "\n[listener.public]\naddress = \"127.0.0.1:8080\"\n";
             }
             let mut outside = Invented::default().file("bascule.toml", &text);
-            for name in ["EDGE_KEY", "BASCULE_ADMIN_TOKEN", "REGISTRY_TOKEN"] {
+            for name in ["EDGE_KEY", "BASCULE_ADMIN_TOKEN", "REGISTRY_TOKEN", "REDIS_PASSWORD"] {
                 outside.environment.insert(name.to_owned(), "secret".to_owned());
             }
             // An example need not show the pools that it mentions.

@@ -1,0 +1,178 @@
+//! How a connection to Redis is made: to one server, to the master that Sentinels name, or to a cluster.
+
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::cluster::ClusterClient;
+use ::redis::cluster_async::ClusterConnection;
+use ::redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use ::redis::{
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
+    RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, TlsMode, Value,
+};
+use tokio::time::timeout;
+
+use super::{Mode, Question, Spec};
+
+/// How long a connection may take to be made, with TLS and login. No request waits for it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Makes connections.
+pub(super) struct Dial {
+    to: To,
+    config: AsyncConnectionConfig,
+    timeout: Duration,
+}
+
+enum To {
+    Server(Box<Client>),
+    Sentinels(Box<SentinelClient>),
+    Cluster(Box<ClusterClient>),
+}
+
+/// A connection; copies of it share it.
+#[derive(Clone)]
+pub(super) enum Link {
+    Server(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Dial {
+    /// What this specification says.
+    ///
+    /// # Errors
+    /// The certificates cannot be read.
+    pub(super) fn new(spec: Spec) -> RedisResult<Dial> {
+        // Deadlines are the driver's.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(None);
+        let timeout = spec.timeout;
+        let to = match &spec.mode {
+            Mode::Standalone => To::Server(Box::new(server(&spec)?)),
+            Mode::Sentinel(master) => To::Sentinels(Box::new(sentinels(&spec, master)?)),
+            Mode::Cluster => To::Cluster(Box::new(cluster(&spec)?)),
+        };
+        Ok(Dial { to, config, timeout })
+    }
+
+    /// Connects, and asks whether somebody is there within the time that every question has: a connection to a Redis that
+    /// hangs is none.
+    pub(super) async fn dial(&mut self) -> Result<Link, String> {
+        let connected = timeout(CONNECT_TIMEOUT, self.connect()).await;
+        let mut link = match connected {
+            Ok(connected) => connected.map_err(|error| words(&error))?,
+            Err(_) => return Err("no connection within two seconds".into()),
+        };
+        let ping = Question::command(::redis::cmd("PING"));
+        match timeout(self.timeout, link.ask(&ping)).await {
+            Ok(Ok(_)) => Ok(link),
+            Ok(Err(error)) => Err(words(&error)),
+            Err(_) => Err(format!("no answer within {:?}", self.timeout)),
+        }
+    }
+
+    async fn connect(&mut self) -> RedisResult<Link> {
+        let config = &self.config;
+        Ok(match &mut self.to {
+            To::Server(server) => {
+                Link::Server(server.get_multiplexed_async_connection_with_config(config).await?)
+            }
+            To::Sentinels(sentinels) => {
+                Link::Server(sentinels.get_async_connection_with_config(config).await?)
+            }
+            To::Cluster(cluster) => Link::Cluster(cluster.get_async_connection().await?),
+        })
+    }
+}
+
+impl Link {
+    /// Asks, for as long as it takes.
+    pub(super) async fn ask(&mut self, question: &Question) -> RedisResult<Value> {
+        match self {
+            Link::Server(connection) => question.ask(connection).await,
+            Link::Cluster(connection) => question.ask(connection).await,
+        }
+    }
+}
+
+/// What is wrong, in one line. Redis' answers and the client's words hold no passwords.
+pub(super) fn words(error: &RedisError) -> String {
+    error.to_string().replace(char::is_control, " ")
+}
+
+fn login(spec: &Spec) -> RedisConnectionInfo {
+    let mut login = RedisConnectionInfo::default();
+    if let Some(user) = &spec.user {
+        login = login.set_username(user);
+    }
+    if let Some(password) = &spec.password {
+        login = login.set_password(String::from_utf8_lossy(&password.0));
+    }
+    login
+}
+
+fn addresses(spec: &Spec) -> impl Iterator<Item = ConnectionAddr> {
+    spec.servers.iter().map(|(host, port)| match &spec.tls {
+        None => ConnectionAddr::Tcp(host.clone(), *port),
+        Some(_) => {
+            ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None }
+        }
+    })
+}
+
+fn certificates(spec: &Spec) -> Option<TlsCertificates> {
+    spec.tls.as_ref().map(|tls| TlsCertificates {
+        client_tls: tls.identity.as_ref().map(|(certificate, key)| ClientTlsConfig {
+            client_cert: certificate.clone(),
+            client_key: key.0.clone(),
+        }),
+        root_cert: tls.ca.clone(),
+    })
+}
+
+fn server(spec: &Spec) -> RedisResult<Client> {
+    let infos = infos(spec)?;
+    // The configuration has exactly one.
+    let info = infos.into_iter().next().ok_or((::redis::ErrorKind::InvalidClientConfig, "no server"))?;
+    match certificates(spec) {
+        Some(certificates) => Client::build_with_tls(info, certificates),
+        None => Client::open(info),
+    }
+}
+
+fn infos(spec: &Spec) -> RedisResult<Vec<ConnectionInfo>> {
+    let info = |address: ConnectionAddr| Ok(address.into_connection_info()?.set_redis_settings(login(spec)));
+    addresses(spec).map(info).collect()
+}
+
+fn sentinels(spec: &Spec, master: &str) -> RedisResult<SentinelClient> {
+    let mut builder = SentinelClientBuilder::new(addresses(spec), master, SentinelServerType::Master)?;
+    if let Some(user) = &spec.user {
+        builder = builder.set_client_to_redis_username(user);
+    }
+    if let Some(password) = &spec.password {
+        builder = builder.set_client_to_redis_password(String::from_utf8_lossy(&password.0));
+    }
+    if let Some(certificates) = certificates(spec) {
+        builder = builder
+            .set_client_to_redis_tls_mode(TlsMode::Secure)
+            .set_client_to_redis_certificates(certificates.clone())
+            .set_client_to_sentinel_certificates(certificates);
+    }
+    builder.build()
+}
+
+fn cluster(spec: &Spec) -> RedisResult<ClusterClient> {
+    // A key that moved is asked for at its new place; what is late is not asked again.
+    let mut builder = ClusterClient::builder(infos(spec)?)
+        .retries(2)
+        .min_retry_wait(1)
+        .max_retry_wait(5)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .response_timeout(spec.timeout);
+    if let Some(certificates) = certificates(spec) {
+        builder = builder.tls(TlsMode::Secure).certs(certificates);
+    }
+    builder.build()
+}

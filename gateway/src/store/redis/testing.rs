@@ -1,0 +1,40 @@
+//! What tests of all that lives in Redis share.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Mode, Redis, Spec};
+
+/// How to reach a Redis at this URL, for tests on a busy machine: questions may take long.
+pub(crate) fn spec(url: &str) -> Spec {
+    Spec {
+        servers: vec![server(url)],
+        mode: Mode::Standalone,
+        tls: None,
+        user: None,
+        password: None,
+        prefix: "bascule:".into(),
+        timeout: Duration::from_secs(5),
+    }
+}
+
+/// Host and port of a URL.
+pub(crate) fn server(url: &str) -> (String, u16) {
+    let (host, port) = url.rsplit_once("//").unwrap().1.rsplit_once(':').unwrap();
+    (host.to_owned(), port.parse().unwrap())
+}
+
+pub(crate) fn redis_at(url: &str) -> Arc<Redis> {
+    Arc::new(Redis::start(spec(url)).unwrap())
+}
+
+/// Waits until something is so.
+pub(crate) async fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(60), async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("{what}: waited in vain"));
+}
