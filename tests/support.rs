@@ -6,11 +6,11 @@
 
 mod client;
 mod crowd;
-#[allow(dead_code, reason = "the tests of the providers use it")]
 mod discovery;
 mod gateway;
 mod load;
 mod log;
+mod name_server;
 mod node;
 mod process;
 mod tls;
@@ -18,7 +18,7 @@ mod wait;
 mod wire;
 
 pub use client::{Response, TestClient};
-#[allow(unused_imports, reason = "likewise")]
+#[allow(unused_imports, reason = "for the tests of further providers")]
 pub use crowd::Crowd;
 #[allow(unused_imports, reason = "likewise")]
 pub use discovery::{
@@ -28,6 +28,7 @@ pub use discovery::{
 pub use gateway::{TestGateway, plugin_file, write_configuration};
 pub use load::Load;
 pub use log::{keep_log, logged};
+pub use name_server::{Mood, NameServer};
 pub use node::{Connection, Request, TestNode};
 pub use process::GatewayProcess;
 pub use tls::{Authority, TlsClients};

@@ -9,6 +9,8 @@
 
 mod backoff;
 mod board;
+mod consul;
+mod dns;
 mod file;
 mod names;
 mod provider;
