@@ -4,6 +4,7 @@ mod containment;
 mod faults;
 mod files;
 mod quarantine;
+mod rate_limit;
 mod rewrite;
 mod routers;
 mod safety;
