@@ -13,6 +13,8 @@ mod question;
 pub mod stats;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io;
@@ -140,8 +142,8 @@ impl Redis {
             return (Outcome::Unavailable, None);
         }
         match timeout(self.timeout, awaited).await {
-            Ok(Ok(Some(value))) => (Outcome::Answered, Some(value)),
-            Ok(Ok(None)) => (Outcome::Failed, None),
+            Ok(Ok(Ok(value))) => (Outcome::Answered, Some(value)),
+            Ok(Ok(Err(outcome))) => (outcome, None),
             // It was turned away with all others.
             Ok(Err(_)) => (Outcome::Unavailable, None),
             Err(_) => (Outcome::Late, None),
