@@ -1,8 +1,10 @@
 //! Nodes that are found while the gateway runs.
 
+mod consul;
 mod file;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde_json::Value;

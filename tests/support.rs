@@ -6,7 +6,6 @@
 
 mod client;
 mod crowd;
-#[allow(dead_code, reason = "the tests of the providers use it")]
 mod discovery;
 mod gateway;
 mod load;
@@ -18,7 +17,7 @@ mod wait;
 mod wire;
 
 pub use client::{Response, TestClient};
-#[allow(unused_imports, reason = "likewise")]
+#[allow(unused_imports, reason = "for the tests of further providers")]
 pub use crowd::Crowd;
 #[allow(unused_imports, reason = "likewise")]
 pub use discovery::{

@@ -22,6 +22,7 @@ impl Entry {
         Entry { id: format!("node-{number}"), address: crowd.address(number), weight }
     }
 
+    #[allow(dead_code, reason = "for the tests of further providers")]
     /// In the schema of etcd, ZooKeeper and the gateway's own registry.
     pub fn json(&self) -> Value {
         json!({ "address": self.address.to_string(), "weight": self.weight })
@@ -88,6 +89,7 @@ pub fn a_hundred_nodes_come_change_and_leave(registry: &dyn Registry) {
 
 /// Prints how long it takes until a change is seen by requests: a heavy node comes, and leaves. It decides nothing: other
 /// work on the machine counts in.
+#[allow(clippy::print_stdout, reason = "whoever wants to know it runs the test with --nocapture")]
 pub fn changes_serve_soon(registry: &dyn Registry) {
     let crowd = Crowd::of(2);
     registry.put(&Entry::of(&crowd, 0, 1));

@@ -42,7 +42,6 @@ impl Load {
         Load::start(address, Refusal::Fails, Duration::ZERO)
     }
 
-    #[allow(dead_code, reason = "the tests of the providers use it")]
     /// The same with a pause between requests, for what takes long.
     pub fn gently_on(address: SocketAddr) -> Load {
         Load::start(address, Refusal::Fails, PAUSE)

@@ -9,6 +9,7 @@
 
 mod backoff;
 mod board;
+mod consul;
 mod file;
 mod names;
 mod provider;

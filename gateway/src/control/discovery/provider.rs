@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::board::Row;
+use super::consul::Consul;
 use super::file::File;
 use super::schema::NodeSet;
 use crate::control::config;
@@ -34,6 +35,7 @@ pub(super) fn of(
             )),
         },
         config::Provider::File { path } => Ok(Box::new(File::new(path.clone()))),
+        config::Provider::Consul(consul) => Ok(Box::new(Consul::new(consul.clone()))),
         _ => Err(Trouble::new(format!("the provider \"{}\" is not in this build", provider.word()))),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU16;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::address::{NodeAddress, is_dns_name};
@@ -23,6 +24,14 @@ impl Origin {
     /// Whether it is spoken to over TLS.
     pub fn is_tls(&self) -> bool {
         self.tls
+    }
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Text::parse(text).map_err(|refused: Refused| format!("{}; {}", refused.what, refused.write))
     }
 }
 

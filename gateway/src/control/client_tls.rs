@@ -1,0 +1,84 @@
+//! TLS of the gateway as a client of registries: which certificates it trusts, and what it shows of itself.
+//!
+//! The files are read when a connection is made anew after a loss, so a certificate that was renewed is taken by itself.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::config::ClientTls;
+
+/// What a client needs to speak TLS.
+///
+/// # Errors
+/// Which file cannot be used, and why, as a sentence without its full stop.
+pub(crate) fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, String> {
+    let mut roots = RootCertStore::empty();
+    match &tls.ca {
+        Some(path) => {
+            for certificate in certificates(path)? {
+                roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
+            }
+        }
+        // The system's list may hold what rustls cannot read; the others of it serve.
+        None => _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
+    }
+    if roots.is_empty() {
+        return Err("this system has no list of certificate authorities: name them with `ca`".to_owned());
+    }
+    // Named, since a dependency may have chosen another for the process.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows TLS 1.2 and 1.3")
+        .with_root_certificates(roots);
+    let Some(identity) = &tls.identity else { return Ok(Arc::new(builder.with_no_client_auth())) };
+    let path = identity.key.display();
+    let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|error| format!("{path}: {error}"))?;
+    let shown = builder.with_client_auth_cert(certificates(&identity.certificate)?, key);
+    Ok(Arc::new(shown.map_err(|error| format!("{}: {error}", identity.certificate.display()))?))
+}
+
+/// The certificates of a file in PEM; at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))?;
+    let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(|error| wrong(&error))?;
+    if certificates.is_empty() { Err(wrong(&"there is no certificate in PEM")) } else { Ok(certificates) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::control::config::ClientIdentity;
+    use test_servers::Certificates;
+
+    #[test]
+    fn files_that_cannot_be_used_are_named() {
+        let made = Certificates::make();
+        let identity = |certificate, key| Some(ClientIdentity { certificate, key });
+        let good =
+            ClientTls { ca: Some(made.authority()), identity: identity(made.client(), made.client_key()) };
+        assert!(client_config(&good).is_ok());
+        let missing = made.folder().join("missing.pem");
+        for (tls, named) in [
+            (ClientTls { ca: Some(missing.clone()), identity: None }, "missing.pem"),
+            (
+                ClientTls { ca: Some(made.client_key()), identity: None },
+                "client.key: there is no certificate",
+            ),
+            (ClientTls { identity: identity(made.client(), missing), ..good.clone() }, "missing.pem"),
+            (
+                ClientTls { identity: identity(made.client(), made.server_key()), ..good.clone() },
+                "client.pem",
+            ),
+        ] {
+            let error = client_config(&tls).unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}
