@@ -1,6 +1,7 @@
 //! Nodes that are found while the gateway runs.
 
 mod consul;
+mod dns;
 mod file;
 
 use std::fs;

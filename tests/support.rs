@@ -10,6 +10,7 @@ mod discovery;
 mod gateway;
 mod load;
 mod log;
+mod name_server;
 mod node;
 mod process;
 mod tls;
@@ -27,6 +28,7 @@ pub use discovery::{
 pub use gateway::{TestGateway, plugin_file, write_configuration};
 pub use load::Load;
 pub use log::{keep_log, logged};
+pub use name_server::{Mood, NameServer};
 pub use node::{Connection, Request, TestNode};
 pub use process::GatewayProcess;
 pub use tls::{Authority, TlsClients};

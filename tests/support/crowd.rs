@@ -15,16 +15,26 @@ pub struct Crowd {
 impl Crowd {
     /// So many nodes, with the numbers from 0 on.
     pub fn of(count: usize) -> Crowd {
+        Crowd::on_ports(count, |_| 0)
+    }
+
+    /// The same, all on one port, for registries that tell addresses only.
+    pub fn on_one_port(count: usize) -> Crowd {
+        // The first takes a free one, which is taken on no other address of ours but by chance.
+        Crowd::on_ports(count, |listening| listening.first().map_or(0, SocketAddr::port))
+    }
+
+    fn on_ports(count: usize, port: impl Fn(&[SocketAddr]) -> u16) -> Crowd {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let listen = |number: usize| {
+        let mut addresses = Vec::new();
+        for number in 0..count {
             let ip = Ipv4Addr::new(127, 1, (number / 250) as u8, (number % 250 + 1) as u8);
-            let listener = runtime.block_on(TcpListener::bind((ip, 0))).expect("a free port");
-            let address = listener.local_addr().expect("it is bound");
+            let listener = runtime.block_on(TcpListener::bind((ip, port(&addresses)))).expect("a free port");
+            addresses.push(listener.local_addr().expect("it is bound"));
             runtime.spawn(serve(listener, number));
-            address
-        };
-        Crowd { addresses: (0..count).map(listen).collect(), runtime: Some(runtime) }
+        }
+        Crowd { addresses, runtime: Some(runtime) }
     }
 
     /// Where the node with this number listens.

@@ -10,6 +10,7 @@
 mod backoff;
 mod board;
 mod consul;
+mod dns;
 mod file;
 mod names;
 mod provider;

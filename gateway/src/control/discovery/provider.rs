@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::board::Row;
 use super::consul::Consul;
+use super::dns::Dns;
 use super::file::File;
 use super::schema::NodeSet;
 use crate::control::config;
@@ -36,6 +37,7 @@ pub(super) fn of(
         },
         config::Provider::File { path } => Ok(Box::new(File::new(path.clone()))),
         config::Provider::Consul(consul) => Ok(Box::new(Consul::new(consul.clone()))),
+        config::Provider::Dns(wanted) => Ok(Box::new(Dns::new(wanted.clone()))),
         _ => Err(Trouble::new(format!("the provider \"{}\" is not in this build", provider.word()))),
     }
 }

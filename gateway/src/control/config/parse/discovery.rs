@@ -49,7 +49,7 @@ impl Word {
 
     /// Whether this gateway cannot ask it.
     fn is_missing(self) -> bool {
-        matches!(self, Self::Dns | Self::Etcd | Self::Zookeeper)
+        matches!(self, Self::Etcd | Self::Zookeeper)
     }
 }
 
