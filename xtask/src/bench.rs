@@ -6,6 +6,7 @@
 //! that of the proxy's whole process tree, from the kernel's own count.
 
 mod calls;
+mod cluster;
 mod configuration;
 mod discovery;
 mod faults;
@@ -65,6 +66,8 @@ enum What {
     Faults(faults::Options),
     /// Let registries change and fail, with real servers, and tell how soon changes serve and what clients notice
     Discovery(discovery::Options),
+    /// Let gateways that share a Redis die, and Redis too, and tell whether sessions stay and a limit is kept
+    Cluster(cluster::Options),
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -144,6 +147,9 @@ fn apart(what: &What, all: &Options) -> Result<()> {
         }
         What::Discovery(options) => {
             (discovery::measure(&built(options.gateway.as_deref())?, options)?, options.markdown)
+        }
+        What::Cluster(options) => {
+            (cluster::measure(&built(options.gateway.as_deref())?, options)?, options.markdown)
         }
     };
     if markdown {

@@ -80,7 +80,9 @@ impl Exchange<'_> {
         // No node gave this answer: no plugin may take it for one's.
         let node = context.node.take();
         // What a policy refuses is its decision and no failure, and may be many; so may be those that find a pool full.
-        if status >= 500 && !matches!(error, Error::Refused(_) | Error::Overloaded(_)) {
+        // A client can ask for what is not supported (501) as often as it likes.
+        let is_news = !matches!(error, Error::Refused(_) | Error::Overloaded(_) | Error::BadRequest(_));
+        if status >= 500 && is_news {
             let node = node.as_ref().map(|node| &*node.spec.id);
             tracing::warn!(request_id = id.as_str(), pool = &*context.pool, node, status, "{error}");
         } else {

@@ -75,6 +75,16 @@ impl Gateway {
         _ = tools::poll(PATIENCE, || self.server.has_ended().then_some(()));
     }
 
+    /// The lines of /metrics about faults of plugins, of which there were any.
+    ///
+    /// # Errors
+    /// When the admin API is not there.
+    pub(super) fn faults(&self) -> Result<Vec<String>> {
+        let metrics = client::get(self.server.admin, "/metrics", &[])?.body;
+        let faults = metrics.lines().filter(|line| line.starts_with("bascule_plugin_faults_total{"));
+        Ok(faults.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect())
+    }
+
     /// Looks at its nodes on a connection that is kept.
     ///
     /// # Errors

@@ -40,6 +40,11 @@ impl Seen {
         self.failures.values().sum()
     }
 
+    /// How many were answered with this status.
+    pub(in crate::bench) fn answered_with(&self, status: u16) -> u64 {
+        self.failures.get(&Failure::Status(status)).copied().unwrap_or_default()
+    }
+
     /// The share of all requests that were served within a second, in percent.
     pub(in crate::bench) fn in_time(&self) -> f64 {
         100.0 * self.in_time as f64 / self.requests().max(1) as f64
