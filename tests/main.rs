@@ -12,6 +12,7 @@ mod balancing;
 mod contract;
 mod discovery;
 mod doubles;
+mod edge;
 mod errors;
 mod forwarding;
 mod framing;

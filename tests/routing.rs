@@ -90,7 +90,7 @@ fn methods_and_headers_are_conditions() {
         &[
             ("GET / HTTP/1.1\r\nHost: a", "all"),
             ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0", "write"),
-            ("post / HTTP/1.1\r\nHost: a", "all"), // methods are case-sensitive (RFC 9110, 9.1)
+            ("POSTS / HTTP/1.1\r\nHost: a", "all"), // methods are case-sensitive (RFC 9110, 9.1)
             ("GET / HTTP/1.1\r\nHost: a\r\nX-Beta: 1", "beta"),
             ("GET / HTTP/1.1\r\nHost: a\r\nX-Beta: 2", "all"),
             ("DELETE /only HTTP/1.1\r\nHost: a", "only"),

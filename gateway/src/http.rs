@@ -6,6 +6,7 @@ pub mod forwarded;
 pub mod h1;
 pub mod head;
 pub mod load_report;
+pub mod path;
 
 /// How long a body is, once its codec's framing is taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::cidr::Cidr;
+use crate::http::h1::Edge;
 use crate::name::Name;
 use crate::node::Node;
 use crate::node::candidates::Candidates;
@@ -167,6 +168,8 @@ pub struct Settings {
     pub max_head: usize,
     /// Most header fields of a request.
     pub max_headers: usize,
+    /// How strict requests are read.
+    pub edge: Edge,
     /// From the first byte of a request's head to its last.
     pub head_timeout: Duration,
     /// Between two requests on a client's connection.

@@ -6,8 +6,11 @@
 //! that of the proxy's whole process tree, from the kernel's own count.
 
 mod calls;
+mod cluster;
 mod configuration;
+mod discovery;
 mod faults;
+mod gateways;
 mod idle;
 mod load;
 mod paced;
@@ -61,6 +64,10 @@ enum What {
     Plugins,
     /// Let nodes fail and operators work under load, and tell what clients notice; beside nginx and haproxy
     Faults(faults::Options),
+    /// Let registries change and fail, with real servers, and tell how soon changes serve and what clients notice
+    Discovery(discovery::Options),
+    /// Let gateways that share a Redis die, and Redis too, and tell whether sessions stay and a limit is kept
+    Cluster(cluster::Options),
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -81,20 +88,8 @@ enum Scenario {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if let Some(What::Criterion { arguments }) = &options.what {
-        return tools::run(tools::cargo().args(["bench", "--package", "bascule"]).args(arguments));
-    }
-    if let Some(What::Plugins) = options.what {
-        return calls::measure(&gateway(options.gateway.as_deref())?);
-    }
-    if let Some(What::Faults(options)) = &options.what {
-        let gateway = gateway(options.gateway.as_deref())?;
-        let tables = faults::measure(&gateway, options)?;
-        if options.markdown {
-            println!("{}", machine()?);
-        }
-        print(&tables, options.markdown);
-        return Ok(());
+    if let Some(what) = &options.what {
+        return apart(what, options);
     }
     if !cfg!(target_os = "linux") {
         bail!(
@@ -136,6 +131,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         };
         print(&tables, options.markdown);
     }
+    Ok(())
+}
+
+/// What is no scenario: benches with options of their own.
+fn apart(what: &What, all: &Options) -> Result<()> {
+    let built = |named: Option<&Path>| gateway(named.or(all.gateway.as_deref()));
+    let (tables, markdown) = match what {
+        What::Criterion { arguments } => {
+            return tools::run(tools::cargo().args(["bench", "--package", "bascule"]).args(arguments));
+        }
+        What::Plugins => return calls::measure(&built(None)?),
+        What::Faults(options) => {
+            (faults::measure(&built(options.gateway.as_deref())?, options)?, options.markdown)
+        }
+        What::Discovery(options) => {
+            (discovery::measure(&built(options.gateway.as_deref())?, options)?, options.markdown)
+        }
+        What::Cluster(options) => {
+            (cluster::measure(&built(options.gateway.as_deref())?, options)?, options.markdown)
+        }
+    };
+    if markdown {
+        println!("{}", machine()?);
+    }
+    print(&tables, markdown);
     Ok(())
 }
 

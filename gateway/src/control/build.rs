@@ -12,6 +12,7 @@ use super::attempt::Prepared;
 use super::config::{self, Config, HostHeader};
 use super::discovery::Found;
 use super::members;
+use crate::http::h1::Edge;
 use crate::name::Name;
 use crate::node::candidates::{Candidate, Candidates};
 use crate::node::gate::Gate;
@@ -114,6 +115,11 @@ fn settings(gateway: &config::Gateway) -> Settings {
         zone: gateway.zone.as_deref().map(Into::into),
         max_head: usize::try_from(gateway.limits.max_head.get()).unwrap_or(usize::MAX),
         max_headers: gateway.limits.max_headers.get() as usize,
+        edge: Edge {
+            normalize_path: gateway.strictness.normalize_path,
+            keep_escaped_slashes: gateway.strictness.escaped_slashes == config::EscapedSlashes::Keep,
+            keep_underscores: gateway.strictness.underscores == config::Underscores::Keep,
+        },
         head_timeout: gateway.limits.head_timeout,
         idle_timeout: gateway.limits.idle_timeout,
         drain_timeout: gateway.drain_timeout,

@@ -61,6 +61,7 @@ known! {
     TransferEncoding = "transfer-encoding",
     Connection = "connection",
     KeepAlive = "keep-alive",
+    Proxy = "proxy",
     ProxyConnection = "proxy-connection",
     Te = "te",
     Trailer = "trailer",
@@ -281,6 +282,7 @@ mod tests {
         for (name, known) in [
             ("HOST", Known::Host),
             ("te", Known::Te),
+            ("Proxy", Known::Proxy),
             ("Content-Length", Known::ContentLength),
             ("TRANSFER-ENCODING", Known::TransferEncoding),
             ("Connection", Known::Connection),

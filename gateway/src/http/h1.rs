@@ -27,6 +27,25 @@ pub use target::{valid_authority, valid_path};
 
 use super::BodyLength;
 
+/// What an edge does to requests beyond what RFC 9112 leaves no choice about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// Whether paths are brought into their plain form ([`super::path`]), and ambiguous ones refused.
+    pub normalize_path: bool,
+    /// Whether an escaped slash or backslash stays in a path that is.
+    pub keep_escaped_slashes: bool,
+    /// Whether fields with an underscore in their names stay: many applications take it for a dash. Those that would pass for a
+    /// field that the gateway knows go in any case.
+    pub keep_underscores: bool,
+}
+
+impl Default for Edge {
+    /// The strictest.
+    fn default() -> Self {
+        Edge { normalize_path: true, keep_escaped_slashes: false, keep_underscores: false }
+    }
+}
+
 /// How many fields a head may have at most, whatever [`HeadLimits`] says: they are tokenised on the stack.
 pub const MAX_FIELDS: usize = 128;
 

@@ -1,6 +1,7 @@
 //! Request and response heads, as every stage between the two codecs sees them.
 
 use super::fields::{Fields, Mark, Span};
+use super::path::{self, Ambiguous};
 
 /// The method of a request (RFC 9110, 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -129,6 +130,20 @@ impl RequestHead {
     /// Replaces path and query.
     pub fn set_path(&mut self, path: &[u8]) {
         self.path = self.fields.store(path);
+    }
+
+    /// Brings the path into its plain form, and leaves the query as it is; see [`path::plain`].
+    ///
+    /// # Errors
+    /// The path is one that servers read in different ways.
+    pub fn normalize_path(&mut self, keep_escaped_slashes: bool) -> Result<(), Ambiguous> {
+        let whole = self.path();
+        let (path, query) = whole.split_at(memchr::memchr(b'?', whole).unwrap_or(whole.len()));
+        if let Some(mut plain) = path::plain(path, keep_escaped_slashes)? {
+            plain.extend_from_slice(query);
+            self.set_path(&plain);
+        }
+        Ok(())
     }
 
     /// The value of a cookie (RFC 6265, 5.4), without surrounding quotes.

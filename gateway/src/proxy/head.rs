@@ -25,7 +25,7 @@ impl Exchange<'_> {
         connection.deadline.set(settings.head_timeout);
         loop {
             let buffer = &mut connection.buffer;
-            let parsed = h1::parse_request(buffer, &mut context.request, &limits);
+            let parsed = h1::parse_request(buffer, &mut context.request, &limits, settings.edge);
             if let Some(framing) = parsed.map_err(Error::BadRequest)? {
                 self.framing = framing;
                 break;

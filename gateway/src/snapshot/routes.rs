@@ -1,6 +1,6 @@
 //! The route table: from listener, host, path, method and headers to what the configuration says of them.
 //!
-//! A lookup costs a few hash lookups, however many routes there are, allocates nothing, and looks at no more of a
+//! A lookup costs a few hash lookups, however many routes there are, allocates nothing (but for a path with parameters), and looks at no more of a
 //! hostile host or path than the longest one that is configured.
 
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ pub enum HostPattern {
     Suffix(Box<str>),
 }
 
-/// The paths of a route, compared byte for byte, without the query.
+/// The paths of a route, compared byte for byte, without the query and without the parameters of segments (`;a=b`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PathPattern {
     /// This one and all below it, by whole segments: "/api" is for /api, /api/ and /api/x, not for /apix. "/" is for
@@ -115,7 +115,7 @@ impl<T> RouteTable<T> {
         let mut buffer = [0; normal::LONGEST_HOST];
         let host = normal::host(request.authority(), &mut buffer);
         let path = request.path();
-        let path = &path[..memchr(b'?', path).unwrap_or(path.len())];
+        let path = &*normal::path(&path[..memchr(b'?', path).unwrap_or(path.len())]);
         let holds = |index: u32| holds(&self.routes[index as usize].0, listener, request);
         let in_exact = || self.exact.get(host)?.find(path, &holds);
         let in_suffixes = || self.suffixes_of(host).find_map(|paths| paths.find(path, &holds));

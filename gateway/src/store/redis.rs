@@ -2,7 +2,7 @@
 //!
 //! A thread of its own (`bascule-stores`) holds the connection, over which the questions of all workers go one after the
 //! other without waiting for each other's answers. A worker hands a question over and awaits the answer, by its own clock and
-//! never longer than `timeout`. While Redis cannot be asked ([`driver`] decides that) the answer is "unavailable", at once.
+//! never longer than `timeout`. While Redis cannot be asked (`driver` decides that) the answer is "unavailable", at once.
 //!
 //! Redis need not be there when the gateway starts, and comes back by itself.
 

@@ -7,12 +7,12 @@
 mod contender;
 mod fault;
 mod half_slow;
-mod load;
-mod nodes;
-mod ports;
+pub(super) mod load;
+pub(super) mod nodes;
+pub(super) mod ports;
 mod queue;
 mod running;
-mod seen;
+pub(super) mod seen;
 mod stage;
 mod texts;
 

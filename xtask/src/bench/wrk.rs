@@ -20,12 +20,18 @@ pub(crate) struct Load {
 /// # Errors
 /// When wrk fails or prints something else than expected.
 pub(crate) fn run(url: &str, connections: u32, seconds: u32, close: bool) -> Result<Load> {
+    run_with(url, connections, seconds, if close { &["Connection: close"] } else { &[] })
+}
+
+/// The same with these header fields.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_with(url: &str, connections: u32, seconds: u32, fields: &[&str]) -> Result<Load> {
     let mut command = Command::new("taskset");
     command.args(["-c", "1", "wrk", "--threads", "1", "--latency"]);
     command.args([format!("--connections={connections}"), format!("--duration={seconds}s")]);
-    if close {
-        command.args(["--header", "Connection: close"]);
-    }
+    command.args(fields.iter().flat_map(|field| ["--header", field]));
     let text = crate::tools::output(command.arg(url))?;
     parse(&text).with_context(|| format!("wrk printed something unexpected:\n{text}"))
 }

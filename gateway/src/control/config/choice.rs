@@ -4,6 +4,7 @@ use super::nearest::nearest;
 use super::resolved::{
     CheckStart, ClientCertificate, Grant, LogFormat, LogLevel, OnFault, Redirect, TlsVersion, UnknownName,
 };
+use super::resolved::{EscapedSlashes, Underscores};
 use super::resolved::{FailMode, SharedScope};
 use super::text::{Refused, Text};
 use super::value::{CheckType, LeaseWord, ProviderWord, RecordWord};
@@ -44,6 +45,8 @@ choices! {
     SharedScope, "\"gateway\" or \"cluster\"": { "gateway" => Gateway, "cluster" => Cluster };
     RedisModeWord, "\"standalone\", \"sentinel\" or \"cluster\"":
         { "standalone" => Standalone, "sentinel" => Sentinel, "cluster" => Cluster };
+    EscapedSlashes, "\"refuse\" or \"keep\"": { "refuse" => Refuse, "keep" => Keep };
+    Underscores, "\"drop\" or \"keep\"": { "drop" => Drop, "keep" => Keep };
     CheckType, "\"http\" or \"tcp\"": { "http" => Http, "tcp" => Tcp };
     UnknownName, "\"first\" or \"refuse\"": { "first" => First, "refuse" => Refuse };
     TlsVersion, "\"1.2\" or \"1.3\"": { "1.2" => V12, "1.3" => V13 };

@@ -10,6 +10,7 @@ use super::resolved::{
     CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine,
     Redirect, RetryOn, TlsVersion, UnknownName, Workers,
 };
+use super::resolved::{EscapedSlashes, Underscores};
 use super::resolved::{FailMode, SharedScope};
 use super::secret::{PluginConfig, Secret};
 use super::text::{
@@ -47,6 +48,9 @@ table! { "the gateway" Gateway {
     trusted_proxies: List<Cidr>,
     debug_headers: bool,
     zone: Word,
+    normalize_path: bool,
+    escaped_slashes: EscapedSlashes,
+    underscores: Underscores,
     limits: Limits,
     log: Log,
 } }

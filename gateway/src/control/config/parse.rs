@@ -3,6 +3,7 @@
 //! Pure: no file, no socket, no plugin. Each check notes its error and goes on.
 
 mod discovery;
+mod edge;
 mod health;
 mod limits;
 mod listener;
@@ -59,10 +60,11 @@ impl Parse {
         let routes = self.all("route", files, |file| &mut file.route);
         let pools = self.all("pool", files, |file| &mut file.pool);
 
+        let gateway = self.gateway(gateway);
         let redis = redis.map(|redis| self.redis(redis));
         let sessions = self.sessions(sessions, redis.is_some());
         let admin = self.admin(admin);
-        let known = route::Known::of(&listeners, &pools);
+        let known = route::Known::of(&listeners, &pools, gateway.strictness);
         let pool_defaults = defaults.pool.unless(file::PoolDefaults::default());
         let limits = timeouts::Written::of(&pools, &pool_defaults);
         let listeners = self.listeners(listeners, &admin);
@@ -72,7 +74,7 @@ impl Parse {
         self.reachable(&limits, &routes);
         let uses = self.uses(uses, &routes, &pools, redis.is_some());
         Config {
-            gateway: self.gateway(gateway),
+            gateway,
             redis,
             sessions,
             admin,
@@ -201,6 +203,7 @@ impl Parse {
             trusted_proxies: items(gateway.trusted_proxies.get().map(|at| at.value.items)),
             debug_headers: gateway.debug_headers.unless(false),
             zone: gateway.zone.get().map(|at| at.value.0),
+            strictness: self.strictness(gateway.normalize_path, gateway.escaped_slashes, gateway.underscores),
             limits: Limits {
                 max_head: self.size(limits.max_head, 64 * KIB, (KIB, "1KiB", 16 * MIB, "16MiB")),
                 max_headers: number(limits.max_headers.get().map(|at| at.value.0), 100),
@@ -295,9 +298,9 @@ impl Parse {
         }
         UseLimits {
             memory,
-            deadline: limits.deadline.unless(Duration::from_millis(1)),
+            deadline: limits.deadline.get().map(|at| at.value),
             start: limits.start.unless(Duration::from_millis(100)),
-            instances: number(limits.instances.get().map(|at| at.value.0), 1),
+            instances: limits.instances.get().and_then(|at| NonZeroU32::new(at.value.0)),
             table_elements: number(limits.table_elements.get().map(|at| at.value.0), 20_000),
             import_bytes: self.size(limits.import_bytes, 2 * MIB, (4 * KIB, "4KiB", 64 * MIB, "64MiB")),
             recycle_calls: limits.recycle_calls.get().and_then(|at| NonZeroU32::new(at.value.0)),

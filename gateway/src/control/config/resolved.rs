@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod discovery;
+mod edge;
 mod health;
 mod limits;
 mod listener;
@@ -21,6 +22,7 @@ pub use discovery::{
     ClientIdentity, ClientTls, ConsulDiscovery, Discovery, DnsDiscovery, DnsRecord, EtcdDiscovery, Login,
     Provider, ZookeeperDiscovery,
 };
+pub use edge::{EscapedSlashes, Strictness, Underscores};
 pub use health::{CheckStart, HealthCheck, Outlier, Probe};
 pub use limits::{AdaptiveRange, PoolLimits};
 pub use listener::{
@@ -81,6 +83,8 @@ pub struct Gateway {
     pub debug_headers: bool,
     /// Where the gateway stands, for policies that look at zones.
     pub zone: Option<String>,
+    /// How strict requests are read.
+    pub strictness: Strictness,
     /// What a client may take.
     pub limits: Limits,
     /// What is logged, and how.
@@ -262,12 +266,12 @@ impl Grant {
 pub struct UseLimits {
     /// Bytes of linear memory.
     pub memory: Size,
-    /// CPU time of one call.
-    pub deadline: Duration,
+    /// CPU time of one call; what the use's lane has if not given.
+    pub deadline: Option<Duration>,
     /// CPU time of starting an instance, `configure` included.
     pub start: Duration,
-    /// Instances on each worker: one works, the others are spares.
-    pub instances: NonZeroU32,
+    /// Instances on each worker; what the use's lane has if not given.
+    pub instances: Option<NonZeroU32>,
     /// Elements of an instance's tables.
     pub table_elements: NonZeroU32,
     /// Bytes that one call of an import may hand over.

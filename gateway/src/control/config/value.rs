@@ -15,6 +15,7 @@ use super::resolved::{
     CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine,
     Redirect, RetryOn, TlsVersion, UnknownName, Workers,
 };
+use super::resolved::{EscapedSlashes, Underscores};
 use super::resolved::{FailMode, SharedScope};
 use super::secret::{PluginConfig, Secret};
 use super::text::{DnsName, HostPattern, Method, NodeAddress, Origin, Patience, Size, Text};
@@ -41,6 +42,8 @@ texts!(
     CheckStart,
     RetryOn,
     HedgeAfter,
+    EscapedSlashes,
+    Underscores,
     ClientCertificate,
     Redirect,
     TlsVersion,

@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use hyper::body::Bytes;
 use hyper::header::HeaderName;
 use hyper::{Method, StatusCode};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::board::shortened;
@@ -66,7 +67,11 @@ impl Consul {
             let answer = client.ask(Method::GET, &target, Bytes::new(), LIMIT).await;
             let answer = answer.map_err(|error| Trouble::new(error.to_string()))?;
             let told = index_of(&answer)?;
-            let set = instances::read(&answer.body).map_err(Trouble::new)?;
+            // Ten thousand instances take so long to read that checks of nodes would wait for it.
+            let set = spawn_blocking(move || instances::read(&answer.body))
+                .await
+                .unwrap_or_else(|error| Err(error.to_string()));
+            let set = set.map_err(Trouble::new)?;
             let is_new = last.as_ref() != Some(&set);
             if is_new {
                 sets.publish(set.clone());

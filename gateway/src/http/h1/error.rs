@@ -21,9 +21,18 @@ pub enum Malformed {
     /// A version other than HTTP/1.0 and HTTP/1.1.
     #[error("the HTTP version is not supported")]
     Version,
+    /// The method is not in capital letters.
+    #[error("the method is not in capital letters")]
+    Method,
     /// CONNECT, which this gateway does not offer.
     #[error("CONNECT is not supported")]
     Connect,
+    /// TRACE, which would tell a page the fields that it may not see (RFC 9110, 9.3.8).
+    #[error("TRACE is not supported")]
+    Trace,
+    /// A path that servers read in different ways; see [`crate::http::path`].
+    #[error("the path is one that servers read in different ways")]
+    Path,
     /// A field name that is no token; also white space before the colon, and folded lines.
     #[error("a field name is not valid")]
     FieldName,
@@ -48,6 +57,12 @@ pub enum Malformed {
     /// Host is no `host[:port]`.
     #[error("Host is not valid")]
     Host,
+    /// The target names another host than Host does.
+    #[error("the target and Host name different hosts")]
+    HostDiffers,
+    /// Expect is anything but 100-continue (RFC 9110, 10.1.1).
+    #[error("the expectation is not supported")]
+    Expectation,
     /// Content-Length is no number, or a list.
     #[error("Content-Length is not valid")]
     ContentLength,
@@ -91,9 +106,10 @@ impl Malformed {
     pub fn status(self) -> u16 {
         match self {
             Malformed::TargetTooLong => 414,
+            Malformed::Expectation => 417,
             Malformed::HeadTooLarge | Malformed::TooManyFields => 431,
             Malformed::BodyLength => 500,
-            Malformed::Connect | Malformed::UnknownCoding => 501,
+            Malformed::Connect | Malformed::Trace | Malformed::UnknownCoding => 501,
             Malformed::Version => 505,
             _ => 400,
         }
@@ -108,7 +124,10 @@ impl Malformed {
             Malformed::StatusLine => "status-line",
             Malformed::Target => "target",
             Malformed::Version => "version",
+            Malformed::Method => "method",
             Malformed::Connect => "connect",
+            Malformed::Trace => "trace",
+            Malformed::Path => "path",
             Malformed::FieldName => "field-name",
             Malformed::FieldValue => "field-value",
             Malformed::TargetTooLong => "target-too-long",
@@ -117,6 +136,8 @@ impl Malformed {
             Malformed::HostMissing => "host-missing",
             Malformed::HostRepeated => "host-repeated",
             Malformed::Host => "host",
+            Malformed::HostDiffers => "host-differs",
+            Malformed::Expectation => "expectation",
             Malformed::ContentLength => "content-length",
             Malformed::ContentLengthRepeated => "content-length-repeated",
             Malformed::LengthAndCoding => "length-and-coding",

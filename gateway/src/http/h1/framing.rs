@@ -51,8 +51,9 @@ impl Seen {
                 self.upgrade = Some(plain && !value.eq_ignore_ascii_case(b"h2c"));
                 Ok(())
             }
+            Known::Expect if !value.eq_ignore_ascii_case(b"100-continue") => Err(Malformed::Expectation),
             Known::Expect => {
-                self.expect_continue |= value.eq_ignore_ascii_case(b"100-continue");
+                self.expect_continue = true;
                 Ok(())
             }
             _ => Ok(()),
@@ -114,6 +115,49 @@ impl Seen {
     pub(super) fn names_fields(&self) -> bool {
         self.names > 0
     }
+}
+
+/// Which fields of a head are seen at all, by their names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    /// All: a response's, and those of a request that has no underscore in its head.
+    All,
+    /// Those without an underscore.
+    NoUnderscore,
+    /// Those that pass for no field that the gateway knows.
+    NoImpostor,
+}
+
+impl Names {
+    /// What a request with this head may bring.
+    pub(super) fn of_request(head: &[u8], keep_underscores: bool) -> Names {
+        // One look over all spares most requests a look at each name.
+        match memchr::memchr(b'_', head) {
+            None => Names::All,
+            Some(_) if keep_underscores => Names::NoImpostor,
+            Some(_) => Names::NoUnderscore,
+        }
+    }
+
+    /// Whether a field of this name is left out: also `Proxy`, which CGI makes the variable of an outgoing proxy.
+    pub(super) fn drops(self, name: &[u8], known: Known) -> bool {
+        match self {
+            _ if known == Known::Proxy => true,
+            Names::All => false,
+            Names::NoUnderscore => memchr::memchr(b'_', name).is_some(),
+            Names::NoImpostor => is_impostor(name),
+        }
+    }
+}
+
+/// Whether this is a name that the gateway knows, but for underscores in place of dashes.
+pub(super) fn is_impostor(name: &[u8]) -> bool {
+    let mut dashed = [0; 32];
+    let Some(dashed) = dashed.get_mut(..name.len()).filter(|_| name.contains(&b'_')) else { return false };
+    for (place, &byte) in dashed.iter_mut().zip(name) {
+        *place = if byte == b'_' { b'-' } else { byte };
+    }
+    Known::from_name(dashed) != Known::Other
 }
 
 /// The elements of a comma-separated list, empty ones left out (RFC 9110, 5.6.1).

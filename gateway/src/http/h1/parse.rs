@@ -3,10 +3,10 @@
 
 use std::mem::{MaybeUninit, swap};
 
-use super::framing::{Seen, remove_named};
+use super::framing::{Names, Seen, remove_named};
 use super::scan::{head_end, request_start, response_start};
-use super::target::parse_target;
-use super::{HeadLimits, MAX_FIELDS, Malformed, RequestFraming, ResponseFraming};
+use super::target::{parse_target, same_authority};
+use super::{Edge, HeadLimits, MAX_FIELDS, Malformed, RequestFraming, ResponseFraming};
 use crate::http::BodyLength;
 use crate::http::fields::{Fields, Known, Span};
 use crate::http::head::{Method, RequestHead, ResponseHead, Version};
@@ -19,8 +19,9 @@ pub fn parse_request(
     buffer: &mut Vec<u8>,
     head: &mut RequestHead,
     limits: &HeadLimits,
+    edge: Edge,
 ) -> Result<Option<RequestFraming>, Malformed> {
-    let result = read_request(buffer, head, limits);
+    let result = read_request(buffer, head, limits, edge);
     if result.is_err() {
         // Its spans may point past its buffer.
         head.clear();
@@ -32,6 +33,7 @@ fn read_request(
     buffer: &mut Vec<u8>,
     head: &mut RequestHead,
     limits: &HeadLimits,
+    edge: Edge,
 ) -> Result<Option<RequestFraming>, Malformed> {
     let Some(start) = request_start(buffer)? else {
         return Ok(None);
@@ -49,10 +51,11 @@ fn read_request(
     let (true, Some(method), Some(target)) = (parsed.is_complete(), request.method, request.path) else {
         return Err(Malformed::RequestLine);
     };
-    head.method = Method::from_name(method.as_bytes(), Span::of(whole, method.as_bytes()));
+    head.method = known_method(method.as_bytes(), whole)?;
     head.version = version(request.version);
     let target = parse_target(whole, target.as_bytes(), head.method)?;
-    let seen = take_fields(whole, request.headers, &mut head.fields)?;
+    let names = Names::of_request(whole, edge.keep_underscores);
+    let seen = take_fields(whole, request.headers, names, &mut head.fields)?;
     seen.check_host(head.version)?;
     let body = seen.body(head.version)?.unwrap_or(BodyLength::Empty);
 
@@ -64,6 +67,13 @@ fn read_request(
     }
     if seen.names_fields() {
         remove_named(&mut head.fields);
+    }
+    // RFC 9112, 3.2.2 would let the target rule; an honest client has the same in both.
+    if target.authority.is_some() && !same_authority(head, target.default_port) {
+        return Err(Malformed::HostDiffers);
+    }
+    if edge.normalize_path {
+        head.normalize_path(edge.keep_escaped_slashes).map_err(|_| Malformed::Path)?;
     }
     Ok(Some(RequestFraming {
         body,
@@ -117,7 +127,7 @@ fn read_response(
     if let Some(reason) = response.reason.filter(|reason| !reason.is_empty()) {
         head.reason = Span::of(whole, reason.as_bytes());
     }
-    let seen = take_fields(whole, response.headers, &mut head.fields)?;
+    let seen = take_fields(whole, response.headers, Names::All, &mut head.fields)?;
     let told = seen.body(head.version)?;
     head.fields.buffer_mut().extend_from_slice(whole);
     if seen.names_fields() {
@@ -141,16 +151,27 @@ fn read_response(
     Ok(Some((framing, end)))
 }
 
+/// A method as the registry writes them, in capital letters: a server that knows no case would see one that no rule saw.
+fn known_method(name: &[u8], whole: &[u8]) -> Result<Method, Malformed> {
+    let method = Method::from_name(name, Span::of(whole, name));
+    let is_odd = matches!(method, Method::Other(_)) && name.iter().any(u8::is_ascii_lowercase);
+    if is_odd { Err(Malformed::Method) } else { Ok(method) }
+}
+
 /// Notes each field's place and meaning.
 fn take_fields(
     whole: &[u8],
     headers: &[httparse::Header<'_>],
+    names: Names,
     fields: &mut Fields,
 ) -> Result<Seen, Malformed> {
     let mut seen = Seen::default();
     for header in headers {
         let name = header.name.as_bytes();
         let known = Known::from_name(name);
+        if names.drops(name, known) {
+            continue;
+        }
         seen.field(known, header.value)?;
         fields.push_known(Span::of(whole, name), Span::of(whole, header.value), known);
     }

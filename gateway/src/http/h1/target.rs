@@ -3,8 +3,8 @@
 use std::net::Ipv6Addr;
 
 use super::Malformed;
-use crate::http::fields::Span;
-use crate::http::head::Method;
+use crate::http::fields::{Known, Span};
+use crate::http::head::{Method, RequestHead};
 
 /// A request target, taken apart.
 #[derive(Debug)]
@@ -15,21 +15,26 @@ pub(super) struct Target {
     pub(super) path: Span,
     /// The absolute form may leave the path out, so `path` is empty or only a query.
     pub(super) path_missing: bool,
+    /// The port that the scheme of the absolute form means where none is named, with its colon.
+    pub(super) default_port: &'static str,
 }
 
 /// Takes the target apart; `whole` is the buffer that it stands in.
 pub(super) fn parse_target(whole: &[u8], target: &[u8], method: Method) -> Result<Target, Malformed> {
-    if method == Method::Connect {
-        return Err(Malformed::Connect);
+    match method {
+        Method::Connect => return Err(Malformed::Connect),
+        Method::Trace => return Err(Malformed::Trace),
+        _ => {}
     }
     // httparse let neither controls nor white space through.
     if !target.is_ascii() || memchr::memchr(b'#', target).is_some() {
         return Err(Malformed::Target);
     }
     if target.first() == Some(&b'/') || (target == b"*" && method == Method::Options) {
-        return Ok(Target { authority: None, path: Span::of(whole, target), path_missing: false });
+        let path = Span::of(whole, target);
+        return Ok(Target { authority: None, path, path_missing: false, default_port: "" });
     }
-    let rest = strip_scheme(target).ok_or(Malformed::Target)?;
+    let (rest, default_port) = strip_scheme(target).ok_or(Malformed::Target)?;
     let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     if !valid_authority(authority) {
@@ -39,6 +44,7 @@ pub(super) fn parse_target(whole: &[u8], target: &[u8], method: Method) -> Resul
         authority: Some(Span::of(whole, authority)),
         path: Span::of(whole, path),
         path_missing: path.first() != Some(&b'/'),
+        default_port,
     })
 }
 
@@ -48,12 +54,21 @@ pub fn valid_path(path: &[u8]) -> bool {
     path.first() == Some(&b'/') && path.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
-/// What follows `http://` or `https://`, in any case.
-fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
-    [&b"http://"[..], b"https://"].iter().find_map(|scheme| {
+/// What follows `http://` or `https://`, in any case, and the scheme's own port.
+fn strip_scheme(target: &[u8]) -> Option<(&[u8], &'static str)> {
+    [(&b"http://"[..], ":80"), (b"https://", ":443")].iter().find_map(|(scheme, port)| {
         let (head, rest) = target.split_at_checked(scheme.len())?;
-        head.eq_ignore_ascii_case(scheme).then_some(rest)
+        head.eq_ignore_ascii_case(scheme).then_some((rest, *port))
     })
+}
+
+/// Whether Host, if there is one, names the same as the target of an absolute form.
+pub(super) fn same_authority(head: &RequestHead, default_port: &str) -> bool {
+    let without_port = |authority: &[u8]| {
+        authority.strip_suffix(default_port.as_bytes()).unwrap_or(authority).to_ascii_lowercase()
+    };
+    let host = head.fields.known(Known::Host);
+    host.is_none_or(|host| without_port(host) == without_port(head.authority()))
 }
 
 /// Whether this is `host` or `host:port` as a request may name it.

@@ -92,7 +92,7 @@ impl Reader {
         let (line, length, chunked) = match self.side {
             Side::Requests => {
                 let mut head = RequestHead::default();
-                match parse_request(&mut self.buffer, &mut head, &LIMITS)? {
+                match parse_request(&mut self.buffer, &mut head, &LIMITS, Edge::default())? {
                     None => return Ok(false),
                     Some(framing) => {
                         (request_line(&head, &framing), framing.body, framing.body == BodyLength::Unknown)

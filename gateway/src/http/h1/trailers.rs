@@ -3,6 +3,7 @@
 //! They come after every decision was made on the head, so none that could change one is passed on.
 
 use super::Malformed;
+use super::framing::is_impostor;
 use crate::http::fields::{Fields, Known};
 
 /// Bytes of a trailer section: checksums, signatures and a status take a few hundred.
@@ -98,5 +99,6 @@ const REFUSED: [&str; 30] = [
 /// routes, authenticates or speaks of one connection.
 pub(super) fn is_allowed(name: &[u8]) -> bool {
     Known::from_name(name) == Known::Other
+        && !is_impostor(name)
         && !REFUSED.iter().any(|refused| name.eq_ignore_ascii_case(refused.as_bytes()))
 }

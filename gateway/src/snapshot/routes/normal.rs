@@ -1,5 +1,7 @@
 //! What is compared of hosts, paths and whole routes: the forms in which equal things are equal bytes.
 
+use std::borrow::Cow;
+
 use memchr::{memchr, memrchr};
 
 use super::{HostPattern, PathPattern, RouteMatch};
@@ -18,6 +20,27 @@ pub(super) fn host<'a>(authority: &[u8], buffer: &'a mut [u8; LONGEST_HOST]) -> 
     normal.copy_from_slice(host);
     normal.make_ascii_lowercase();
     normal
+}
+
+/// A request's path as it is compared: without the parameters of its segments (RFC 3986, 3.3), which some servers cut off
+/// and others do not, so that they lead to no other route.
+pub(super) fn path(path: &[u8]) -> Cow<'_, [u8]> {
+    if memchr(b';', path).is_none() {
+        return Cow::Borrowed(path);
+    }
+    let mut bare: Vec<&[u8]> = Vec::new();
+    for segment in path.split(|&byte| byte == b'/') {
+        match memchr(b';', segment) {
+            None => bare.push(segment),
+            // Without its parameters it is none: two slashes in a row would be left.
+            Some(0) => {}
+            Some(end) => bare.push(&segment[..end]),
+        }
+    }
+    if bare.len() == 1 {
+        bare.push(b"");
+    }
+    Cow::Owned(bare.join(&b'/'))
 }
 
 /// The host of an authority (RFC 3986, 3.2): what stands before its port.
@@ -59,6 +82,22 @@ fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_compared_without_parameters() {
+        for (sent, expected) in [
+            ("/a/b", "/a/b"),
+            ("/a;v=1/b;", "/a/b"),
+            ("/;x/a", "/a"),
+            ("/a/;x", "/a"),
+            ("/;x", "/"),
+            ("/a;b;c", "/a"),
+            ("/;", "/"),
+            ("*", "*"),
+        ] {
+            assert_eq!(*path(sent.as_bytes()), *expected.as_bytes(), "{sent}");
+        }
+    }
 
     #[test]
     fn hosts_are_compared_without_port_case_and_trailing_dot() {

@@ -7,23 +7,25 @@
 mod client;
 
 use super::seen::Seen;
+use anyhow::Result;
 use client::Client;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// What a client waits for an answer; then it counts as failed.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(in crate::bench) const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections that are open before the first request.
 const CONNECTIONS: usize = 64;
 
 /// How a request ended.
-pub(super) type Ending = Result<(), Failure>;
+pub(in crate::bench) type Ending = Result<(), Failure>;
 
 /// Why a request was not served.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub(super) enum Failure {
+pub(in crate::bench) enum Failure {
     /// No connection was made.
     #[error("connecting: {0}")]
     Connect(String),
@@ -39,20 +41,20 @@ pub(super) enum Failure {
 }
 
 /// One request, when it is over.
-pub(super) struct Request {
+pub(in crate::bench) struct Request {
     /// From when it was due to when it began.
-    pub(super) lag: Duration,
+    pub(in crate::bench) lag: Duration,
     /// From when it was due to its end.
-    pub(super) latency: Duration,
-    pub(super) ending: Ending,
+    pub(in crate::bench) latency: Duration,
+    pub(in crate::bench) ending: Ending,
 }
 
 /// What to put on a port.
-pub(super) struct Load {
-    pub(super) port: u16,
+pub(in crate::bench) struct Load {
+    pub(in crate::bench) port: u16,
     /// Requests a second, on average.
-    pub(super) pace: f64,
-    pub(super) seed: u64,
+    pub(in crate::bench) pace: f64,
+    pub(in crate::bench) seed: u64,
 }
 
 impl Load {
@@ -60,7 +62,7 @@ impl Load {
     ///
     /// # Errors
     /// When there is no event loop to be had.
-    pub(super) fn run(&self, stop: &AtomicBool) -> std::io::Result<Seen> {
+    pub(in crate::bench) fn run(&self, stop: &AtomicBool) -> std::io::Result<Seen> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(runtime.block_on(self.send(stop)))
     }
@@ -88,6 +90,20 @@ impl Load {
         }
         seen
     }
+}
+
+/// Puts a load on while something is done.
+///
+/// # Errors
+/// As [`Load::run`].
+pub(in crate::bench) fn during<T>(load: &Load, done: impl FnOnce() -> T) -> Result<(Seen, T)> {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let load = scope.spawn(|| load.run(&stop));
+        let done = done();
+        stop.store(true, Relaxed);
+        Ok((load.join().expect("the load does not panic")?, done))
+    })
 }
 
 async fn request(client: Arc<Client>, due: Instant) -> Request {

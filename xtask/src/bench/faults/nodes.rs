@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 
 /// How a node behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Manner {
+pub(in crate::bench) enum Manner {
     /// It answers when its queue says so.
     Well,
     /// It answers after so long, however little it has to do.
@@ -35,11 +35,11 @@ pub(super) enum Manner {
 
 /// What a node serves with when it behaves well.
 #[derive(Clone, Copy)]
-pub(super) struct Service {
+pub(in crate::bench) struct Service {
     /// How many requests it serves at once.
-    pub(super) places: usize,
+    pub(in crate::bench) places: usize,
     /// How long one takes, on average.
-    pub(super) mean: Duration,
+    pub(in crate::bench) mean: Duration,
 }
 
 /// One node, as its tasks share it.
@@ -54,7 +54,7 @@ struct Node {
 }
 
 /// Running nodes; they end when this is dropped.
-pub(super) struct Nodes {
+pub(in crate::bench) struct Nodes {
     nodes: Vec<Arc<Node>>,
     /// Dropped to end the thread.
     end: Option<oneshot::Sender<()>>,
@@ -66,7 +66,7 @@ impl Nodes {
     ///
     /// # Errors
     /// When there are not so many free ports, or descriptors.
-    pub(super) fn start(ports: &mut Ports, services: &[Service], seed: u64) -> Result<Nodes> {
+    pub(in crate::bench) fn start(ports: &mut Ports, services: &[Service], seed: u64) -> Result<Nodes> {
         let now = Instant::now();
         let mut nodes = Vec::new();
         let mut listeners = Vec::new();
@@ -97,22 +97,22 @@ impl Nodes {
         Ok(Nodes { nodes, end: Some(end), thread: Some(thread) })
     }
 
-    pub(super) fn ports(&self) -> Vec<u16> {
+    pub(in crate::bench) fn ports(&self) -> Vec<u16> {
         self.nodes.iter().map(|node| node.port).collect()
     }
 
     /// From now on the node of this number behaves so.
-    pub(super) fn set(&self, number: usize, manner: Manner) {
+    pub(in crate::bench) fn set(&self, number: usize, manner: Manner) {
         self.nodes[number].manner.send_replace(manner);
     }
 
     /// How many requests reached each node so far.
-    pub(super) fn asked(&self) -> Vec<u64> {
+    pub(in crate::bench) fn asked(&self) -> Vec<u64> {
         self.nodes.iter().map(|node| node.asked.load(Relaxed)).collect()
     }
 
     /// How many requests a node works on now.
-    pub(super) fn working(&self, number: usize) -> usize {
+    pub(in crate::bench) fn working(&self, number: usize) -> usize {
         self.nodes[number].working.load(Relaxed)
     }
 }

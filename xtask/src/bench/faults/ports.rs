@@ -8,10 +8,10 @@ use std::net::{Ipv4Addr, TcpListener};
 const CLIENTS: u16 = 32_768;
 
 /// Ports that are handed out once.
-pub(super) struct Ports(std::ops::Range<u16>);
+pub(in crate::bench) struct Ports(std::ops::Range<u16>);
 
 impl Ports {
-    pub(super) fn new() -> Ports {
+    pub(in crate::bench) fn new() -> Ports {
         // Two runs side by side begin at different ones.
         Ports(fastrand::u16(10_000..28_000)..CLIENTS)
     }
@@ -20,7 +20,7 @@ impl Ports {
     ///
     /// # Errors
     /// When none is left, or no descriptor.
-    pub(super) fn listen(&mut self) -> Result<TcpListener> {
+    pub(in crate::bench) fn listen(&mut self) -> Result<TcpListener> {
         let listener = self.0.find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
         listener.context("no port is free, or too few files may be open: see `ulimit -n`")
     }
@@ -29,7 +29,7 @@ impl Ports {
     ///
     /// # Errors
     /// As [`Self::listen`].
-    pub(super) fn free(&mut self) -> Result<u16> {
+    pub(in crate::bench) fn free(&mut self) -> Result<u16> {
         Ok(self.listen()?.local_addr()?.port())
     }
 }

@@ -11,7 +11,7 @@ const TOO_LATE: Duration = Duration::from_millis(100);
 
 /// The ends of all requests of a run.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(in crate::bench) struct Seen {
     /// Of those that were served.
     latencies: Vec<Duration>,
     failures: BTreeMap<Failure, u64>,
@@ -20,7 +20,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn add(&mut self, request: Request) {
+    pub(in crate::bench) fn add(&mut self, request: Request) {
         self.lag = self.lag.max(request.lag);
         match request.ending {
             Ok(()) => {
@@ -32,26 +32,31 @@ impl Seen {
         }
     }
 
-    pub(super) fn requests(&self) -> u64 {
+    pub(in crate::bench) fn requests(&self) -> u64 {
         self.latencies.len() as u64 + self.failed()
     }
 
-    pub(super) fn failed(&self) -> u64 {
+    pub(in crate::bench) fn failed(&self) -> u64 {
         self.failures.values().sum()
     }
 
+    /// How many were answered with this status.
+    pub(in crate::bench) fn answered_with(&self, status: u16) -> u64 {
+        self.failures.get(&Failure::Status(status)).copied().unwrap_or_default()
+    }
+
     /// The share of all requests that were served within a second, in percent.
-    pub(super) fn in_time(&self) -> f64 {
+    pub(in crate::bench) fn in_time(&self) -> f64 {
         100.0 * self.in_time as f64 / self.requests().max(1) as f64
     }
 
     /// The share that was served at all, in percent.
-    pub(super) fn served(&self) -> f64 {
+    pub(in crate::bench) fn served(&self) -> f64 {
         100.0 * self.latencies.len() as f64 / self.requests().max(1) as f64
     }
 
     /// The latency that this share of those that were served did not exceed; zero if none was.
-    pub(super) fn percentile(&self, share: f64) -> Duration {
+    pub(in crate::bench) fn percentile(&self, share: f64) -> Duration {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
         let place = (sorted.len() as f64 * share).ceil() as usize;
@@ -59,7 +64,7 @@ impl Seen {
     }
 
     /// Why requests failed, the most frequent reason first.
-    pub(super) fn trouble(&self) -> Option<String> {
+    pub(in crate::bench) fn trouble(&self) -> Option<String> {
         let mut reasons: Vec<_> = self.failures.iter().collect();
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         let texts: Vec<_> = reasons.iter().take(3).map(|(why, count)| format!("{count} x {why}")).collect();
@@ -67,7 +72,7 @@ impl Seen {
     }
 
     /// How late the load itself was at worst, if that spoils what was seen.
-    pub(super) fn late(&self) -> Option<Duration> {
+    pub(in crate::bench) fn late(&self) -> Option<Duration> {
         (self.lag > TOO_LATE).then_some(self.lag)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::contender::Contender;
 use super::fault::{Fault, pause};
-use super::load::Load;
+use super::load::{Load, during};
 use super::nodes::{Nodes, Service};
 use super::ports::Ports;
 use super::running::Running;
@@ -10,7 +10,6 @@ use super::seen::Seen;
 use anyhow::Result;
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -115,15 +114,4 @@ impl Stage {
         let asked = self.nodes.asked().iter().zip(before).map(|(now, before)| now - before).collect();
         Ok(Ended { seen, asked, trouble: played.err().map(|error| format!("{error:#}")) })
     }
-}
-
-/// Puts a load on while something is done.
-fn during<T>(load: &Load, done: impl FnOnce() -> T) -> Result<(Seen, T)> {
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let load = scope.spawn(|| load.run(&stop));
-        let done = done();
-        stop.store(true, Relaxed);
-        Ok((load.join().expect("the load does not panic")?, done))
-    })
 }

@@ -6,7 +6,7 @@ use super::{Parse, Tables, items};
 use crate::control::config::error::At;
 use crate::control::config::file;
 use crate::control::config::reading::{Entry, Key, List, OneOrMany, Texts};
-use crate::control::config::resolved::Route;
+use crate::control::config::resolved::{Route, Strictness};
 use crate::control::config::text::{HostPattern, Method, PathPattern, RoutePath};
 use crate::name::Name;
 
@@ -14,11 +14,17 @@ use crate::name::Name;
 pub(super) struct Known {
     listeners: BTreeSet<Name>,
     pools: BTreeSet<Name>,
+    strictness: Strictness,
 }
 
 impl Known {
-    pub(super) fn of(listeners: &Tables<file::Listener>, pools: &Tables<file::Pool>) -> Self {
+    pub(super) fn of(
+        listeners: &Tables<file::Listener>,
+        pools: &Tables<file::Pool>,
+        strictness: Strictness,
+    ) -> Self {
         Self {
+            strictness,
             listeners: listeners.iter().map(|entry| entry.name.value.clone()).collect(),
             pools: pools.iter().map(|entry| entry.name.value.clone()).collect(),
         }
@@ -67,6 +73,11 @@ impl Parse {
             && !known.pools.contains(&pool.value)
         {
             self.unknown(pool, "pool", &known.pools);
+        }
+        for path in [&table.path, &table.path_exact] {
+            if let Key::Is(At { value, place }) = path {
+                self.plain_path(&value.0, place, known.strictness);
+            }
         }
         let path = self.path(table.path, table.path_exact);
         let filters = match table.filters.or(&defaults.filters) {

@@ -12,7 +12,7 @@ fn forwarded() -> Forwarded<'static> {
 fn parse_as_request(text: &str) -> RequestHead {
     let mut head = RequestHead::default();
     let mut buffer = text.as_bytes().to_vec();
-    parse_request(&mut buffer, &mut head, &HeadLimits::default()).unwrap().unwrap();
+    parse_request(&mut buffer, &mut head, &HeadLimits::default(), Edge::default()).unwrap().unwrap();
     head
 }
 

@@ -1,7 +1,7 @@
 //! Requests: what is understood, and what is refused and why.
 
 use super::*;
-use crate::http::fields::Known;
+use crate::http::fields::{Field, Known};
 
 #[rustfmt::skip] // one row a line
 const GOOD: &[Row] = &[
@@ -15,11 +15,15 @@ const GOOD: &[Row] = &[
     ("a port", "GET / HTTP/1.1\r\nHost: a.b-c_d:8080\r\n\r\n", Ok("GET / @a.b-c_d:8080 []")),
     ("an IPv6 host", "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", Ok("GET / @[::1]:80 []")),
     ("OPTIONS for all", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", Ok("OPTIONS * @a []")),
-    ("absolute form", "GET http://b:1/x?y HTTP/1.1\r\nHost: a\r\n\r\n", Ok("GET /x?y @b:1 []")),
-    ("absolute form, https", "GET HTTPS://b/ HTTP/1.1\r\nHost: a\r\n\r\n", Ok("GET / @b []")),
-    ("absolute form without path", "GET http://b HTTP/1.1\r\nHost: a\r\n\r\n", Ok("GET / @b []")),
-    ("absolute form, query only", "GET http://b?x HTTP/1.1\r\nHost: a\r\n\r\n", Ok("GET /?x @b []")),
-    ("absolute form, OPTIONS", "OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n", Ok("OPTIONS * @b []")),
+    ("absolute form", "GET http://b:1/x?y HTTP/1.1\r\nHost: b:1\r\n\r\n", Ok("GET /x?y @b:1 []")),
+    ("absolute form, https", "GET HTTPS://b/ HTTP/1.1\r\nHost: b\r\n\r\n", Ok("GET / @b []")),
+    ("absolute form without path", "GET http://b HTTP/1.1\r\nHost: b\r\n\r\n", Ok("GET / @b []")),
+    ("absolute form, query only", "GET http://b?x HTTP/1.1\r\nHost: b\r\n\r\n", Ok("GET /?x @b []")),
+    ("absolute form, OPTIONS", "OPTIONS http://b HTTP/1.1\r\nHost: B:80\r\n\r\n", Ok("OPTIONS * @b []")),
+    ("absolute form, HTTP/1.0 without Host", "GET http://b/ HTTP/1.0\r\n\r\n", Ok("GET / @b 1.0 close []")),
+    ("absolute form, the scheme's port", "GET https://b:443/ HTTP/1.1\r\nHost: b\r\n\r\n", Ok("GET / @b:443 []")),
+    ("dot segments and slashes in a row", "GET /a/./b//../c?x=/../y HTTP/1.1\r\nHost: a\r\n\r\n", Ok("GET /a/c?x=/../y @a []")),
+    ("letters that need no escape", "GET /%61%2D?%61 HTTP/1.1\r\nHost: a\r\n\r\n", Ok("GET /a-?%61 @a []")),
     ("a value outside ASCII", "GET / HTTP/1.1\r\nHost: a\r\nX: \u{e9}\r\n\r\n", Ok("GET / @a []")),
     ("close", "GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n", Ok("GET / @a close []")),
     ("close wins", "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n", Ok("GET / @a close []")),
@@ -67,6 +71,15 @@ const BAD: &[Row] = &[
     ("HTTP/2.0", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Err(M::Version)),
     ("lower-case version", "GET / http/1.1\r\nHost: a\r\n\r\n", Err(M::RequestLine)),
     ("CONNECT", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", Err(M::Connect)),
+    ("TRACE", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", Err(M::Trace)),
+    ("a method in small letters", "get / HTTP/1.1\r\nHost: a\r\n\r\n", Err(M::Method)),
+    ("a method of both", "Post / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", Err(M::Method)),
+    ("a path above the root", "GET /a/../../b HTTP/1.1\r\nHost: a\r\n\r\n", Err(M::Path)),
+    ("an escaped slash", "GET /a%2fb HTTP/1.1\r\nHost: a\r\n\r\n", Err(M::Path)),
+    ("another host in the target", "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", Err(M::HostDiffers)),
+    ("another port in the target", "GET http://a:81/ HTTP/1.1\r\nHost: a\r\n\r\n", Err(M::HostDiffers)),
+    ("another scheme's port in Host", "GET http://a/ HTTP/1.1\r\nHost: a:443\r\n\r\n", Err(M::HostDiffers)),
+    ("another expectation", "POST / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\nContent-Length: 0\r\n\r\n", Err(M::Expectation)),
     ("a fragment", "GET /x#y HTTP/1.1\r\nHost: a\r\n\r\n", Err(M::Target)),
     ("a target outside ASCII", "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n", Err(M::Target)),
     ("a control in the target", "GET /\u{1} HTTP/1.1\r\nHost: a\r\n\r\n", Err(M::RequestLine)),
@@ -170,6 +183,9 @@ fn each_refusal_has_its_status() {
         (M::HeadTooLarge, 431),
         (M::TooManyFields, 431),
         (M::Connect, 501),
+        (M::Trace, 501),
+        (M::Expectation, 417),
+        (M::Path, 400),
         (M::UnknownCoding, 501),
         (M::TransferEncoding, 400),
         (M::Version, 505),
@@ -180,10 +196,36 @@ fn each_refusal_has_its_status() {
 }
 
 fn parsed(text: &str) -> RequestHead {
+    parsed_with(text, Edge::default())
+}
+
+fn parsed_with(text: &str, edge: Edge) -> RequestHead {
     let mut buffer = text.as_bytes().to_vec();
     let mut head = RequestHead::default();
-    parse_request(&mut buffer, &mut head, &LIMITS).unwrap().unwrap();
+    parse_request(&mut buffer, &mut head, &LIMITS, edge).unwrap().unwrap();
     head
+}
+
+#[test]
+fn names_that_pass_for_others_are_left_out() {
+    let text = "GET / HTTP/1.1\r\nHost: a\r\nX_Own: 1\r\nContent_Length: 5\r\nX-Forwarded_For: 9.9.9.9\r\nPROXY: x\r\nX-Last: a_b\r\n\r\n";
+    let names = |edge| -> Vec<String> {
+        let head = parsed_with(text, edge);
+        let name = |field: &Field| String::from_utf8(head.fields.bytes(field.name).to_vec()).unwrap();
+        head.fields.iter().map(name).collect()
+    };
+    assert_eq!(names(Edge::default()), ["Host", "X-Last"]);
+    let keep = Edge { keep_underscores: true, ..Edge::default() };
+    assert_eq!(names(keep), ["Host", "X_Own", "X-Last"]);
+}
+
+#[test]
+fn a_path_is_left_alone_where_that_is_wanted() {
+    let raw = Edge { normalize_path: false, ..Edge::default() };
+    let path = |text: &str, edge| String::from_utf8(parsed_with(text, edge).path().to_vec()).unwrap();
+    assert_eq!(path("GET /a/../%2f//%00 HTTP/1.1\r\nHost: a\r\n\r\n", raw), "/a/../%2f//%00");
+    let keep = Edge { keep_escaped_slashes: true, ..Edge::default() };
+    assert_eq!(path("GET //a%2fb HTTP/1.1\r\nHost: a\r\n\r\n", keep), "/a%2Fb");
 }
 
 #[test]
@@ -199,7 +241,7 @@ fn connection_takes_out_the_fields_that_it_names_but_none_that_matters() {
     let names = "x,".repeat(40);
     let mut buffer = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {names}\r\n\r\n").into_bytes();
     let mut head = RequestHead::default();
-    assert_eq!(parse_request(&mut buffer, &mut head, &LIMITS), Err(M::Connection));
+    assert_eq!(parse_request(&mut buffer, &mut head, &LIMITS, Edge::default()), Err(M::Connection));
 }
 
 #[test]
@@ -219,7 +261,7 @@ fn the_buffers_are_swapped_and_the_rest_stays() {
     let address = buffer.as_ptr();
     let mut head = RequestHead::default();
     head.fields.add(b"left", b"over");
-    parse_request(&mut buffer, &mut head, &LIMITS).unwrap().unwrap();
+    parse_request(&mut buffer, &mut head, &LIMITS, Edge::default()).unwrap().unwrap();
     assert_eq!(buffer, b"body");
     assert_eq!(head.fields.buffer().as_ptr(), address);
     assert!(head.fields.buffer().ends_with(b"\r\n\r\n"));
@@ -230,7 +272,7 @@ fn the_buffers_are_swapped_and_the_rest_stays() {
 fn after_an_error_the_head_is_empty_and_safe_to_ask() {
     let mut head = parsed("GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut buffer = b"GET /b HTTP/1.1\r\nAccept: x\r\nHost: b\r\nHost: b\r\n\r\n".to_vec();
-    assert_eq!(parse_request(&mut buffer, &mut head, &LIMITS), Err(M::HostRepeated));
+    assert_eq!(parse_request(&mut buffer, &mut head, &LIMITS, Edge::default()), Err(M::HostRepeated));
     assert_eq!(head.fields.known(Known::Accept), None);
     assert_eq!((head.path(), head.authority()), (&b""[..], &b""[..]));
 }
