@@ -78,7 +78,7 @@ fn a_change_among_a_thousand_nodes_is_swapped_in_soon() {
         times.remove(0);
         times.sort_unstable();
         let (median, last) = (times[times.len() / 2], times[times.len() - 1]);
-        println!(
+        eprintln!(
             "a change among {NODES} nodes is swapped in after {median} us (median of {CHANGES}; at most {last} us)"
         );
     };
