@@ -160,6 +160,21 @@ impl Announced {
         serde_json::to_string(&entry).expect("it is plain")
     }
 
+    /// A node that was found, as it would be announced at its address.
+    pub(super) fn of(node: &NodeSpec) -> Self {
+        let labels = node.labels.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        let address = node.address.to_string();
+        Self {
+            id: node.id.to_string(),
+            address: address.parse().expect("an address with a port reads as it is written"),
+            weight: node.weight,
+            zone: node.zone.as_deref().map(str::to_owned),
+            tier: node.tier,
+            drain: node.drain,
+            labels: labels.collect(),
+        }
+    }
+
     /// The node, at this address.
     pub(super) fn spec(&self, address: SocketAddr) -> NodeSpec {
         let labels = self.labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
