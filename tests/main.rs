@@ -27,6 +27,7 @@ mod reload;
 mod retries;
 mod routing;
 mod samples;
+mod sessions;
 mod simulated;
 mod streaming;
 mod tls;

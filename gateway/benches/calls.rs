@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::num::NonZeroU32;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -87,7 +86,7 @@ fn context(nodes: u16) -> Option<Box<Context>> {
     context.route = "api".into();
     context.pool = "api".into();
     let candidates = (0..nodes).map(candidate).collect();
-    context.selection.begin(Rc::new(Arc::new(Candidates::new(candidates, Vec::new()))));
+    context.selection.begin(Arc::new(Arc::new(Candidates::new(candidates, Vec::new()))));
     Some(context)
 }
 
@@ -125,7 +124,7 @@ fn picks(criterion: &mut Criterion) {
         let instances = instances(&engine, &testing::plugin(&["balancer"], text), "{}");
         let mut context = context(2);
         group.bench_function(name, |bencher| {
-            bencher.iter(|| black_box(instances.pick(&mut context)).unwrap());
+            bencher.iter(|| black_box(instances.pick(&mut context).now()).unwrap());
         });
     }
     for nodes in [2, 1000] {
@@ -139,7 +138,7 @@ fn picks(criterion: &mut Criterion) {
             let Some(file) = shipped(name) else { continue };
             let instances = instances(&engine, &file, "{}");
             group.bench_function(format!("{name}, {nodes} nodes"), |bencher| {
-                bencher.iter(|| black_box(instances.pick(&mut context)).unwrap());
+                bencher.iter(|| black_box(instances.pick(&mut context).now()).unwrap());
             });
         }
     }
@@ -153,7 +152,7 @@ fn filters(criterion: &mut Criterion) {
         let mark = context.as_ref().unwrap().request.mark();
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                black_box(instances.on_request(&mut context)).unwrap();
+                black_box(instances.on_request(&mut context).now()).unwrap();
                 // Else the head would grow without end.
                 context.as_mut().unwrap().request.undo(mark);
             });

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::num::NonZeroU32;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,9 +36,9 @@ fn picks(criterion: &mut Criterion) {
     let start = Instant::now();
     let now = start + Duration::from_millis(500);
     for count in [2, 1000] {
-        let shared = Rc::new(Arc::new(pool(count, start)));
+        let shared = Arc::new(Arc::new(pool(count, start)));
         let mut selection = Selection::default();
-        selection.begin(Rc::clone(&shared));
+        selection.begin(Arc::clone(&shared));
         // A request in flight on each, so that all of a load has to be read.
         let _in_flight: Vec<_> = shared.iter().map(|candidate| candidate.node.begin(start)).collect();
         let mut group = criterion.benchmark_group(format!("among {count}"));
@@ -47,7 +46,7 @@ fn picks(criterion: &mut Criterion) {
         group.bench_function("begin and native round robin", |bencher| {
             let mut selection = Selection::default();
             bencher.iter(|| {
-                selection.begin(Rc::clone(&shared));
+                selection.begin(Arc::clone(&shared));
                 selection.round_robin(&turn)
             });
         });
@@ -73,7 +72,7 @@ fn picks(criterion: &mut Criterion) {
         group.bench_function("retry: next_attempt and two_random", |bencher| {
             let mut selection = Selection::default();
             bencher.iter(|| {
-                selection.begin(Rc::clone(&shared));
+                selection.begin(Arc::clone(&shared));
                 selection.next_attempt(0);
                 selection.two_random(now)
             });
@@ -86,7 +85,7 @@ fn picks(criterion: &mut Criterion) {
         group.bench_function("publish with its ring", |bencher| {
             bencher.iter(|| {
                 let mut selection = Selection::default();
-                selection.begin(Rc::new(Arc::new(pool(count, start))));
+                selection.begin(Arc::new(Arc::new(pool(count, start))));
                 selection.by_hash(b"key")
             });
         });

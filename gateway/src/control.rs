@@ -18,7 +18,7 @@ mod discovery;
 mod folder;
 mod health;
 mod history;
-mod http_client;
+pub(crate) mod http_client;
 mod library;
 mod listening;
 mod members;
@@ -48,6 +48,7 @@ use tracing::{info, warn};
 
 pub use admin::Phase;
 pub use certificates::check_certificates;
+pub(crate) use discovery::Announced;
 pub use prepare::check_plugins;
 pub use uses::use_spec;
 pub use writer::Event;
@@ -153,8 +154,6 @@ impl Control {
 
         let first = builder.current().clone();
         writer::note(&status, &first);
-        let (published, health) = first_snapshot(&first, Instant::now());
-        limit_connections(&published.load().room);
         let phase = Arc::<PhaseCell>::default();
         let board = Arc::new(Board::new(Instant::now()));
         let (events, received) = channel(EVENTS);
@@ -165,6 +164,8 @@ impl Control {
         let registry_address = registry.as_ref().map(|registry| registry.address());
         let discoveries =
             Discoveries::new(events.clone(), Arc::clone(&board), registry.clone(), &first.config);
+        let (published, health) = first_snapshot(&first, discoveries.found(), Instant::now());
+        limit_connections(&published.load().room);
         let writer = Writer {
             published: Arc::clone(&published),
             status: Arc::clone(&status),
@@ -277,9 +278,9 @@ fn limit_connections(room: &Room) {
 }
 
 /// What is published first, and the health of its nodes.
-fn first_snapshot(first: &Prepared, now: Instant) -> (Published, Shared) {
+fn first_snapshot(first: &Prepared, found: &Found, now: Instant) -> (Published, Shared) {
     let mut health = Health::new(now);
-    let snapshot = health.follow(build::snapshot(first, &Found::new(), None), &first.config, now);
+    let snapshot = health.follow(build::snapshot(first, found, None), &first.config, now);
     (Arc::new(ArcSwap::from_pointee(snapshot)), Arc::new(Mutex::new(health)))
 }
 

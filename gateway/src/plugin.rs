@@ -2,10 +2,12 @@
 //!
 //! What runs in here is not trusted. A plugin can fail, loop, grow or lie, and all that comes of it is a
 //! [`fault::Fault`]: nothing in here may let it take the gateway, another plugin or another request with it.
-//! This is the synchronous lane: no import waits, so a call is a plain function call on the worker's own thread.
+//! A call is a plain function call on the worker's own thread; only where an import has to wait it runs on a stack of its
+//! own, and is suspended meanwhile ([`lane`]).
 //! It knows heads and nodes, and neither routes nor pools nor configuration.
 
 mod bounded;
+pub mod called;
 pub mod caps;
 pub mod classify;
 mod compiled;
@@ -17,6 +19,7 @@ pub mod fault;
 mod host;
 mod imports;
 pub mod instances;
+pub mod lane;
 mod limiter;
 pub mod metrics;
 pub mod module;
@@ -34,6 +37,7 @@ pub mod use_;
 mod wasi;
 
 pub use bounded::COMPILE_TIMEOUT;
+pub use called::Called;
 pub use caps::Cap;
 pub use compiled::Compilations;
 pub use context::{Context, Outcome, Reply, RequestId};
@@ -41,6 +45,7 @@ pub use engine::Engine;
 pub use exports::{Choice, Decision, Schedule, Scope, Verdict};
 pub use fault::{Fault, FaultKind, LoadError};
 pub use instances::Instances;
+pub use lane::Lane;
 pub use module::{Module, Role, Roles, Version};
 pub use quarantine::{QuarantineState, Step, Tolerance};
 pub use replay::{Replay, replay};

@@ -18,6 +18,7 @@ mod hedge;
 mod load_report;
 mod node_connection;
 mod notices;
+mod patience;
 mod pick;
 mod retry;
 mod route;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bascule_plugin::prelude::*;
+use bascule_plugin::shared::{Rate, Throttled};
 use bascule_plugin::testing::{FilterTest, Picked, PluginTest, PolicyTest, Routed, json, request, response};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -148,6 +149,37 @@ fn shared_numbers_live_from_their_first_addition() {
     assert_eq!(test.pick(&request("GET", "/")), Picked::Reject(2));
     test.stores_down(true);
     assert_eq!(test.pick(&request("GET", "/")), Picked::Abstain);
+}
+
+#[test]
+fn an_allowance_refills_steadily() {
+    let rate = Rate::new(10, SECOND).burst(3);
+    let ask = move |_: &Request, _: &Nodes| match shared::throttle("client", rate, 1) {
+        Ok(Throttled::Allowed) => Choice::Abstain,
+        Ok(Throttled::Wait(wait)) => Choice::Reject(200 + wait.as_millis() as u16),
+        Err(_) => Choice::Reject(503),
+    };
+    let mut test = policy(ask);
+    let mut picks = |count| (0..count).map(|_| test.pick(&request("GET", "/"))).collect::<Vec<_>>();
+    let abstain = Picked::Abstain;
+    assert_eq!(picks(4), [abstain, abstain, abstain, Picked::Reject(300)]);
+    test.advance(SECOND / 20);
+    assert_eq!(test.pick(&request("GET", "/")), Picked::Reject(250));
+    test.advance(SECOND / 20);
+    assert_eq!(test.pick(&request("GET", "/")), abstain);
+    assert_eq!(test.pick(&request("GET", "/")), Picked::Reject(300));
+    test.stores_down(true);
+    assert_eq!(test.pick(&request("GET", "/")), Picked::Reject(503));
+}
+
+#[test]
+fn what_costs_more_than_there_ever_is_is_refused() {
+    let rate = Rate::new(10, SECOND).burst(3);
+    let ask = move |_: &Request, _: &Nodes| match shared::throttle("client", rate, 4) {
+        Err(StoreError::Refused) => Choice::Reject(413),
+        _ => Choice::Abstain,
+    };
+    assert_eq!(policy(ask).pick(&request("GET", "/")), Picked::Reject(413));
 }
 
 /// Plays every role.

@@ -57,7 +57,8 @@ pub fn bench(bytes: &[u8], mut spec: UseSpec, nodes: u32) -> Result<Benched, Pro
     let compiled = before.elapsed();
     spec.grants.extend(module.interfaces.iter().filter(|interface| needs_grant(interface)).cloned());
     // A call that the machine interrupts must not end the whole measurement.
-    spec.limits.deadline = spec.limits.deadline.max(Duration::from_secs(1));
+    let longest = Duration::from_secs(1);
+    spec.limits.deadline = Some(spec.limits.deadline.map_or(longest, |deadline| deadline.max(longest)));
     spec.limits.quarantine = None;
     let plugin = started(spec, Arc::clone(&module))?;
     let empty = started(plain_use("empty"), empty(&engine)?)?;

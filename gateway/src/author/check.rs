@@ -15,7 +15,7 @@ use crate::node::selection::LocalCandidates;
 use crate::plugin::context::Context;
 use crate::plugin::module::Module;
 use crate::plugin::use_::needs_grant;
-use crate::plugin::{Choice, Fault, Instances, Roles, Services, Use, UseSpec, UseStats, Version};
+use crate::plugin::{Choice, Fault, Instances, Lane, Roles, Services, Use, UseSpec, UseStats, Version};
 
 /// Pools to pick from: none left, one, and a large one.
 const POOLS: [u32; 3] = [0, 1, 1000];
@@ -76,7 +76,8 @@ pub fn check(bytes: &[u8], mut spec: UseSpec, grant: bool) -> Result<Checked, Pr
     let compiled = before.elapsed();
     let granted = if grant { missing_grants(&module, &spec) } else { Vec::new() };
     spec.grants.extend(granted.iter().cloned());
-    spec.limits.deadline *= PATIENCE;
+    let deadline = spec.limits.deadline.unwrap_or(Lane::Synchronous.deadline());
+    spec.limits.deadline = Some(deadline * PATIENCE);
     // All faults are wanted, not the first twenty.
     spec.limits.quarantine = None;
     let used = use_of(spec, Arc::clone(&module))?;

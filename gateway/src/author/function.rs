@@ -69,13 +69,13 @@ impl Function {
         context: &mut Option<Box<Context>>,
     ) -> Result<Choice, Fault> {
         match self {
-            Self::Route => instances.route(context).map(drop)?,
-            Self::OnRequest => instances.on_request(context).map(drop)?,
-            Self::Pick => return instances.pick(context),
-            Self::OnComplete => instances.on_complete(context)?,
-            Self::OnResponse => instances.on_response(context).map(drop)?,
+            Self::Route => instances.route(context).now().map(drop)?,
+            Self::OnRequest => instances.on_request(context).now().map(drop)?,
+            Self::Pick => return instances.pick(context).now(),
+            Self::OnComplete => instances.on_complete(context).now()?,
+            Self::OnResponse => instances.on_response(context).now().map(drop)?,
             Self::Period => instances.period().map(drop)?,
-            Self::Tick => instances.tick()?,
+            Self::Tick => instances.tick().now()?,
         }
         Ok(Choice::Abstain)
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -84,8 +83,8 @@ impl Scene {
         context.route = "check".into();
         context.pool = "check".into();
         context.attempt = 1;
-        context.selection.begin(Rc::clone(nodes));
-        context.selection.stand_in(Some("a".into()));
+        context.selection.begin(Arc::clone(nodes));
+        context.selection.stand_in(Some(&"a".into()));
         context
     }
 
@@ -99,10 +98,10 @@ impl Scene {
 
 /// So many idle nodes, in three zones.
 pub(super) fn nodes(count: u32) -> LocalCandidates {
-    let nodes = Rc::new(Arc::new(Candidates::new((0..count).map(candidate).collect(), Vec::new())));
+    let nodes = Arc::new(Arc::new(Candidates::new((0..count).map(candidate).collect(), Vec::new())));
     // As control does for a pool whose policies hash: the first call must not pay for the ring.
     let mut selection = Selection::default();
-    selection.begin(Rc::clone(&nodes));
+    selection.begin(Arc::clone(&nodes));
     selection.by_hash(b"");
     nodes
 }

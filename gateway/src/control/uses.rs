@@ -140,7 +140,7 @@ pub fn use_spec(used: &config::Use) -> UseSpec {
             memory: usize::try_from(used.limits.memory.get()).unwrap_or(usize::MAX),
             deadline: used.limits.deadline,
             start: used.limits.start,
-            instances: used.limits.instances.get() as usize,
+            instances: used.limits.instances.map(|most| most.get() as usize),
             table_elements: used.limits.table_elements.get() as usize,
             import_bytes: usize::try_from(used.limits.import_bytes.get()).unwrap_or(usize::MAX),
             recycle_calls: used.limits.recycle_calls.map(|calls| u64::from(calls.get())),

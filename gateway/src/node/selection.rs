@@ -4,7 +4,6 @@
 //! tried or kept, which is the usual case and costs nothing. It chooses nothing by itself but the native fallback's
 //! turn.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -43,8 +42,8 @@ pub struct Estimate {
 }
 
 /// A worker's own handle on candidates that all workers share: a request counts itself in a cache line that no other
-/// worker writes.
-pub type LocalCandidates = Rc<Arc<Candidates>>;
+/// worker writes. Not an `Rc`, since what plugins see of a request has to be `Send` (docs/decisions/0035).
+pub type LocalCandidates = Arc<Arc<Candidates>>;
 
 /// What one request's picks choose from; reused between requests.
 #[derive(Debug, Default)]
@@ -61,7 +60,7 @@ pub struct Selection {
     /// What the policy that plays now wants kept.
     wish: Vec<u32>,
     /// Where the gateway stands.
-    zone: Option<Rc<str>>,
+    zone: Option<Arc<str>>,
 }
 
 impl Selection {
@@ -71,10 +70,9 @@ impl Selection {
         self.candidates = Some(candidates);
     }
 
-    /// Forgets the request and keeps the memory.
+    /// Forgets the request and keeps the memory, and where the gateway stands.
     pub fn clear(&mut self) {
         self.candidates = None;
-        self.zone = None;
         self.tried.clear();
         self.tried_draining.clear();
         self.forget_keeps();
@@ -190,9 +188,7 @@ impl Selection {
         if self.count() == 0
             && let Some(reserve) = self.list().and_then(Candidates::reserve).cloned()
         {
-            let zone = self.zone.take();
-            self.begin(Rc::new(reserve));
-            self.stand_in(zone);
+            self.begin(Arc::new(reserve));
         }
     }
 

@@ -1,7 +1,6 @@
 //! What a plugin sees of a request: the exchange lends it to the host for each call and takes it back.
 
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,9 +25,9 @@ pub struct Context {
     /// The id of the request.
     pub id: RequestId,
     /// The name of the route.
-    pub route: Rc<str>,
+    pub route: Arc<str>,
     /// The name of the pool; empty until there is one.
-    pub pool: Rc<str>,
+    pub pool: Arc<str>,
     /// Which attempt this is; 0 before the first.
     pub attempt: u32,
     /// What this pick may choose from.
@@ -41,6 +40,8 @@ pub struct Context {
     pub reply: Reply,
     /// What uses keep until the end of the request.
     pub notes: Vec<Note>,
+    /// Whether a plugin asked where the client belongs, nobody could say, and it is not to go elsewhere then.
+    pub session_lost: bool,
 }
 
 /// What became of an attempt.
@@ -104,6 +105,16 @@ impl RequestId {
 }
 
 impl Context {
+    /// Names the route.
+    pub fn set_route(&mut self, name: &Arc<str>) {
+        take_over(&mut self.route, name);
+    }
+
+    /// Names the pool.
+    pub fn set_pool(&mut self, name: &Arc<str>) {
+        take_over(&mut self.pool, name);
+    }
+
     /// A context for requests to come.
     pub fn new(now: Instant) -> Context {
         Context {
@@ -113,14 +124,15 @@ impl Context {
             client: None,
             secure: false,
             id: RequestId::default(),
-            route: Rc::default(),
-            pool: Rc::default(),
+            route: Arc::default(),
+            pool: Arc::default(),
             attempt: 0,
             selection: Selection::default(),
             node: None,
             outcome: Outcome::default(),
             reply: Reply::default(),
             notes: Vec::new(),
+            session_lost: false,
         }
     }
 
@@ -138,5 +150,13 @@ impl Context {
         self.reply.fields.clear();
         self.reply.body.clear();
         self.notes.clear();
+        self.session_lost = false;
+    }
+}
+
+/// Nearly always the last request had the same name, and to compare costs nothing, unlike to count.
+fn take_over(slot: &mut Arc<str>, name: &Arc<str>) {
+    if !Arc::ptr_eq(slot, name) {
+        *slot = Arc::clone(name);
     }
 }

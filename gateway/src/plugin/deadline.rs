@@ -92,10 +92,17 @@ impl Reading {
     }
 }
 
+/// Reads this thread's clock, for a call that goes on after it was suspended: what others used meanwhile is not its own.
+pub(super) fn look(ticks: u32) {
+    READING.with(|reading| reading.read(ticks, thread_cpu_time()));
+}
+
 /// Measures one call.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     allowed: Duration,
+    /// What it used until it was suspended last.
+    spent: Duration,
     /// What the clock said at some time before the call, and when it heard of its first tick.
     span: Option<(Duration, Duration)>,
 }
@@ -104,8 +111,19 @@ impl Meter {
     /// Starts a call that may use so much CPU time, after so many ticks.
     pub(super) fn restart(&mut self, allowed: Duration, ticks: u32) {
         self.allowed = allowed;
+        self.spent = Duration::ZERO;
         self.span = None;
         READING.with(|reading| reading.call(ticks, allowed < SHORT, thread_cpu_time));
+    }
+
+    /// The call is suspended. When it goes on, [`look`] has to be called before anything else.
+    pub(super) fn pause(&mut self) {
+        self.pause_at(thread_cpu_time(), || READING.with(|reading| reading.cpu.get()));
+    }
+
+    fn pause_at(&mut self, cpu: Duration, before: impl FnOnce() -> Duration) {
+        let before = self.span.take().map_or_else(before, |(before, _)| before);
+        self.spent += cpu.saturating_sub(before);
     }
 
     /// What a tick means for the call: an error ends it. When the next one is wanted, if that is early.
@@ -120,8 +138,11 @@ impl Meter {
     ) -> Result<Option<Duration>, OutOfTime> {
         let (before, heard) = *self.span.get_or_insert_with(|| (before(), cpu));
         let late = LATE.min(self.allowed / 10);
-        let left = self.allowed.saturating_sub(cpu.saturating_sub(before) + late);
-        let unproven = PROOF.saturating_sub(cpu.saturating_sub(heard));
+        let used = self.spent + cpu.saturating_sub(before);
+        let left = self.allowed.saturating_sub(used + late);
+        // Behind a pause the clock was read just when it went on.
+        let proof = if self.spent.is_zero() { PROOF } else { Duration::ZERO };
+        let unproven = proof.saturating_sub(cpu.saturating_sub(heard));
         match left.max(unproven) {
             Duration::ZERO => Err(OutOfTime(self.allowed)),
             wait => Ok((wait < TICK).then_some(wait)),
@@ -145,7 +166,7 @@ mod tests {
 
     /// Ticks at these times of the CPU clock, of a call before which it was read at 10 ms: when each wants the next.
     fn ticks<const N: usize>(allowed: Duration, at: [Duration; N]) -> [Option<Option<Duration>>; N] {
-        let mut meter = Meter { allowed, span: None };
+        let mut meter = Meter { allowed, ..Meter::default() };
         at.map(|at| meter.tick_at(10 * MS + at, || 10 * MS).ok())
     }
 
@@ -181,12 +202,34 @@ mod tests {
 
     #[test]
     fn each_call_is_measured_from_its_own_start() {
-        let mut meter = Meter { allowed: MS, span: None };
+        let mut meter = Meter { allowed: MS, ..Meter::default() };
         assert!(meter.tick_at(10 * MS, || 10 * MS).is_ok());
         meter.restart(5 * MS, 0);
         assert!(meter.tick_at(20 * MS, || 20 * MS).is_ok());
         assert!(meter.tick_at(24 * MS, || unreachable!("it is known already")).is_ok());
         assert!(meter.tick_at(25 * MS, || unreachable!("it is known already")).is_err());
+    }
+
+    #[test]
+    fn time_in_which_it_was_suspended_does_not_count() {
+        let mut meter = Meter { allowed: 5 * MS, ..Meter::default() };
+        assert!(meter.tick_at(12 * MS, || 10 * MS).is_ok());
+        meter.pause_at(12 * MS, || unreachable!("it is known already"));
+        // Others used a second; it heard of no tick then, and was suspended again.
+        meter.pause_at(1011 * MS, || 1010 * MS);
+        assert!(meter.tick_at(2001 * MS, || 2000 * MS).is_ok());
+        assert!(meter.tick_at(2002 * MS, || unreachable!("it is known already")).is_err(), "2 + 1 + 2 ms");
+    }
+
+    #[test]
+    fn a_call_that_pauses_at_each_tick_is_ended_all_the_same() {
+        let mut meter = Meter { allowed: 5 * MS, ..Meter::default() };
+        let slices = (1..).take_while(|slice| {
+            let goes_on = meter.tick_at(10 * *slice * MS + MS, || 10 * *slice * MS).is_ok();
+            meter.pause_at(10 * *slice * MS + MS, || unreachable!("it is known already"));
+            goes_on
+        });
+        assert_eq!(slices.count(), 4, "the fifth millisecond is its last");
     }
 
     #[test]

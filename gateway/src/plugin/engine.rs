@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::Config;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, ComponentExportIndex, Linker};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use super::bounded::Overdue;
 use super::compiled::{Compilations, CompiledCode, FunctionStore};
 use super::fault::LoadError;
 use super::host::Host;
+use super::lane::{Lane, WAITING};
 use super::module::{Functions, Module, Role, Roles, Version};
 use super::ticker::Ticker;
 use super::{classify, imports, signatures, wasi};
@@ -21,10 +22,15 @@ use super::{classify, imports, signatures, wasi};
 /// A plugin's stack, the same for all since the engine has one size. Threads that call plugins need this much and room
 /// for the host's own frames.
 pub const STACK: usize = 512 * 1024;
+/// The stack of a call on the waiting lane: the plugin's, and as much for the host's own frames, stores included. It is
+/// address space, of which a call touches some pages.
+const WAITING_STACK: usize = 2 * STACK;
 
 /// Compiles plugins for this process.
 pub struct Engine {
     linker: Linker<Host>,
+    /// The same for the waiting lane.
+    waiting: Linker<Host>,
     ticker: Ticker,
     /// Where compiled code outlives the process, if anywhere.
     code: Option<CompiledCode>,
@@ -69,11 +75,14 @@ impl Engine {
     ) -> Result<Engine, EngineError> {
         let engine = wasmtime::Engine::new(config)?;
         let code = code(&engine);
-        let mut linker = Linker::new(&engine);
-        imports::link(&mut linker)?;
-        wasi::link(&mut linker)?;
+        let link = |lane| {
+            let mut linker = Linker::new(&engine);
+            imports::link(&mut linker, lane)?;
+            wasi::link(&mut linker).map(|()| linker)
+        };
+        let (linker, waiting) = (link(Lane::Synchronous)?, link(Lane::Waiting)?);
         let ticker = Ticker::start(move || engine.increment_epoch()).map_err(wasmtime::Error::from)?;
-        Ok(Engine { linker, ticker, code, modules: AtomicU64::new(0), overdue: Overdue::default() })
+        Ok(Engine { linker, waiting, ticker, code, modules: AtomicU64::new(0), overdue: Overdue::default() })
     }
 
     /// How much was compiled so far.
@@ -98,14 +107,17 @@ impl Engine {
         let interfaces = self.check_imports(&component)?;
         let roles = self.roles(&component)?;
         let functions = functions(&component, roles)?;
-        let mut linker = self.linker.clone();
-        let misfit = |error: wasmtime::Error| {
-            LoadError::Refused(format!("it was built for another version of the plugin contract: {error:#}"))
-        };
-        wasi::link_the_rest(&mut linker, &component).map_err(misfit)?;
-        let pre = linker.instantiate_pre(&component).map_err(misfit)?;
+        let pre = prepare(&self.linker, &component)?;
+        let may_wait = interfaces.iter().any(|interface| WAITING.contains(&&**interface));
+        let waiting = may_wait.then(|| prepare(&self.waiting, &component)).transpose()?;
         let pulse = self.ticker.pulse();
-        Ok(Module { version, roles, interfaces, size: bytes.len(), pre, functions, pulse })
+        Ok(Module { version, roles, interfaces, size: bytes.len(), pre, waiting, functions, pulse })
+    }
+
+    /// What plugins on the waiting lane import, for tests that stand in for a store.
+    #[cfg(test)]
+    pub(super) fn waiting_linker(&mut self) -> &mut Linker<Host> {
+        &mut self.waiting
     }
 
     /// The contract's interfaces that a plugin imports. Whatever is neither of the contract nor of the little WASI
@@ -154,8 +166,18 @@ impl Engine {
 
 fn config() -> Config {
     let mut config = Config::new();
-    config.epoch_interruption(true).max_wasm_stack(STACK).concurrency_support(false);
+    config.epoch_interruption(true).concurrency_support(false);
+    config.max_wasm_stack(STACK).async_stack_size(WAITING_STACK);
     config
+}
+
+/// Finds all that a plugin imports.
+fn prepare(linker: &Linker<Host>, component: &Component) -> Result<InstancePre<Host>, LoadError> {
+    let mut linker = linker.clone();
+    let linked = wasi::link_the_rest(&mut linker, component);
+    linked.and_then(|()| linker.instantiate_pre(component)).map_err(|error| {
+        LoadError::Refused(format!("it was built for another version of the plugin contract: {error:#}"))
+    })
 }
 
 /// "bascule:plugin/nodes@0.1.0" is package, interface and version.

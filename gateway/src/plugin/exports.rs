@@ -1,6 +1,6 @@
 //! What plugins answer, as the contract writes it, and which answers make sense.
 
-use wasmtime::component::{ComponentType, Lift, Lower};
+use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};
 
 use super::host::Host;
 use crate::http::fields::valid_value;
@@ -190,6 +190,29 @@ impl Answer for RawDecision {
 }
 
 impl Answer for () {}
+
+/// What a function of the contract answers, as wasmtime hands it over.
+pub(super) trait Answers: ComponentNamedList + Lift + 'static {
+    /// The one answer in it.
+    type Answer: Answer;
+
+    /// Takes that out.
+    fn answer(self) -> Self::Answer;
+}
+
+impl<A: Answer + ComponentType + Lift + 'static> Answers for (A,) {
+    type Answer = A;
+
+    fn answer(self) -> A {
+        self.0
+    }
+}
+
+impl Answers for () {
+    type Answer = ();
+
+    fn answer(self) {}
+}
 
 impl Answer for Schedule {
     fn check(&self, _host: &Host) -> Result<(), String> {

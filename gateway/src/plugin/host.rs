@@ -49,6 +49,12 @@ impl Stage {
         }
     }
 
+    /// Whether a call of it may be suspended. What is asked before an instance works at all may come in the middle of
+    /// another call, or between requests, where nobody waits.
+    pub(super) fn may_wait(self) -> bool {
+        !matches!(self, Stage::Configure | Stage::Period)
+    }
+
     /// The role that the function is of.
     pub(super) fn role(self) -> Role {
         match self {
@@ -114,7 +120,7 @@ impl Host {
             loads: Vec::new(),
             estimates: Vec::new(),
             costs: Vec::new(),
-            space: owner.services.shared.space(&owner.spec.name, owner.spec.shared),
+            space: owner.space.clone(),
             metrics: Vec::new(),
             lines: 0,
             stdout: Output::default(),

@@ -9,6 +9,7 @@ use wasmtime::component::{Linker, WasmList, WasmStr};
 
 use super::caps::Cap;
 use super::host::Host;
+use super::lane::Lane;
 use crate::http::fields::{Known, valid_name, valid_value};
 use crate::http::h1::valid_authority;
 
@@ -21,6 +22,7 @@ mod request;
 mod response;
 mod sessions;
 mod shared;
+pub(super) mod wait;
 
 /// The contract's package, and the version that this host offers.
 pub(super) const PACKAGE: &str = "bascule:plugin";
@@ -46,8 +48,8 @@ type Call<'a> = StoreContextMut<'a, Host>;
 /// What an edit answers: the reason, if it was refused.
 type Edited = Result<(), &'static str>;
 
-/// Links every interface.
-pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+/// Links every interface for a lane.
+pub(super) fn link(linker: &mut Linker<Host>, lane: Lane) -> wasmtime::Result<()> {
     let mut link = |name, define: fn(&mut Instance<'_>) -> wasmtime::Result<()>| {
         define(&mut linker.instance(&format!("{PACKAGE}/{name}@{VERSION}"))?)
     };
@@ -58,8 +60,16 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     link("outcome", outcome::link)?;
     link("log", log::link)?;
     link("metrics", metrics::link)?;
-    link("sessions", sessions::link)?;
-    link("shared", shared::link)
+    match lane {
+        Lane::Synchronous => {
+            link("sessions", sessions::link)?;
+            link("shared", shared::link)
+        }
+        Lane::Waiting => {
+            link("sessions", sessions::waiting::link)?;
+            link("shared", shared::waiting::link)
+        }
+    }
 }
 
 type Instance<'a> = wasmtime::component::LinkerInstance<'a, Host>;

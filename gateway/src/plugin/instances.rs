@@ -1,37 +1,47 @@
-//! One worker's running copy of a use, and the life of a call.
+//! One worker's running copies of a use, and the life of a call.
 //!
-//! A call lends the instance the request's context, runs the plugin, checks its answer, and takes the context back:
+//! A call lends an instance the request's context, runs the plugin, checks its answer, and takes the context back:
 //! with the edits if all went well, without them if not. After a fault the instance is dropped, and the next call takes a
-//! spare or starts a fresh one. Nothing here waits, so one instance for each worker is enough to work; what is done for
-//! instances between calls stands in `upkeep`, and what keeps a bad version from being called in
-//! [`super::quarantine`].
+//! spare or starts a fresh one. On the synchronous lane nothing waits, so one instance for each worker is enough to work; calls
+//! that wait stand in `waiting`, what is done for instances between calls in `upkeep`, and what keeps a bad version from
+//! being called in [`super::quarantine`].
 
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
+
+use super::called::Called;
 use super::context::{Context, Note};
-use super::exports::{Answer, Choice, Decision, RawDecision, Schedule, Verdict};
+use super::exports::{Answer, Answers, Choice, Decision, RawDecision, Schedule, Verdict};
 use super::fault::{Fault, FaultKind};
 use super::host::{Host, Stage};
-use super::module::Roles;
-use super::running::{Exports, Running, play};
+use super::lane::Lane;
+use super::module::{Role, Roles};
+use super::running::{Export, Exports, Running, play};
 use super::stats::{Calls, Start};
 use super::use_::Use;
 use crate::http::fields::Mark;
 use crate::http::head::RequestMark;
 
+mod idle;
 mod memory;
 mod upkeep;
+mod waiting;
 
+use idle::Idle;
 use upkeep::Stock;
 
-/// One worker's running copy of a use.
+/// One worker's running copies of a use.
 pub struct Instances {
     owner: Arc<Use>,
     /// The module's, here so that a use which does not play a role costs no walk to it.
     roles: Roles,
+    /// The one that works on the synchronous lane.
     running: RefCell<Option<Running>>,
+    /// Those of the waiting lane.
+    idle: Idle,
     calls: Arc<Calls>,
     stock: Stock,
 }
@@ -41,7 +51,14 @@ impl Instances {
     pub fn new(owner: Arc<Use>) -> Instances {
         let calls = owner.stats.worker();
         let roles = owner.module.roles;
-        Instances { owner, roles, running: RefCell::new(None), calls, stock: Stock::default() }
+        Instances {
+            owner,
+            roles,
+            running: RefCell::new(None),
+            idle: Idle::default(),
+            calls,
+            stock: Stock::default(),
+        }
     }
 
     /// The use that it runs.
@@ -49,8 +66,11 @@ impl Instances {
         &self.owner
     }
 
-    /// Starts the instance now rather than at the first call. Answers the CPU time that its start took.
+    /// Starts an instance now rather than at the first call. Answers the CPU time that its start took.
     pub fn warm_up(&self) -> Result<Duration, Fault> {
+        if self.owner.lane == Lane::Waiting {
+            return self.warm_up_waiting();
+        }
         let Ok(mut slot) = self.running.try_borrow_mut() else {
             return Err(Fault::new(FaultKind::Busy, "it is in a call"));
         };
@@ -70,119 +90,140 @@ impl Instances {
     }
 
     /// Asks a router; a use that is none goes on.
-    pub fn route(&self, context: &mut Option<Box<Context>>) -> Result<Decision, Fault> {
+    pub fn route<'a>(&'a self, context: &'a mut Option<Box<Context>>) -> Called<'a, Decision> {
         if !self.plays(Roles::ROUTER) {
-            return Ok(Decision::GoOn);
+            return Called::over(Ok(Decision::GoOn));
         }
-        let play = |store: &mut _, exports: &Exports| Ok(play(&exports.route, store)?.0);
-        self.call::<RawDecision>(Stage::Route, context, play).map(Decision::from)
+        let called: Called<'a, RawDecision> =
+            self.call(Stage::Route, context.as_mut(), |exports| &exports.route);
+        called.map(Decision::from)
     }
 
     /// Shows a filter the request; a use that is none goes on.
-    pub fn on_request(&self, context: &mut Option<Box<Context>>) -> Result<Verdict, Fault> {
+    pub fn on_request<'a>(&'a self, context: &'a mut Option<Box<Context>>) -> Called<'a, Verdict> {
         if !self.plays(Roles::FILTER) {
-            return Ok(Verdict::GoOn);
+            return Called::over(Ok(Verdict::GoOn));
         }
-        self.call(Stage::OnRequest, context, |store, exports| Ok(play(&exports.on_request, store)?.0))
+        self.call(Stage::OnRequest, context.as_mut(), |exports| &exports.on_request)
     }
 
     /// Shows a filter the response; a use that is none goes on.
-    pub fn on_response(&self, context: &mut Option<Box<Context>>) -> Result<Verdict, Fault> {
+    pub fn on_response<'a>(&'a self, context: &'a mut Option<Box<Context>>) -> Called<'a, Verdict> {
         if !self.plays(Roles::FILTER) {
-            return Ok(Verdict::GoOn);
+            return Called::over(Ok(Verdict::GoOn));
         }
-        self.call(Stage::OnResponse, context, |store, exports| Ok(play(&exports.on_response, store)?.0))
+        self.call(Stage::OnResponse, context.as_mut(), |exports| &exports.on_response)
     }
 
     /// Asks a policy for a node; a use that is none abstains. The index is one of the context's selection. What an
     /// abstaining policy wants kept is for the caller to settle.
-    pub fn pick(&self, context: &mut Option<Box<Context>>) -> Result<Choice, Fault> {
+    pub fn pick<'a>(&'a self, context: &'a mut Option<Box<Context>>) -> Called<'a, Choice> {
         if !self.plays(Roles::BALANCER) {
-            return Ok(Choice::Abstain);
+            return Called::over(Ok(Choice::Abstain));
         }
-        self.call(Stage::Pick, context, |store, exports| Ok(play(&exports.pick, store)?.0))
+        self.call(Stage::Pick, context.as_mut(), |exports| &exports.pick)
     }
 
     /// Tells an observer of an attempt.
-    pub fn on_complete(&self, context: &mut Option<Box<Context>>) -> Result<(), Fault> {
+    pub fn on_complete<'a>(&'a self, context: &'a mut Option<Box<Context>>) -> Called<'a, ()> {
         if !self.plays(Roles::OBSERVER) {
-            return Ok(());
+            return Called::over(Ok(()));
         }
-        self.call(Stage::OnComplete, context, |store, exports| play(&exports.on_complete, store))
+        self.call(Stage::OnComplete, context.as_mut(), |exports| &exports.on_complete)
     }
 
-    /// When a timer acts; none if the use is none.
+    /// When a timer acts; none if the use is none. It never waits.
     pub fn period(&self) -> Result<Option<Schedule>, Fault> {
         if !self.plays(Roles::TIMER) {
             return Ok(None);
         }
-        self.call(Stage::Period, &mut None, |store, exports| Ok(play(&exports.period, store)?.0)).map(Some)
+        let called = self.call(Stage::Period, None, |exports| &exports.period);
+        let waited = || Err(Fault::new(FaultKind::Busy, "it waited, which nobody does here"));
+        called.now_or_never().unwrap_or_else(waited).map(Some)
     }
 
     /// Lets a timer act.
-    pub fn tick(&self) -> Result<(), Fault> {
+    pub fn tick(&self) -> Called<'_, ()> {
         if !self.plays(Roles::TIMER) {
-            return Ok(());
+            return Called::over(Ok(()));
         }
-        self.call(Stage::Tick, &mut None, |store, exports| play(&exports.tick, store))
+        self.call(Stage::Tick, None, |exports| &exports.tick)
+    }
+
+    /// Whether its calls may wait: then they are to be awaited, and are dropped if nobody does.
+    pub fn waits(&self) -> bool {
+        self.owner.lane == Lane::Waiting
     }
 
     /// Counts a router's decision as a fault: it named a pool that there is not, which only the caller could see.
     pub fn disown_pool(&self, context: &Option<Box<Context>>, pool: &str) {
         let message = format!("route named the pool \"{pool}\", which there is not");
-        self.report(Stage::Route, context, &Fault::new(FaultKind::Garbage, message));
+        let id = context.as_ref().map_or("", |context| context.id.as_str());
+        self.report(Stage::Route, id, &Fault::new(FaultKind::Garbage, message));
     }
 
-    fn call<A: Answer>(
-        &self,
+    #[inline]
+    fn call<'a, R: Answers>(
+        &'a self,
         stage: Stage,
-        context: &mut Option<Box<Context>>,
-        play: impl FnOnce(&mut wasmtime::Store<Host>, &Exports) -> wasmtime::Result<A>,
-    ) -> Result<A, Fault> {
-        if !self.owner.quarantine.is_closed(stage.role()) {
-            return self.probe(stage, context, play);
-        }
-        self.counted_call(stage, context, play)
-    }
-
-    /// A call that counts, and whose fault is borne.
-    fn counted_call<A: Answer>(
-        &self,
-        stage: Stage,
-        context: &mut Option<Box<Context>>,
-        play: impl FnOnce(&mut wasmtime::Store<Host>, &Exports) -> wasmtime::Result<A>,
-    ) -> Result<A, Fault> {
-        self.calls.count(stage.role());
-        let result = self.try_call(stage, context, play);
-        if let Err(fault) = &result {
-            self.report(stage, context, fault);
-        }
-        result
-    }
-
-    /// A call of a role in quarantine: it is made only if it is due as a probe.
-    #[cold]
-    fn probe<A: Answer>(
-        &self,
-        stage: Stage,
-        context: &mut Option<Box<Context>>,
-        play: impl FnOnce(&mut wasmtime::Store<Host>, &Exports) -> wasmtime::Result<A>,
-    ) -> Result<A, Fault> {
-        let Some(role) = self.owner.admits(stage, Instant::now()) else {
-            self.calls.withhold();
-            return Err(Fault::new(FaultKind::Quarantined, "it failed too often"));
+        mut context: Option<&'a mut Box<Context>>,
+        export: fn(&Exports) -> &Export<R>,
+    ) -> Called<'a, R::Answer> {
+        let probe = match self.admit(stage) {
+            Ok(probe) => probe,
+            Err(fault) => return Called::over(Err(fault)),
         };
-        let result = self.counted_call(stage, context, play);
-        self.owner.probed(role, stage, result.as_ref().err(), Instant::now());
-        result
+        self.calls.count(stage.role());
+        if self.waits() {
+            return Called::waits(self.call_waiting(stage, probe, context, export));
+        }
+        let result = self.try_call(stage, context.as_deref_mut(), export);
+        self.settle(stage, probe, context.as_deref().map(Box::as_ref), &result);
+        Called::over(result)
     }
 
-    fn try_call<A: Answer>(
+    /// Whether a call may be made; if its role is in quarantine, as a probe of the role that this tells.
+    #[inline]
+    fn admit(&self, stage: Stage) -> Result<Option<Role>, Fault> {
+        if self.owner.quarantine.is_closed(stage.role()) {
+            Ok(None)
+        } else {
+            self.admit_probe(stage).map(Some)
+        }
+    }
+
+    #[cold]
+    fn admit_probe(&self, stage: Stage) -> Result<Role, Fault> {
+        self.owner.admits(stage, Instant::now()).ok_or_else(|| {
+            self.calls.withhold();
+            Fault::new(FaultKind::Quarantined, "it failed too often")
+        })
+    }
+
+    /// Bears what came of a call.
+    #[inline]
+    fn settle<A>(
         &self,
         stage: Stage,
-        context: &mut Option<Box<Context>>,
-        play: impl FnOnce(&mut wasmtime::Store<Host>, &Exports) -> wasmtime::Result<A>,
-    ) -> Result<A, Fault> {
+        probe: Option<Role>,
+        context: Option<&Context>,
+        result: &Result<A, Fault>,
+    ) {
+        let fault = result.as_ref().err();
+        if let Some(fault) = fault {
+            self.report(stage, context.map_or("", |context| context.id.as_str()), fault);
+        }
+        if let Some(role) = probe {
+            self.owner.probed(role, stage, fault, Instant::now());
+        }
+    }
+
+    fn try_call<R: Answers>(
+        &self,
+        stage: Stage,
+        context: Option<&mut Box<Context>>,
+        export: fn(&Exports) -> &Export<R>,
+    ) -> Result<R::Answer, Fault> {
         let Ok(mut slot) = self.running.try_borrow_mut() else {
             return Err(Fault::new(FaultKind::Busy, "it is in a call already"));
         };
@@ -190,28 +231,9 @@ impl Instances {
             Some(running) => running,
             empty => empty.insert(self.take()?),
         };
-        let host = running.store.data_mut();
-        match context {
-            Some(lent) => std::mem::swap(lent, &mut host.context),
-            None => host.context.now = Instant::now(),
-        }
-        let marks = Marks::set(&host.context);
-        // Before it says that it begins: else the ticker might rest before it waits for a tick.
-        running.store.set_epoch_deadline(1);
-        running.store.data_mut().begin(stage, self.owner.spec.limits.deadline);
-        let result = play(&mut running.store, &running.exports);
-        let host = running.store.data_mut();
-        let result = match result {
-            Ok(answer) => commit(host, answer),
-            Err(error) => Err(Fault::explain(&error, host)),
-        };
-        host.end();
-        if result.is_err() {
-            marks.undo(&mut host.context);
-        }
-        if let Some(lent) = context {
-            std::mem::swap(lent, &mut host.context);
-        }
+        let lent = Lent::lend(running, context, stage);
+        let played = play(export(&running.exports), &mut running.store);
+        let result = lent.give_back(running, played.map(R::answer));
         if result.is_err() {
             *slot = None;
         }
@@ -220,7 +242,7 @@ impl Instances {
 
     /// Counts a fault, and logs it unless another of this use was logged just now.
     #[cold]
-    fn report(&self, stage: Stage, context: &Option<Box<Context>>, fault: &Fault) {
+    fn report(&self, stage: Stage, request_id: &str, fault: &Fault) {
         let now = Instant::now();
         let silent = self.owner.stats.count_fault(stage.role(), fault.kind, now);
         if let Some(silent) = silent {
@@ -230,7 +252,7 @@ impl Instances {
                 version = %self.owner.module.version,
                 role = stage.role().name(),
                 function = stage.name(),
-                request_id = context.as_ref().map_or("", |context| context.id.as_str()),
+                request_id,
                 kind = fault.kind.name(),
                 not_logged = silent,
                 "{}", fault.message
@@ -239,6 +261,62 @@ impl Instances {
         // What did not start was counted when it was tried.
         if !matches!(fault.kind, FaultKind::Start | FaultKind::Busy) {
             self.owner.bear(Some(stage), fault, now);
+        }
+    }
+}
+
+/// A context that an instance has for the length of a call.
+struct Lent<'a> {
+    /// Where it is missing meanwhile; none if the call is about no request.
+    from: Option<&'a mut Box<Context>>,
+    marks: Marks,
+}
+
+impl<'a> Lent<'a> {
+    /// Begins a call.
+    #[inline]
+    fn lend(running: &mut Running, mut from: Option<&'a mut Box<Context>>, stage: Stage) -> Lent<'a> {
+        let host = running.store.data_mut();
+        match &mut from {
+            Some(context) => std::mem::swap(*context, &mut host.context),
+            None => host.context.now = Instant::now(),
+        }
+        let marks = Marks::set(&host.context);
+        let allowed = host.owner.deadline;
+        // Before it says that it begins: else the ticker might rest before it waits for a tick.
+        running.store.set_epoch_deadline(1);
+        running.store.data_mut().begin(stage, allowed);
+        Lent { from, marks }
+    }
+
+    /// Ends it: what it did counts if it went well and its answer makes sense.
+    #[inline]
+    fn give_back<A: Answer>(self, running: &mut Running, played: wasmtime::Result<A>) -> Result<A, Fault> {
+        let host = running.store.data_mut();
+        let result = match played {
+            Ok(answer) => commit(host, answer),
+            Err(error) => Err(Fault::explain(&error, host)),
+        };
+        host.end();
+        if result.is_err() {
+            self.undo(running)
+        } else {
+            self.put_back(running)
+        }
+        result
+    }
+
+    /// Ends it as if it had not been made.
+    #[cold]
+    fn undo(self, running: &mut Running) {
+        self.marks.undo(&mut running.store.data_mut().context);
+        self.put_back(running);
+    }
+
+    #[inline]
+    fn put_back(self, running: &mut Running) {
+        if let Some(context) = self.from {
+            std::mem::swap(context, &mut running.store.data_mut().context);
         }
     }
 }
@@ -259,8 +337,7 @@ impl Marks {
         }
     }
 
-    #[cold]
-    fn undo(self, context: &mut Context) {
+    fn undo(&self, context: &mut Context) {
         context.request.undo(self.request);
         context.response.fields.undo(self.response);
         context.response.status = self.status;

@@ -13,7 +13,7 @@ const MOST_NAMES: usize = 64;
 /// The longest name, in bytes.
 pub(super) const LONGEST_NAME: usize = 100;
 /// What the gateway itself counts of plugins: a second family of the same name would spoil the whole scrape.
-const RESERVED: [&str; 17] = [
+const RESERVED: [&str; 18] = [
     "calls_total",
     "capped_total",
     "compilations_total",
@@ -31,6 +31,7 @@ const RESERVED: [&str; 17] = [
     "rollbacks_total",
     "starts_total",
     "withheld_total",
+    "abandoned_total",
 ];
 /// What a histogram's series end in.
 const SERIES: [&str; 3] = ["_bucket", "_sum", "_count"];

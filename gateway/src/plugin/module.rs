@@ -166,6 +166,8 @@ pub struct Module {
     /// Bytes of its file.
     pub size: usize,
     pub(super) pre: InstancePre<Host>,
+    /// The same for the waiting lane, if it imports what may wait.
+    pub(super) waiting: Option<InstancePre<Host>>,
     pub(super) functions: Functions,
     /// Its engine's, which every call tells that it begins.
     pub(super) pulse: Arc<Pulse>,

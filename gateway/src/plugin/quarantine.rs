@@ -323,6 +323,13 @@ impl Quarantine {
         }
     }
 
+    /// A probe was given up, which tells nothing: the next call is one again.
+    pub(super) fn unprobed(&self) {
+        if let Some(opened) = &mut self.record().opened {
+            opened.probing = false;
+        }
+    }
+
     /// The pause before the next probe.
     pub(super) fn pause(&self) -> Duration {
         self.record().pause

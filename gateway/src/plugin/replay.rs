@@ -7,7 +7,6 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -124,11 +123,11 @@ fn decide(instances: &Instances, sample: &Sample, nodes: &BTreeMap<&str, Arc<Can
         faulted = true;
         fault.kind
     };
-    let route = instances.route(&mut context).map_err(&mut kind);
-    let on_request = instances.on_request(&mut context).map_err(&mut kind);
+    let route = instances.route(&mut context).now().map_err(&mut kind);
+    let on_request = instances.on_request(&mut context).now().map_err(&mut kind);
     let request =
         context.as_ref().map(|context| (context.request.path().to_vec(), text(&context.request.fields)));
-    let picked = instances.pick(&mut context).map_err(&mut kind);
+    let picked = instances.pick(&mut context).now().map_err(&mut kind);
     let pick = picked.map(|choice| match (choice, &mut context) {
         // Indices mean nothing by themselves.
         (Choice::Node(index), Some(context)) => {
@@ -137,7 +136,7 @@ fn decide(instances: &Instances, sample: &Sample, nodes: &BTreeMap<&str, Arc<Can
         }
         (choice, _) => (Some(choice), None),
     });
-    let on_response = instances.on_response(&mut context).map_err(&mut kind);
+    let on_response = instances.on_response(&mut context).now().map_err(&mut kind);
     let response = context.map(|context| (context.response.status, text(&context.response.fields)));
     let (request, response) = (request.unwrap_or_default(), response.unwrap_or_default());
     Decided { route, on_request, request, pick, on_response, response, faulted }
@@ -167,6 +166,6 @@ fn context_of(sample: &Sample, nodes: &BTreeMap<&str, Arc<Candidates>>) -> Box<C
     (context.route, context.pool) = ((*sample.route).into(), (*sample.pool).into());
     context.attempt = 1;
     let candidates = nodes.get(&*sample.pool).cloned().unwrap_or_default();
-    context.selection.begin(Rc::new(candidates));
+    context.selection.begin(Arc::new(candidates));
     context
 }

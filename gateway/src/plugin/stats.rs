@@ -20,6 +20,7 @@ pub struct UseStats {
     workers: Mutex<Vec<Arc<Calls>>>,
     faults: [[AtomicU64; FaultKind::ALL.len()]; Role::ALL.len()],
     swaps: AtomicU64,
+    abandoned: AtomicU64,
     pub(super) caps: Caps,
     starts: [AtomicU64; Start::ALL.len()],
     recycled: [AtomicU64; Worn::ALL.len()],
@@ -143,6 +144,15 @@ impl UseStats {
     /// Counts a new version or configuration that took over.
     pub fn count_swap(&self) {
         self.swaps.fetch_add(1, Relaxed);
+    }
+
+    /// Calls that nobody waited for to the end: the client was gone, or its time was over.
+    pub fn abandoned(&self) -> u64 {
+        self.abandoned.load(Relaxed)
+    }
+
+    pub(super) fn count_abandoned(&self) {
+        self.abandoned.fetch_add(1, Relaxed);
     }
 
     /// Times that a bound held.

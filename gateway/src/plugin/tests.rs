@@ -26,6 +26,7 @@ mod roles;
 mod shipped;
 mod stores;
 mod upkeep;
+mod waiting;
 mod wasi;
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().unwrap());
@@ -37,7 +38,7 @@ fn spec(grants: &[&str]) -> UseSpec {
         on_fault: OnFault::Fail,
         grants: grants.iter().map(|&grant| grant.to_owned()).collect(),
         // Debug builds are slow; what is about deadlines sets its own.
-        limits: Limits { deadline: Duration::from_secs(1), ..Limits::default() },
+        limits: Limits { deadline: Some(Duration::from_secs(1)), ..Limits::default() },
         shared: Scope::Gateway,
     }
 }

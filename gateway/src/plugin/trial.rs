@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::context::{Context, Outcome, RequestId};
 use super::fault::{Fault, LoadError};
 use super::instances::Instances;
+use super::lane::Lane;
 use super::module::Role;
 use super::quarantine::Quarantines;
 use super::services::Services;
@@ -18,6 +18,7 @@ use super::stats::UseStats;
 use super::use_::Use;
 use crate::node::candidates::{Candidate, Candidates};
 use crate::node::{Node, NodeSpec};
+use crate::store::Scope;
 
 /// A start that takes longer is worth a warning: ten times what a call may by default.
 const SHORT_START: Duration = Duration::from_millis(10);
@@ -26,14 +27,19 @@ impl Use {
     /// Starts an instance, hands it the configuration and lets it play each role once on an invented request. The
     /// error says what failed. It may take some 100 ms: not for a worker.
     pub fn trial(&self) -> Result<(), LoadError> {
-        let stats = Arc::new(UseStats::default());
+        let (stats, services) = (Arc::new(UseStats::default()), Arc::new(Services::default()));
         let instances = Instances::new(Arc::new(Use {
             key: self.key,
             generation: self.generation,
             spec: self.spec.clone(),
             module: Arc::clone(&self.module),
             stats: Arc::clone(&stats),
-            services: Arc::new(Services::default()),
+            space: services.shared.space(&self.spec.name, Scope::Gateway),
+            services,
+            // Stores of its own answer at once. It may take as long as it may later.
+            lane: Lane::Synchronous,
+            deadline: self.deadline,
+            instances: 1,
             grants: self.grants,
             quarantine: Quarantines::new(None, Instant::now()),
             start_took: OnceLock::new(),
@@ -78,16 +84,16 @@ fn play(role: Role, instances: &Instances, context: &mut Option<Box<Context>>) -
     let failed = |function| move |fault| (function, fault);
     match role {
         Role::Lifecycle => Ok(()),
-        Role::Router => instances.route(context).map(drop).map_err(failed("route")),
-        Role::Balancer => instances.pick(context).map(drop).map_err(failed("pick")),
+        Role::Router => instances.route(context).now().map(drop).map_err(failed("route")),
+        Role::Balancer => instances.pick(context).now().map(drop).map_err(failed("pick")),
         Role::Filter => {
-            instances.on_request(context).map_err(failed("on-request"))?;
-            instances.on_response(context).map(drop).map_err(failed("on-response"))
+            instances.on_request(context).now().map_err(failed("on-request"))?;
+            instances.on_response(context).now().map(drop).map_err(failed("on-response"))
         }
-        Role::Observer => instances.on_complete(context).map_err(failed("on-complete")),
+        Role::Observer => instances.on_complete(context).now().map_err(failed("on-complete")),
         Role::Timer => {
             instances.period().map_err(failed("period"))?;
-            instances.tick().map_err(failed("tick"))
+            instances.tick().now().map_err(failed("tick"))
         }
     }
 }
@@ -114,7 +120,7 @@ pub(super) fn invented() -> Box<Context> {
     context.attempt = 1;
     let nodes: Vec<Candidate> = ["trial-1", "trial-2"].map(candidate).into();
     context.node = nodes.first().map(|candidate| Arc::clone(&candidate.node));
-    context.selection.begin(Rc::new(Arc::new(Candidates::new(nodes, Vec::new()))));
+    context.selection.begin(Arc::new(Arc::new(Candidates::new(nodes, Vec::new()))));
     context.outcome = Outcome { status: Some(200), latency: Duration::from_millis(1), error: None };
     context
 }

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::fault::{Fault, FaultKind, LoadError};
 use super::host::Stage;
+use super::lane::Lane;
 use super::module::{Module, Role};
 use super::quarantine::{QuarantineState, Quarantines, Step, Tolerance};
 use super::services::Services;
 use super::stats::UseStats;
-use crate::store::Scope;
+use crate::store::{Scope, Space};
 
 /// What a filter's fault means for the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,12 +27,13 @@ pub enum OnFault {
 pub struct Limits {
     /// Bytes of linear memory for each instance.
     pub memory: usize,
-    /// CPU time of a call.
-    pub deadline: Duration,
+    /// CPU time of a call; none: what the lane has.
+    pub deadline: Option<Duration>,
     /// CPU time of starting an instance and configuring it.
     pub start: Duration,
-    /// Instances for each worker. Calls never wait, so one works; the others are spares for when it faults.
-    pub instances: usize,
+    /// Instances for each worker; none: what the lane has. On the synchronous lane one works, and the others are spares for
+    /// when it faults; on the waiting lane each may be in a call.
+    pub instances: Option<usize>,
     /// Elements of all tables of an instance.
     pub table_elements: usize,
     /// Bytes that one call of an import may hand over.
@@ -48,9 +50,9 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             memory: 16 << 20,
-            deadline: Duration::from_millis(1),
+            deadline: None,
             start: Duration::from_millis(100),
-            instances: 1,
+            instances: None,
             table_elements: 20_000,
             import_bytes: 2 << 20,
             recycle_calls: None,
@@ -130,6 +132,14 @@ pub struct Use {
     pub stats: Arc<UseStats>,
     /// What is kept outside instances.
     pub services: Arc<Services>,
+    /// Its shared values.
+    pub(super) space: Space,
+    /// How its calls run.
+    pub lane: Lane,
+    /// CPU time of a call.
+    pub(super) deadline: Duration,
+    /// Instances for each worker.
+    pub(super) instances: usize,
     pub(super) grants: Grants,
     pub(super) quarantine: Quarantines,
     /// CPU time that the start of the trial's instance took.
@@ -156,9 +166,24 @@ impl Use {
                 )));
             }
         }
+        let space = services.shared.space(&spec.name, spec.shared);
+        let lane = Lane::of(&module.interfaces, &services, &space);
         let quarantine = Quarantines::new(spec.limits.quarantine, Instant::now());
-        let start_took = OnceLock::new();
-        Ok(Use { key, generation, spec, module, stats, services, grants, quarantine, start_took })
+        Ok(Use {
+            key,
+            generation,
+            lane,
+            deadline: spec.limits.deadline.unwrap_or(lane.deadline()),
+            instances: spec.limits.instances.unwrap_or(lane.instances()),
+            spec,
+            module,
+            stats,
+            services,
+            space,
+            grants,
+            quarantine,
+            start_took: OnceLock::new(),
+        })
     }
 }
 
@@ -201,6 +226,11 @@ impl Use {
         let fault = fault.filter(|fault| role != Role::Lifecycle || fault.kind == FaultKind::Start);
         let step = self.quarantine.of(role).probed(stage, fault.map(|fault| fault.kind), now);
         self.tell(role, step, fault.map_or("", |fault| &fault.message));
+    }
+
+    /// A probe of this role was given up before it was over.
+    pub(super) fn unprobed(&self, role: Role) {
+        self.quarantine.of(role).unprobed();
     }
 
     /// Counts a step of a role's quarantine, and logs it.

@@ -23,13 +23,13 @@ impl<'a> Exchange<'a> {
     /// pool and on the node, and it is counted there.
     pub(super) async fn pick_with_room(&mut self) -> Result<u32, Error> {
         let pool = self.view.pool(self.pool);
-        let Some(limits) = &pool.limits else { return self.pick() };
+        let Some(limits) = &pool.limits else { return self.pick().await };
         if self.place.is_some() {
-            return self.pick_below(limits.per_node)?.ok_or(Error::NoNode);
+            return self.pick_below(limits.per_node).await?.ok_or(Error::NoNode);
         }
         if let Some(place) = pool.gate.enter(limits.most(&pool.gate)) {
             self.place = Some(place);
-            if let Some(picked) = self.pick_below(limits.per_node)? {
+            if let Some(picked) = self.pick_below(limits.per_node).await? {
                 return Ok(picked);
             }
             self.place = None;
@@ -39,10 +39,10 @@ impl<'a> Exchange<'a> {
     }
 
     /// Picks a node that has fewer in flight than this, and counts the attempt on it. None: all nodes are full.
-    fn pick_below(&mut self, per_node: Option<u32>) -> Result<Option<u32>, Error> {
-        let Some(most) = per_node else { return self.pick().map(Some) };
+    async fn pick_below(&mut self, per_node: Option<u32>) -> Result<Option<u32>, Error> {
+        let Some(most) = per_node else { return self.pick().await.map(Some) };
         loop {
-            let picked = self.pick()?;
+            let picked = self.pick().await?;
             let context = self.context_mut();
             let node = &context.selection.candidate(picked).ok_or(Error::NoNode)?.node;
             let now = if context.attempt == 1 { context.now } else { Instant::now() };
@@ -96,7 +96,7 @@ impl<'a> Exchange<'a> {
             let place = poll_fn(|cx| self.poll_place(cx, waiting, gate, limits)).await?;
             self.place = Some(place);
             self.context_mut().now = Instant::now();
-            if let Some(picked) = self.pick_below(limits.per_node)? {
+            if let Some(picked) = self.pick_below(limits.per_node).await? {
                 return Ok(picked);
             }
             // Another worker's retry was faster. This one is still the first in the queue.

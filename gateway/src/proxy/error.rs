@@ -33,6 +33,9 @@ pub(super) enum Error {
     /// The pool has no candidate, or all were tried.
     #[error("no node is left to try")]
     NoNode,
+    /// Where the client belongs could not be asked, and it is not to go elsewhere then.
+    #[error("the store of sessions cannot be asked where the client belongs")]
+    SessionLost,
     /// A policy refused with this status.
     #[error("a policy refused with {0}")]
     Refused(u16),
@@ -66,7 +69,7 @@ impl Error {
             Error::Misdirected => 421,
             Error::NoRoute => 404,
             Error::UnknownPool(_) | Error::PluginFault(_) => 500,
-            Error::NoNode | Error::Overloaded(_) => 503,
+            Error::NoNode | Error::SessionLost | Error::Overloaded(_) => 503,
             Error::Refused(status) => *status,
             Error::Connect(_) | Error::NodeClosed | Error::BadResponse(_) => 502,
             Error::Late(_) => 504,
@@ -86,6 +89,7 @@ impl Error {
             Error::NoRoute => ErrorKind::NoRoute,
             Error::UnknownPool(_) | Error::PluginFault(_) => ErrorKind::Plugin,
             Error::NoNode => ErrorKind::NoNode,
+            Error::SessionLost => ErrorKind::SessionStore,
             Error::Refused(_) => ErrorKind::Rejected,
             Error::Overloaded(Refusal::QueueFull) => ErrorKind::QueueFull,
             Error::Overloaded(Refusal::QueueTimeout) => ErrorKind::QueueTimeout,
@@ -100,7 +104,7 @@ impl Error {
     /// In how many seconds the client may ask again, if it shall know. Drawn, so that those who were turned away
     /// together do not come back together.
     pub(super) fn retry_after(&self) -> Option<u32> {
-        matches!(self, Error::Overloaded(_)).then(|| fastrand::u32(1..=3))
+        matches!(self, Error::Overloaded(_) | Error::SessionLost).then(|| fastrand::u32(1..=3))
     }
 
     /// The contract's word for observers, where the node is to blame.

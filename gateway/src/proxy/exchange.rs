@@ -15,6 +15,7 @@
 
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::connection::{After, Connection};
@@ -130,7 +131,7 @@ impl<'a> Exchange<'a> {
             Ok(false) => return After::Gone,
             Err(error) => {
                 let context = self.context_mut();
-                (context.route, context.pool) = (Rc::default(), Rc::default());
+                (context.route, context.pool) = (Arc::default(), Arc::default());
                 Err(error)
             }
         };
@@ -144,7 +145,7 @@ impl<'a> Exchange<'a> {
         self.find_route()?;
         self.refuse_if_short()?;
         self.view.sampler.note(self.context());
-        if let Some(answer) = self.filter_request()? {
+        if let Some(answer) = self.filter_request().await? {
             return Ok(answer);
         }
         self.view.pools[self.pool as usize].budget.borrow_mut().request(self.context().now);

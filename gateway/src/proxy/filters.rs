@@ -3,20 +3,18 @@
 //! A pool's policies may play these roles too; they come behind the filters. A policy's fault never costs the
 //! request; a filter's fault costs what its `on_fault` says.
 
-use std::rc::Rc;
-
 use super::error::Error;
 use super::exchange::{Answer, Exchange};
 use crate::plugin::{Decision, Instances, OnFault, Roles, Verdict};
 
 impl<'a> Exchange<'a> {
     /// Lets routers decide on the pool, and filters edit the request. Some: a plugin answers in place of a node.
-    pub(super) fn filter_request(&mut self) -> Result<Option<Answer>, Error> {
+    pub(super) async fn filter_request(&mut self) -> Result<Option<Answer>, Error> {
         let view = self.view;
         let mut is_chosen = false;
         for &place in self.route.map_or(&[][..], |route| &route.filters) {
             let instances = &view.instances[place as usize];
-            if let Some(answer) = self.play_on_request(instances, &mut is_chosen)? {
+            if let Some(answer) = self.play_on_request(instances, &mut is_chosen).await? {
                 return Ok(Some(answer));
             }
             self.filtered += 1;
@@ -24,14 +22,15 @@ impl<'a> Exchange<'a> {
         let candidates = view.pools[self.pool as usize].candidates.clone();
         let selection = &mut self.context_mut().selection;
         selection.begin(candidates);
-        selection.stand_in(view.zone.clone());
+        selection.stand_in(view.zone.as_ref());
         self.policies_filtered = true;
         for (index, &place) in view.pool(self.pool).policies.iter().enumerate() {
             let instances = &view.instances[place as usize];
             if !instances.plays(Roles::FILTER) {
                 continue;
             }
-            match instances.on_request(&mut self.context) {
+            let (context, patience) = self.lend();
+            match patience.outlast(instances.on_request(context)).await? {
                 Ok(Verdict::Answer(status)) => return Ok(Some(Answer::Plugin(status))),
                 Ok(Verdict::Done) => self.policies_done.note(index),
                 // A policy's fault never costs the request.
@@ -41,18 +40,20 @@ impl<'a> Exchange<'a> {
         Ok(None)
     }
 
-    fn play_on_request(
+    async fn play_on_request(
         &mut self,
-        instances: &Rc<Instances>,
+        instances: &Instances,
         is_chosen: &mut bool,
     ) -> Result<Option<Answer>, Error> {
         if instances.plays(Roles::ROUTER) && !*is_chosen {
-            match instances.route(&mut self.context) {
+            let (context, patience) = self.lend();
+            match patience.outlast(instances.route(context)).await? {
                 Ok(Decision::GoOn) => {}
                 Ok(Decision::Pool(name)) => match self.view.snapshot.pool_named(&name) {
                     Some(pool) => {
                         self.pool = pool;
-                        self.context_mut().pool = self.view.pools[pool as usize].name.clone();
+                        let name = &self.view.pools[pool as usize].name;
+                        self.context_mut().set_pool(name);
                         *is_chosen = true;
                     }
                     None => {
@@ -70,7 +71,8 @@ impl<'a> Exchange<'a> {
             }
         }
         if instances.plays(Roles::FILTER) {
-            match instances.on_request(&mut self.context) {
+            let (context, patience) = self.lend();
+            match patience.outlast(instances.on_request(context)).await? {
                 Ok(Verdict::GoOn) => {}
                 Ok(Verdict::Done) => self.filters_done.note(self.filtered),
                 Ok(Verdict::Answer(status)) => return Ok(Some(Answer::Plugin(status))),
@@ -81,14 +83,14 @@ impl<'a> Exchange<'a> {
     }
 
     /// Lets those who saw the request see the response. Some: a plugin answers in place of what there was.
-    pub(super) fn filter_response(&mut self) -> Result<Option<u16>, Error> {
+    pub(super) async fn filter_response(&mut self) -> Result<Option<u16>, Error> {
         let view = self.view;
         if self.policies_filtered {
             for (index, &place) in view.pool(self.pool).policies.iter().enumerate().rev() {
                 let instances = &view.instances[place as usize];
                 if !self.policies_done.contains(index)
                     && instances.plays(Roles::FILTER)
-                    && let Ok(Verdict::Answer(status)) = instances.on_response(&mut self.context)
+                    && let Ok(Verdict::Answer(status)) = instances.on_response(&mut self.context).await
                 {
                     return Ok(Some(status));
                 }
@@ -100,7 +102,7 @@ impl<'a> Exchange<'a> {
             if !instances.plays(Roles::FILTER) || self.filters_done.contains(index) {
                 continue;
             }
-            match instances.on_response(&mut self.context) {
+            match instances.on_response(&mut self.context).await {
                 Ok(Verdict::GoOn | Verdict::Done) => {}
                 Ok(Verdict::Answer(status)) => return Ok(Some(status)),
                 Err(_) => forgive(instances)?,
@@ -110,14 +112,14 @@ impl<'a> Exchange<'a> {
     }
 
     /// Tells everybody who watches how an attempt went.
-    pub(super) fn observe_attempt(&mut self) {
+    pub(super) async fn observe_attempt(&mut self) {
         let view = self.view;
         let filters = self.route.map_or(&[][..], |route| &route.filters);
         for &place in filters.iter().chain(&view.pool(self.pool).policies) {
             let instances = &view.instances[place as usize];
             if instances.plays(Roles::OBSERVER) {
                 // A fault is counted and logged by the host; there is nothing to decide here.
-                let _ = instances.on_complete(&mut self.context);
+                let _ = instances.on_complete(&mut self.context).await;
             }
         }
     }

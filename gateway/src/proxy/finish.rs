@@ -38,7 +38,7 @@ impl Exchange<'_> {
             }
             Err(error) => Body::Own(self.explain(&error)),
         };
-        match self.filter_response() {
+        match self.filter_response().await {
             Ok(None) => {}
             Ok(Some(status)) => body = Body::Own(self.reply(status)),
             Err(error) => body = Body::Own(self.explain(&error)),
@@ -79,10 +79,14 @@ impl Exchange<'_> {
         let id = context.id;
         // No node gave this answer: no plugin may take it for one's.
         let node = context.node.take();
-        // What a policy refuses is its decision and no failure, and may be many; so may be those that find a pool full.
-        // A client can ask for what is not supported (501) as often as it likes.
-        let is_news = !matches!(error, Error::Refused(_) | Error::Overloaded(_) | Error::BadRequest(_));
-        if status >= 500 && is_news {
+        // What a policy refuses is its decision and no failure, and may be many; so may be those that find a pool full, or
+        // whose sessions cannot be asked for, which the store itself tells. A client can ask for what is not supported (501)
+        // as often as it likes.
+        let may_be_many = matches!(
+            error,
+            Error::Refused(_) | Error::Overloaded(_) | Error::SessionLost | Error::BadRequest(_)
+        );
+        if status >= 500 && !may_be_many {
             let node = node.as_ref().map(|node| &*node.spec.id);
             tracing::warn!(request_id = id.as_str(), pool = &*context.pool, node, status, "{error}");
         } else {

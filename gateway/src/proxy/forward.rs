@@ -52,7 +52,7 @@ impl Exchange<'_> {
         };
         let ended = [Limit::Connect, Limit::FirstByte, Limit::Hedge, Limit::Ejected, Limit::Attempt];
         self.timeouts.stop(&ended, &self.connection.deadline);
-        self.tell(&mut in_flight, result.as_ref().err());
+        self.tell(&mut in_flight, result.as_ref().err()).await;
         self.in_flight = Some(in_flight);
         result
     }
@@ -73,7 +73,7 @@ impl Exchange<'_> {
 
     /// Tells the node, and the plugins that watch, how an attempt went: it ended in this error, or its answer is in the
     /// context.
-    pub(super) fn tell(&mut self, in_flight: &mut InFlight, error: Option<&Error>) {
+    pub(super) async fn tell(&mut self, in_flight: &mut InFlight, error: Option<&Error>) {
         let now = Instant::now();
         self.context_mut().now = now;
         if error.is_none() {
@@ -94,7 +94,7 @@ impl Exchange<'_> {
             Outcome { status: None, error: None, .. } => {}
         }
         if error.is_none() || context.outcome.error.is_some() {
-            self.observe_attempt();
+            self.observe_attempt().await;
         }
     }
 

@@ -92,7 +92,7 @@ impl<'a> Exchange<'a> {
                 }
                 return self.end_race(lane, lanes, result).await;
             }
-            self.drop_out(lane, result);
+            self.drop_out(lane, result).await;
         }
     }
 
@@ -257,9 +257,9 @@ impl<'a> Exchange<'a> {
     }
 
     /// One lane failed, and the other goes on.
-    fn drop_out(&mut self, mut lane: Lane<'a>, result: Result<ResponseFraming, Error>) {
+    async fn drop_out(&mut self, mut lane: Lane<'a>, result: Result<ResponseFraming, Error>) {
         let error = result.as_ref().err();
-        self.tell(&mut lane.in_flight, error);
+        self.tell(&mut lane.in_flight, error).await;
         self.note_failure(error);
         if lane.is_second() {
             self.count_hedge(HedgeOutcome::Failed);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
@@ -26,7 +26,7 @@ const MOST: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     nodes: Last<SocketAddr>,
-    pools: Last<Rc<str>>,
+    pools: Last<Arc<str>>,
     listeners: Last<(Name, NoRoom)>,
 }
 
@@ -45,8 +45,8 @@ impl Notices {
 
     /// A pool has no room for a request.
     #[cold]
-    pub(super) fn turned_away(&self, pool: &Rc<str>, refusal: Refusal, now: Instant) {
-        if let Some(not_logged) = self.pools.count(Rc::clone(pool), now) {
+    pub(super) fn turned_away(&self, pool: &Arc<str>, refusal: Refusal, now: Instant) {
+        if let Some(not_logged) = self.pools.count(Arc::clone(pool), now) {
             tracing::warn!(pool = &**pool, not_logged, "requests are turned away: {refusal}");
         }
     }

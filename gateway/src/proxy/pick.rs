@@ -10,7 +10,7 @@ const NATIVE: &str = "round-robin (native)";
 
 impl Exchange<'_> {
     /// The node for the next attempt, as an index of the selection.
-    pub(super) fn pick(&mut self) -> Result<u32, Error> {
+    pub(super) async fn pick(&mut self) -> Result<u32, Error> {
         let view = self.view;
         let policies = &view.pool(self.pool).policies;
         let mut why = None;
@@ -19,7 +19,12 @@ impl Exchange<'_> {
             if !instances.plays(Roles::BALANCER) {
                 continue;
             }
-            match instances.pick(&mut self.context) {
+            let (context, patience) = self.lend();
+            let chosen = patience.outlast(instances.pick(context)).await?;
+            if self.context().session_lost {
+                return Err(Error::SessionLost);
+            }
+            match chosen {
                 Ok(Choice::Abstain) => {
                     why = why.or(Some(FallbackReason::Abstain));
                     self.context_mut().selection.settle();

@@ -32,8 +32,8 @@ impl Exchange<'_> {
         let context = self.context.as_mut().expect("no plugin was called yet");
         let listener = view.snapshot.listener_of(self.connection.listener.id).ok_or(Error::NoRoute)?;
         let route = view.snapshot.routes.find(listener, &context.request).ok_or(Error::NoRoute)?;
-        context.route = view.routes[route.index as usize].name.clone();
-        context.pool = view.pools[route.pool as usize].name.clone();
+        context.set_route(&view.routes[route.index as usize].name);
+        context.set_pool(&view.pools[route.pool as usize].name);
         self.route = Some(route);
         self.pool = route.pool;
         let deadline = &self.connection.deadline;

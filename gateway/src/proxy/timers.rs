@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
 use super::view::View;
 use crate::plugin::{Instances, Roles, Scope};
 
@@ -28,6 +30,8 @@ enum Plan {
     Act {
         period: Duration,
         next: Instant,
+        /// The last call, if it was one that waits.
+        last: Option<JoinHandle<()>>,
     },
     /// Not on this worker.
     Rest,
@@ -61,9 +65,11 @@ impl Timers {
             let Some(instances) = find(timer.of) else { continue };
             match &mut timer.plan {
                 Plan::Ask(next) if *next <= now => timer.plan = ask(instances, worker, now),
-                Plan::Act { period, next } if *next <= now => {
-                    // A fault is counted and logged by the host; the next tick is tried with a fresh instance.
-                    let _ = instances.tick();
+                Plan::Act { period, next, last } if *next <= now => {
+                    // While one waits there is no second one.
+                    if last.as_ref().is_none_or(JoinHandle::is_finished) {
+                        *last = act(instances);
+                    }
                     match now.checked_add(*period) {
                         Some(time) => *next = time,
                         None => timer.plan = Plan::Rest,
@@ -88,6 +94,19 @@ impl Timers {
     }
 }
 
+/// Lets a timer act; the call goes on by itself if it waits. A fault is counted and logged by the host; the next tick is tried
+/// with a fresh instance.
+fn act(instances: &Rc<Instances>) -> Option<JoinHandle<()>> {
+    if !instances.waits() {
+        let _ = instances.tick().now();
+        return None;
+    }
+    let instances = Rc::clone(instances);
+    Some(tokio::task::spawn_local(async move {
+        let _ = instances.tick().await;
+    }))
+}
+
 /// Asks a timer when and where it acts.
 fn ask(instances: &Instances, worker: usize, now: Instant) -> Plan {
     // A fault is counted and logged by the host.
@@ -97,5 +116,5 @@ fn ask(instances: &Instances, worker: usize, now: Instant) -> Plan {
     let here = schedule.filter(|schedule| schedule.scope == Scope::EveryWorker || worker == 0);
     let Some(schedule) = here else { return Plan::Rest };
     let period = Duration::from_millis(schedule.period_ms);
-    now.checked_add(period).map_or(Plan::Rest, |next| Plan::Act { period, next })
+    now.checked_add(period).map_or(Plan::Rest, |next| Plan::Act { period, next, last: None })
 }

@@ -24,7 +24,7 @@ pub(super) struct View {
     /// By the places of [`Snapshot::pools`].
     pub pools: Vec<PoolView>,
     /// Where the gateway stands, for plugins.
-    pub zone: Option<Rc<str>>,
+    pub zone: Option<Arc<str>>,
     /// By [`Route::index`].
     pub routes: Rc<[RouteView]>,
     /// Takes heads of requests, to try new versions of plugins on.
@@ -33,8 +33,8 @@ pub(super) struct View {
 
 /// What a worker keeps for a pool.
 pub(super) struct PoolView {
-    /// Its name, for plugins.
-    pub name: Rc<str>,
+    /// Its name, for plugins; the worker's own, as is that of each route.
+    pub name: Arc<str>,
     /// What its picks choose from.
     pub candidates: LocalCandidates,
     /// Where the native round robin stands; it goes on through reloads.
@@ -50,7 +50,7 @@ pub(super) struct PoolView {
 /// What a worker keeps for a route.
 pub(super) struct RouteView {
     /// Its name, for plugins.
-    pub name: Rc<str>,
+    pub name: Arc<str>,
     /// This worker's counters.
     pub metrics: Arc<RouteMetrics>,
 }
@@ -76,8 +76,8 @@ impl View {
                 view.pools.get(place).filter(named).or_else(|| view.pools.iter().find(named))
             });
             PoolView {
-                name: same.map_or_else(|| pool.name.as_str().into(), |other| Rc::clone(&other.name)),
-                candidates: Rc::new(pool.candidates.clone()),
+                name: same.map_or_else(|| pool.name.as_str().into(), |other| Arc::clone(&other.name)),
+                candidates: Arc::new(pool.candidates.clone()),
                 // At random, or all workers would choose the same nodes at the same time.
                 turn: same.map_or_else(|| Rc::new(Cell::new(fastrand::u32(..))), |other| other.turn.clone()),
                 budget: same
@@ -95,7 +95,7 @@ impl View {
             Some(view) if Arc::ptr_eq(&view.snapshot.samples, &snapshot.samples) => view.sampler.clone(),
             _ => Sampler::new(Arc::clone(&snapshot.samples), now),
         };
-        let zone = snapshot.settings.zone.as_deref().map(Rc::from);
+        let zone = snapshot.settings.zone.as_deref().map(Arc::from);
         View { instances, pools: pools.collect(), zone, routes, sampler, snapshot }
     }
 

@@ -407,6 +407,8 @@ pub(crate) mod sessions {
 }
 
 pub(crate) mod shared {
+    use std::time::Duration;
+
     use super::with;
 
     store_error!();
@@ -439,5 +441,24 @@ pub(crate) mod shared {
         up()?;
         with(|world| world.shared.remove(key));
         Ok(())
+    }
+    /// Of an allowance all that is kept is when it will be full again, as in the gateway.
+    pub(crate) fn throttle(key: &str, interval_us: u64, burst: u32, cost: u32) -> Result<u64, StoreError> {
+        up()?;
+        if cost > burst {
+            return Err(StoreError::Refused);
+        }
+        let interval = Duration::from_micros(interval_us);
+        with(|world| {
+            let now = world.now;
+            let full_at = world.allowances.get(key).map_or(now, |full_at| now.max(*full_at));
+            let full_at = full_at.saturating_add(interval.saturating_mul(cost));
+            let latest = now.saturating_add(interval.saturating_mul(burst));
+            let missing = full_at.saturating_sub(latest).as_micros() as u64;
+            if missing == 0 {
+                world.allowances.insert(key.to_owned(), full_at);
+            }
+            Ok(missing)
+        })
     }
 }

@@ -36,6 +36,7 @@ pub(crate) struct World {
     pub(crate) sessions: Expiring<String>,
     pub(crate) store_down: bool,
     pub(crate) shared: Expiring<Vec<u8>>,
+    pub(crate) allowances: BTreeMap<String, Duration>,
     pub(crate) signals: Expiring<f64>,
     pub(crate) log: Vec<String>,
     pub(crate) counters: BTreeMap<String, u64>,

@@ -137,6 +137,11 @@ fn write_containment(text: &mut Exposition, snapshot: &Snapshot) {
     for used in snapshot.uses.iter() {
         family.sample(&[("plugin", &name(used))], used.stats.withheld());
     }
+    let help = "Calls that waited, and whose client left or whose request was out of time meanwhile.";
+    let mut family = text.family("bascule_plugin_abandoned_total", Kind::Counter, help);
+    for used in snapshot.uses.iter() {
+        family.sample(&[("plugin", &name(used))], used.stats.abandoned());
+    }
 }
 
 fn write_reloads(text: &mut Exposition, outcomes: &Outcomes) {

@@ -125,6 +125,8 @@ struct PluginRow<'a> {
     file: Option<&'a str>,
     version: String,
     roles: Vec<&'static str>,
+    /// `synchronous`, or `waiting` if it imports what may have to wait.
+    lane: &'static str,
     generation: u64,
     calls: BTreeMap<&'static str, u64>,
     faults: BTreeMap<&'static str, u64>,
@@ -132,6 +134,8 @@ struct PluginRow<'a> {
     capped: BTreeMap<&'static str, u64>,
     starts: BTreeMap<&'static str, u64>,
     recycled: BTreeMap<&'static str, u64>,
+    /// Calls that waited and that nobody waited for.
+    abandoned: u64,
     quarantine: QuarantineRow,
     last: Option<LastOutcome<'a>>,
     replay: Option<ReplayRow>,
@@ -297,6 +301,7 @@ fn plugin_row<'a>(used: &'a Use, outcomes: &'a Outcomes) -> PluginRow<'a> {
         file,
         version: used.module.version.to_string(),
         roles: roles.iter().map(Role::name).collect(),
+        lane: used.lane.name(),
         generation: used.generation,
         calls: roles.iter().map(|role| (role.name(), used.stats.calls(role))).collect(),
         faults: FaultKind::ALL.into_iter().map(|kind| (kind.name(), of_kind(kind))).collect(),
@@ -306,6 +311,7 @@ fn plugin_row<'a>(used: &'a Use, outcomes: &'a Outcomes) -> PluginRow<'a> {
         },
         starts: Start::ALL.into_iter().map(|start| (start.name(), used.stats.starts(start))).collect(),
         recycled: Worn::ALL.into_iter().map(|worn| (worn.name(), used.stats.recycled(worn))).collect(),
+        abandoned: used.stats.abandoned(),
         quarantine: quarantine_row(used),
         last: of_file.and_then(last_outcome),
         replay: of_file.and_then(|file| replay_row(file, used.module.version)),

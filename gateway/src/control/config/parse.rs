@@ -298,9 +298,9 @@ impl Parse {
         }
         UseLimits {
             memory,
-            deadline: limits.deadline.unless(Duration::from_millis(1)),
+            deadline: limits.deadline.get().map(|at| at.value),
             start: limits.start.unless(Duration::from_millis(100)),
-            instances: number(limits.instances.get().map(|at| at.value.0), 1),
+            instances: limits.instances.get().and_then(|at| NonZeroU32::new(at.value.0)),
             table_elements: number(limits.table_elements.get().map(|at| at.value.0), 20_000),
             import_bytes: self.size(limits.import_bytes, 2 * MIB, (4 * KIB, "4KiB", 64 * MIB, "64MiB")),
             recycle_calls: limits.recycle_calls.get().and_then(|at| NonZeroU32::new(at.value.0)),

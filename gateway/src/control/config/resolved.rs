@@ -266,12 +266,12 @@ impl Grant {
 pub struct UseLimits {
     /// Bytes of linear memory.
     pub memory: Size,
-    /// CPU time of one call.
-    pub deadline: Duration,
+    /// CPU time of one call; what the use's lane has if not given.
+    pub deadline: Option<Duration>,
     /// CPU time of starting an instance, `configure` included.
     pub start: Duration,
-    /// Instances on each worker: one works, the others are spares.
-    pub instances: NonZeroU32,
+    /// Instances on each worker; what the use's lane has if not given.
+    pub instances: Option<NonZeroU32>,
     /// Elements of an instance's tables.
     pub table_elements: NonZeroU32,
     /// Bytes that one call of an import may hand over.

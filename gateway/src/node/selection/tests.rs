@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use crate::node::testing::{candidate, pool};
 
 fn select(candidates: Candidates) -> Selection {
     let mut selection = Selection::default();
-    selection.begin(Rc::new(Arc::new(candidates)));
+    selection.begin(Arc::new(Arc::new(candidates)));
     selection
 }
 

@@ -1,6 +1,6 @@
 //! The candidates of one pick by where they stand, beside the gateway's own zone.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Selection;
 
@@ -16,9 +16,13 @@ pub struct ZoneWeights {
 }
 
 impl Selection {
-    /// Says where the gateway stands; until the next request begins.
-    pub fn stand_in(&mut self, zone: Option<Rc<str>>) {
-        self.zone = zone;
+    /// Says where the gateway stands.
+    pub fn stand_in(&mut self, zone: Option<&Arc<str>>) {
+        // Nearly always it stands where it stood: a pointer is compared at no cost, and counted at some.
+        let is_same = |own: &Arc<str>| zone.is_some_and(|zone| Arc::ptr_eq(own, zone));
+        if !self.zone.as_ref().is_some_and(is_same) {
+            self.zone = zone.cloned();
+        }
     }
 
     /// How the candidates are spread; none if nobody said where the gateway stands.
@@ -93,8 +97,8 @@ mod tests {
 
     fn pick_from(list: Candidates) -> Selection {
         let mut selection = Selection::default();
-        selection.begin(Rc::new(Arc::new(list)));
-        selection.stand_in(Some("a".into()));
+        selection.begin(Arc::new(Arc::new(list)));
+        selection.stand_in(Some(&"a".into()));
         selection
     }
 

@@ -10,6 +10,8 @@ use crate::plugin::caps::Cap;
 use crate::plugin::host::Host;
 use crate::store::{self, Now, Owner};
 
+pub(super) mod waiting;
+
 /// A store's failure; of `sessions` and `shared` alike.
 #[derive(Clone, Copy, ComponentType, Lower)]
 #[component(enum)]

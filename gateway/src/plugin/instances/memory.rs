@@ -8,4 +8,9 @@ impl Instances {
         let running = self.running.try_borrow().ok()?;
         Some(running.as_ref()?.store.data().limiter.memory_used())
     }
+
+    /// Instances of the waiting lane that are in no call.
+    pub fn idle_count(&self) -> usize {
+        self.idle.count()
+    }
 }

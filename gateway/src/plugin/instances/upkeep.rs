@@ -7,7 +7,6 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use super::Instances;
-use crate::plugin::context::Context;
 use crate::plugin::fault::{Fault, FaultKind};
 use crate::plugin::host::Stage;
 use crate::plugin::module::Role;
@@ -93,10 +92,14 @@ impl Instances {
         if !self.owner.quarantine.is_closed(Role::Lifecycle) || self.may_not_start_before(now) {
             return false;
         }
+        if self.waits() {
+            return self.tend_idle(now);
+        }
         let Ok(mut slot) = self.running.try_borrow_mut() else {
             return false;
         };
-        let worn = slot.as_ref().and_then(|running| self.worn(running, now));
+        let calls = self.calls.all() - self.stock.calls_before.get();
+        let worn = slot.as_ref().and_then(|running| self.worn(running, calls, now));
         if slot.is_none() || worn.is_some() {
             let spare = self.stock.spares.borrow_mut().pop();
             let was_there = spare.is_some();
@@ -114,7 +117,7 @@ impl Instances {
     }
 
     fn keep_spares(&self, now: Instant) -> bool {
-        let wanted = self.owner.spec.limits.instances.saturating_sub(1);
+        let wanted = self.owner.instances.saturating_sub(1);
         if self.stock.spares.borrow().len() >= wanted {
             return false;
         }
@@ -124,15 +127,14 @@ impl Instances {
     }
 
     /// A fresh instance, started between calls. That it failed is counted and logged like a call's fault.
-    fn start_ahead(&self, now: Instant) -> Option<Running> {
+    pub(super) fn start_ahead(&self, now: Instant) -> Option<Running> {
         let started = self.start(Start::Ahead, now);
-        started.inspect_err(|fault| self.report(Stage::Configure, &None::<Box<Context>>, fault)).ok()
+        started.inspect_err(|fault| self.report(Stage::Configure, "", fault)).ok()
     }
 
-    /// Why the instance that works should give way to a fresh one, if it should.
-    fn worn(&self, running: &Running, now: Instant) -> Option<Worn> {
+    /// Why an instance that made so many calls should give way to a fresh one, if it should.
+    pub(super) fn worn(&self, running: &Running, calls: u64, now: Instant) -> Option<Worn> {
         let limits = &self.owner.spec.limits;
-        let calls = self.calls.all() - self.stock.calls_before.get();
         if limits.recycle_calls.is_some_and(|most| calls >= most) {
             return Some(Worn::Calls);
         }

@@ -26,17 +26,17 @@ fn capped(instances: &Instances) -> Vec<(&'static str, u64)> {
 #[test]
 fn a_loop_a_deep_recursion_and_a_greedy_growth_are_counted() {
     let looping = policy(Limits::default(), "", "(loop (br 0)) unreachable");
-    assert_eq!(looping.pick(&mut context()).unwrap_err().kind, FaultKind::Deadline);
+    assert_eq!(looping.pick(&mut context()).now().unwrap_err().kind, FaultKind::Deadline);
     assert_eq!(capped(&looping), [("deadline", 1)]);
 
     let text = r#"(func $deep (result i32) (i32.add (i32.const 1) (call $deep)))
         (func (export "balancer#pick") (result i32) (call $deep))"#;
     let deep = instances(&["balancer"], text);
-    assert_eq!(deep.pick(&mut context()).unwrap_err().kind, FaultKind::Trap);
+    assert_eq!(deep.pick(&mut context()).now().unwrap_err().kind, FaultKind::Trap);
     assert_eq!(capped(&deep), [("stack", 1)]);
 
     let greedy = policy(limits(), "", &format!("(drop (memory.grow (i32.const 60000))) {ABSTAIN}"));
-    assert_eq!(greedy.pick(&mut context()), Ok(Choice::Abstain));
+    assert_eq!(greedy.pick(&mut context()).now(), Ok(Choice::Abstain));
     assert_eq!(capped(&greedy), [("memory", 1)]);
 }
 
@@ -48,7 +48,7 @@ fn tables_have_a_configured_end() {
     for (table_elements, grew) in [(20_000, 1), (1_000, 0)] {
         let spec = UseSpec { limits: Limits { table_elements, ..limits() }, ..spec(&[]) };
         let instances = Instances::new(use_of(spec, &plugin(&["balancer"], text)).unwrap());
-        assert_eq!(instances.pick(&mut context()), Ok(Choice::Node(grew)));
+        assert_eq!(instances.pick(&mut context()).now(), Ok(Choice::Node(grew)));
         assert_eq!(instances.use_().stats.capped(Cap::Table), u64::from(grew == 0));
     }
 }
@@ -58,7 +58,7 @@ fn a_plugin_of_too_many_parts_does_not_start() {
     let text: String = (0..20).map(|table| format!("(table $t{table} 1 funcref)")).collect();
     let text = format!("{text}(func (export \"balancer#pick\") (result i32) {ABSTAIN})");
     let many = instances(&["balancer"], &text);
-    let fault = many.pick(&mut context()).unwrap_err();
+    let fault = many.pick(&mut context()).now().unwrap_err();
     assert_eq!(fault.kind, FaultKind::Start);
     assert!(fault.message.contains("resource limit exceeded"), "{fault}");
     assert_eq!(capped(&many), [("parts", 1)]);
@@ -68,9 +68,9 @@ fn a_plugin_of_too_many_parts_does_not_start() {
 fn what_one_import_is_handed_has_a_configured_end() {
     let import = r#"(import "log" "write" (func $log (param i32 i32 i32)))"#;
     let body = format!("(call $log (i32.const 0) (i32.const 0) (i32.const 100000)) {ABSTAIN}");
-    assert_eq!(policy(limits(), import, &body).pick(&mut context()), Ok(Choice::Abstain));
+    assert_eq!(policy(limits(), import, &body).pick(&mut context()).now(), Ok(Choice::Abstain));
     let tight = policy(Limits { import_bytes: 65_536, ..limits() }, import, &body);
-    let fault = tight.pick(&mut context()).unwrap_err();
+    let fault = tight.pick(&mut context()).now().unwrap_err();
     assert!(fault.message.contains("hostcalls"), "{fault}");
     assert_eq!(capped(&tight), [("import_bytes", 1)]);
 }
@@ -91,7 +91,7 @@ fn lines_and_names_of_metrics_are_counted_beyond_their_end() {
         {ABSTAIN}"#
     );
     let chatty = policy(limits(), imports, &body);
-    assert_eq!(chatty.pick(&mut context()), Ok(Choice::Abstain));
+    assert_eq!(chatty.pick(&mut context()).now(), Ok(Choice::Abstain));
     // 71 lines of which 20 are written; a name of 101 bytes, and 70 names of which 6 are too many.
     assert_eq!(capped(&chatty), [("metric_names", 7), ("log_lines", 51), ("log_line_bytes", 1)]);
 }
@@ -106,7 +106,7 @@ fn notes_and_shared_values_are_counted_beyond_their_end() {
         {ABSTAIN}"#
     );
     let large = policy(limits(), imports, &body);
-    assert_eq!(large.pick(&mut context()), Ok(Choice::Abstain));
+    assert_eq!(large.pick(&mut context()).now(), Ok(Choice::Abstain));
     assert_eq!(capped(&large), [("note", 1), ("store", 1)]);
 }
 
@@ -128,7 +128,7 @@ fn refused_edits_are_counted_by_what_they_are() {
             (call $verdict (i32.const 0) (i32.const 0)))
         (func (export "filter#on-response") (result i32) (call $verdict (i32.const 0) (i32.const 0)))"#;
     let editor = instances(&["filter"], text);
-    assert_eq!(editor.on_request(&mut context()), Ok(Verdict::GoOn));
+    assert_eq!(editor.on_request(&mut context()).now(), Ok(Verdict::GoOn));
     assert_eq!(capped(&editor), [("value_bytes", 2), ("forbidden", 2), ("reply_body", 1)]);
 }
 
@@ -140,7 +140,7 @@ fn what_keeps_half_a_million_candidates_holds_up_nobody() {
     );
     let keeper = policy(limits(), import, &body);
     let mut context = context();
-    assert_eq!(keeper.pick(&mut context), Ok(Choice::Abstain));
+    assert_eq!(keeper.pick(&mut context).now(), Ok(Choice::Abstain));
     context.as_mut().unwrap().selection.settle();
     assert_eq!(context.as_ref().unwrap().selection.count(), 1, "the zeroes, of which two were read");
     assert_eq!(keeper.use_().stats.starts(Start::InCall), 1);

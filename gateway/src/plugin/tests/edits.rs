@@ -29,7 +29,7 @@ fn setters(grants: &[&str], interface: &str, name: &str, value: &str) -> (Instan
 fn refused_in_request(grants: &[&str], name: &str, value: &str) -> bool {
     let (instances, _) = setters(grants, "request", name, value);
     let mut context = context();
-    instances.on_request(&mut context).unwrap();
+    instances.on_request(&mut context).now().unwrap();
     let refused = note(&context) == 1;
     let is_set = context.unwrap().request.fields.get_all(name).any(|set| set == value.as_bytes());
     assert_ne!(refused, is_set, "{name}: {value}");
@@ -67,10 +67,10 @@ fn a_request_is_edited_in_on_request_only_and_a_response_in_on_response_only() {
     for (interface, in_request, in_response) in [("request", 0, 1), ("response", 1, 0)] {
         let (first, second) = setters(&[], interface, "x-edge", "1");
         let mut seen = context();
-        first.on_request(&mut seen).unwrap();
+        first.on_request(&mut seen).now().unwrap();
         assert_eq!(note(&seen), in_request, "{interface}");
         let mut seen = context();
-        second.on_response(&mut seen).unwrap();
+        second.on_response(&mut seen).now().unwrap();
         assert_eq!(note(&seen), in_response, "{interface}");
     }
 }
@@ -95,7 +95,7 @@ fn a_call_adds_values_of_at_most_16_kib_and_64_kib_in_all() {
         (func (export "filter#on-response") (result i32) (call $verdict (i32.const 0) (i32.const 0)))"#,
     );
     let mut context = context();
-    instances.on_request(&mut context).unwrap();
+    instances.on_request(&mut context).now().unwrap();
     let context = context.unwrap();
     let lengths: Vec<usize> = context.request.fields.get_all("x-many").map(<[u8]>::len).collect();
     assert_eq!(lengths, [16384; 3], "four with their names are more than 64 KiB");
@@ -119,12 +119,12 @@ fn a_call_makes_at_most_64_edits_and_a_head_has_at_most_512_fields() {
         (func (export "filter#on-response") (result i32) (call $verdict (i32.const 0) (i32.const 0)))"#,
     );
     let mut context = context();
-    instances.on_request(&mut context).unwrap();
+    instances.on_request(&mut context).now().unwrap();
     let added =
         |context: &Option<Box<Context>>| context.as_ref().unwrap().request.fields.get_all("x-many").count();
     assert_eq!(added(&context), 64);
     for _ in 0..8 {
-        instances.on_request(&mut context).unwrap();
+        instances.on_request(&mut context).now().unwrap();
     }
     assert_eq!(context.as_ref().unwrap().request.fields.len(), 512);
 }
@@ -138,7 +138,7 @@ fn with_the_grant_a_filter_sets_the_one_host_and_nothing_that_is_none() {
     let mut context = context();
     let request = &mut context.as_mut().unwrap().request;
     request.target_authority = Some(request.fields.store(b"asked.test"));
-    instances.on_request(&mut context).unwrap();
+    instances.on_request(&mut context).now().unwrap();
     let request = &context.as_ref().unwrap().request;
     assert_eq!(request.authority(), b"other.test:8080", "it stands above an absolute target too");
     assert_eq!(request.fields.get_all("host").count(), 1);
@@ -165,7 +165,7 @@ fn reader(grants: &[&str], import: &str, name: &str) -> u64 {
     let fields = &mut context.as_mut().unwrap().request.fields;
     fields.add(b"Authorization", b"Bearer secret");
     fields.add(b"X-User", b"somebody");
-    instances.pick(&mut context).unwrap();
+    instances.pick(&mut context).now().unwrap();
     note(&context)
 }
 
@@ -209,10 +209,10 @@ fn a_note_lives_as_long_as_the_request_and_is_the_uses_own() {
     );
     let other = Instances::new(Arc::new(other.unwrap()));
     let mut context = context();
-    first.on_request(&mut context).unwrap();
-    first.on_request(&mut context).unwrap();
-    other.on_request(&mut context).unwrap();
-    first.on_response(&mut context).unwrap();
+    first.on_request(&mut context).now().unwrap();
+    first.on_request(&mut context).now().unwrap();
+    other.on_request(&mut context).now().unwrap();
+    first.on_response(&mut context).now().unwrap();
     let notes: Vec<(u32, u64)> =
         context.as_ref().unwrap().notes.iter().map(|note| (note.key, note.number)).collect();
     assert_eq!(notes, [(1, 20), (2, 1)]);

@@ -33,7 +33,7 @@ fn counting(far: u64) -> Instances {
             (call $answer (i32.const 0) (i32.const 0)))"#
     );
     let mut spec = spec(&[]);
-    spec.limits = Limits { deadline: DEADLINE, quarantine: None, ..Limits::default() };
+    spec.limits = Limits { deadline: Some(DEADLINE), quarantine: None, ..Limits::default() };
     Instances::new(use_of(spec, &plugin(&["balancer"], &text)).unwrap())
 }
 
@@ -44,7 +44,7 @@ fn busy() -> Instances {
         let instances = counting(far);
         instances.warm_up().unwrap();
         let before = thread_cpu_time();
-        assert_eq!(instances.pick(&mut context()), Ok(Choice::Abstain));
+        assert_eq!(instances.pick(&mut context()).now(), Ok(Choice::Abstain));
         if thread_cpu_time() - before >= DEADLINE / 5 {
             return instances;
         }
@@ -72,7 +72,7 @@ fn an_innocent_call_on_a_thread_that_is_not_scheduled_is_no_fault() {
             // Until enough calls stood still for longer than they may compute.
             while picked.is_ok() && late < 5 && start.elapsed() < PATIENCE {
                 let began = Instant::now();
-                picked = innocent.pick(&mut context());
+                picked = innocent.pick(&mut context()).now();
                 late += usize::from(began.elapsed() > DEADLINE);
             }
             over.store(true, Relaxed);
@@ -89,14 +89,14 @@ fn an_innocent_call_on_a_thread_that_is_not_scheduled_is_no_fault() {
 #[expect(clippy::print_stdout, reason = "figures are what it is for")]
 fn what_a_deadline_costs_and_gives() {
     let text = r#"(func (export "balancer#pick") (result i32) (loop (br 0)) unreachable)"#;
-    let limits = Limits { quarantine: None, instances: 2, ..Limits::default() };
+    let limits = Limits { quarantine: None, instances: Some(2), ..Limits::default() };
     let looping =
         Instances::new(use_of(UseSpec { limits, ..spec(&[]) }, &plugin(&["balancer"], text)).unwrap());
     let (mut ran, mut took) = (Vec::new(), Vec::new());
     for _ in 0..1_000 {
         while looping.tend(Instant::now()) {}
         let (began, before) = (Instant::now(), thread_cpu_time());
-        looping.pick(&mut context()).unwrap_err();
+        looping.pick(&mut context()).now().unwrap_err();
         ran.push(thread_cpu_time() - before);
         took.push(began.elapsed());
     }
@@ -135,7 +135,7 @@ fn what_a_fault_costs() {
             (if (i32.eq (global.get $calls) (i32.const 2)) (then unreachable))
             (call $answer (i32.const 0) (i32.const 0)))"#;
     for spares in [0, 1] {
-        let limits = Limits { quarantine: None, instances: 1 + spares, ..Limits::default() };
+        let limits = Limits { quarantine: None, instances: Some(1 + spares), ..Limits::default() };
         let file = plugin(&["balancer"], text);
         let failing = Instances::new(use_of(UseSpec { limits, ..spec(&[]) }, &file).unwrap());
         let (mut faults, mut next) = (Vec::new(), Vec::new());
@@ -143,7 +143,7 @@ fn what_a_fault_costs() {
         for _ in 0..2_000 {
             for took in [&mut next, &mut faults] {
                 let began = Instant::now();
-                let _ = failing.pick(&mut context);
+                let _ = failing.pick(&mut context).now();
                 took.push(began.elapsed());
             }
             if spares > 0 {

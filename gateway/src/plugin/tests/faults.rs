@@ -7,7 +7,7 @@ use crate::plugin::{Cap, Choice, FaultKind, Role, Verdict};
 
 fn fault_of(roles: &[&str], body: &str) -> (FaultKind, String) {
     let instances = instances(roles, body);
-    let fault = instances.pick(&mut context()).unwrap_err();
+    let fault = instances.pick(&mut context()).now().unwrap_err();
     assert_eq!(instances.use_().stats.faults(Role::Balancer, fault.kind), 1);
     (fault.kind, fault.message)
 }
@@ -24,8 +24,8 @@ fn a_trap_is_a_fault_and_the_next_call_starts_fresh() {
     );
     let mut context = context();
     for _ in 0..3 {
-        assert_eq!(instances.pick(&mut context), Ok(Choice::Node(0)));
-        let fault = instances.pick(&mut context).unwrap_err();
+        assert_eq!(instances.pick(&mut context).now(), Ok(Choice::Node(0)));
+        let fault = instances.pick(&mut context).now().unwrap_err();
         assert_eq!(fault.kind, FaultKind::Trap);
         assert!(fault.message.contains("unreachable"), "{fault}");
         assert_eq!(context.as_ref().unwrap().request.path(), b"/trial?of=plugin");
@@ -41,7 +41,7 @@ fn an_endless_loop_is_ended() {
     let mut spec = spec(&[]);
     spec.limits = Limits::default();
     let instances = Instances::new(use_of(spec, &plugin(&["balancer"], body)).unwrap());
-    let fault = instances.pick(&mut context()).unwrap_err();
+    let fault = instances.pick(&mut context()).now().unwrap_err();
     assert_eq!(fault.kind, FaultKind::Deadline);
     assert_eq!(fault.message, "it used up its 1 ms of CPU time");
     // Far above what it takes, and far below for ever.
@@ -67,7 +67,7 @@ fn a_plugin_that_copes_with_refused_memory_goes_on() {
             (drop (memory.grow (i32.const 60000)))
             (call $answer (i32.const 0) (i32.const 0)))"#,
     );
-    assert_eq!(instances.pick(&mut context()), Ok(Choice::Abstain));
+    assert_eq!(instances.pick(&mut context()).now(), Ok(Choice::Abstain));
 }
 
 #[test]
@@ -135,8 +135,8 @@ fn the_edits_of_a_faulting_call_are_dropped() {
     for end in ["unreachable", "(call $verdict (i32.const 1) (i32.const 7))"] {
         let instances = editor(end);
         let mut context = context();
-        instances.on_request(&mut context).unwrap_err();
-        instances.on_response(&mut context).unwrap_err();
+        instances.on_request(&mut context).now().unwrap_err();
+        instances.on_response(&mut context).now().unwrap_err();
         let context = context.unwrap();
         assert_eq!(context.request.path(), b"/trial?of=plugin");
         assert_eq!(context.request.fields.get("host-name"), None);
@@ -150,8 +150,8 @@ fn the_edits_of_a_faulting_call_are_dropped() {
 fn the_edits_of_a_call_that_returns_count() {
     let instances = editor("(call $verdict (i32.const 0) (i32.const 0))");
     let mut context = context();
-    assert_eq!(instances.on_request(&mut context), Ok(Verdict::GoOn));
-    assert_eq!(instances.on_response(&mut context), Ok(Verdict::GoOn));
+    assert_eq!(instances.on_request(&mut context).now(), Ok(Verdict::GoOn));
+    assert_eq!(instances.on_response(&mut context).now(), Ok(Verdict::GoOn));
     assert_eq!(note(&context), 7);
     let context = context.unwrap();
     assert_eq!(context.request.path(), b"/edited");
@@ -165,7 +165,7 @@ fn the_edits_of_a_call_that_returns_count() {
 fn a_reply_counts_with_an_answer() {
     let instances = editor("(call $verdict (i32.const 1) (i32.const 403))");
     let mut context = context();
-    assert_eq!(instances.on_request(&mut context), Ok(Verdict::Answer(403)));
+    assert_eq!(instances.on_request(&mut context).now(), Ok(Verdict::Answer(403)));
     assert_eq!(context.unwrap().reply.body, b"/edited");
 }
 
@@ -177,10 +177,10 @@ fn an_instance_that_does_not_start_is_not_started_at_every_call() {
         (func (export "balancer#pick") (result i32) (call $answer (i32.const 0) (i32.const 0)))"#,
     );
     let mut context = context();
-    let fault = instances.pick(&mut context).unwrap_err();
+    let fault = instances.pick(&mut context).now().unwrap_err();
     assert_eq!(fault.kind, FaultKind::Start);
     assert!(fault.message.contains("unreachable"), "{fault}");
-    let fault = instances.pick(&mut context).unwrap_err();
+    let fault = instances.pick(&mut context).now().unwrap_err();
     assert_eq!((fault.kind, &*fault.message), (FaultKind::Start, "it failed to start a moment ago"));
 }
 
@@ -199,6 +199,6 @@ fn a_plugin_that_keeps_logging_is_cut_short_and_counted() {
                 (br_if 0 (i32.lt_u (local.get $line) (i32.const 25))))
             (call $answer (i32.const 0) (i32.const 0)))"#,
     );
-    assert_eq!(instances.pick(&mut context()), Ok(Choice::Abstain));
+    assert_eq!(instances.pick(&mut context()).now(), Ok(Choice::Abstain));
     assert_eq!(instances.use_().stats.capped(Cap::LogLines), 5);
 }

@@ -26,11 +26,11 @@ fn after_too_many_faults_the_role_is_not_played_and_the_others_are() {
     let log = logged(|| {
         for _ in 0..3 {
             assert_eq!(used.quarantine(), QuarantineState::Closed);
-            assert_eq!(instances.pick(&mut context()).unwrap_err().kind, FaultKind::Trap);
+            assert_eq!(instances.pick(&mut context()).now().unwrap_err().kind, FaultKind::Trap);
         }
         for _ in 0..5 {
-            assert_eq!(instances.pick(&mut context()).unwrap_err().kind, FaultKind::Quarantined);
-            assert_eq!(instances.on_request(&mut context()), Ok(Verdict::GoOn));
+            assert_eq!(instances.pick(&mut context()).now().unwrap_err().kind, FaultKind::Quarantined);
+            assert_eq!(instances.on_request(&mut context()).now(), Ok(Verdict::GoOn));
         }
     });
     assert!(
@@ -53,12 +53,12 @@ fn after_too_many_faults_the_role_is_not_played_and_the_others_are() {
 #[test]
 fn a_new_version_or_configuration_starts_with_a_clean_record() {
     let instances = failing(limits(1));
-    instances.pick(&mut context()).unwrap_err();
+    instances.pick(&mut context()).now().unwrap_err();
     let old = instances.use_();
     let (module, stats, services) = (&old.module, &old.stats, &old.services);
     let new = Use::new(1, 2, old.spec.clone(), module.clone(), stats.clone(), services.clone()).unwrap();
     let new = Instances::new(Arc::new(new));
-    assert_eq!(new.pick(&mut context()).unwrap_err().kind, FaultKind::Trap, "it is called");
+    assert_eq!(new.pick(&mut context()).now().unwrap_err().kind, FaultKind::Trap, "it is called");
     assert_ne!(old.quarantine(), QuarantineState::Closed, "and the old one keeps its own");
 }
 
@@ -69,13 +69,13 @@ fn what_does_not_start_plays_no_role_and_every_start_counts_once() {
     let spec = UseSpec { limits: limits(2), ..spec(&[]) };
     let instances = Instances::new(use_of(spec, &plugin(&["lifecycle", "balancer"], text)).unwrap());
     for _ in 0..50 {
-        instances.pick(&mut context()).unwrap_err();
+        instances.pick(&mut context()).now().unwrap_err();
     }
     assert_eq!(instances.use_().faults_since_start(), 1, "49 calls came while it was not tried again");
     assert_eq!(instances.use_().quarantine(), QuarantineState::Closed);
     // Looked after a second later: the second start that fails.
     assert!(instances.tend(Instant::now() + Duration::from_secs(1)));
     assert_eq!(instances.use_().quarantined_roles().collect::<Vec<_>>(), [Role::Lifecycle]);
-    assert_eq!(instances.pick(&mut context()).unwrap_err().kind, FaultKind::Quarantined);
+    assert_eq!(instances.pick(&mut context()).now().unwrap_err().kind, FaultKind::Quarantined);
     assert!(!instances.tend(Instant::now() + Duration::from_secs(9)), "and nothing is started ahead");
 }

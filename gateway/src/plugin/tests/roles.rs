@@ -14,7 +14,7 @@ fn a_policy_picks_a_candidate() {
             (call $answer (i32.const 1) (i32.sub (call $count) (i32.const 1))))"#,
     );
     let mut context = context();
-    assert_eq!(instances.pick(&mut context), Ok(Choice::Node(1)));
+    assert_eq!(instances.pick(&mut context).now(), Ok(Choice::Node(1)));
     assert_eq!(context.unwrap().request.path(), b"/trial?of=plugin");
     assert_eq!(instances.use_().stats.calls(Role::Balancer), 1);
 }
@@ -39,7 +39,7 @@ fn a_policy_sees_loads_and_ids() {
             (call $answer (i32.load8_u (i32.const 64)) (i32.load (i32.const 260))))"#,
     );
     let mut context = context();
-    assert_eq!(instances.pick(&mut context), Ok(Choice::Node(1)));
+    assert_eq!(instances.pick(&mut context).now(), Ok(Choice::Node(1)));
     assert_eq!(note(&context), 1000);
 }
 
@@ -56,7 +56,7 @@ fn what_an_abstaining_policy_keeps_waits_for_the_caller_to_settle() {
             (call $answer (i32.const 0) (i32.const 0)))"#,
     );
     let mut context = context();
-    assert_eq!(instances.pick(&mut context), Ok(Choice::Abstain));
+    assert_eq!(instances.pick(&mut context).now(), Ok(Choice::Abstain));
     let selection = &mut context.as_mut().unwrap().selection;
     assert_eq!(selection.count(), 2);
     selection.settle();
@@ -78,12 +78,12 @@ fn router(case: u8, payload: &str) -> Instances {
 #[test]
 fn a_router_goes_on_names_a_pool_answers_or_redirects() {
     let mut context = context();
-    assert_eq!(router(0, "").route(&mut context), Ok(Decision::GoOn));
+    assert_eq!(router(0, "").route(&mut context).now(), Ok(Decision::GoOn));
     let pool =
         router(1, "(i32.store (i32.const 1028) (i32.const 17)) (i32.store (i32.const 1032) (i32.const 3))");
-    assert_eq!(pool.route(&mut context), Ok(Decision::Pool("new".to_owned())));
+    assert_eq!(pool.route(&mut context).now(), Ok(Decision::Pool("new".to_owned())));
     assert_eq!(
-        router(2, "(i32.store (i32.const 1028) (i32.const 404))").route(&mut context),
+        router(2, "(i32.store (i32.const 1028) (i32.const 404))").route(&mut context).now(),
         Ok(Decision::Answer(404))
     );
     let redirect = |status: u16| {
@@ -94,8 +94,8 @@ fn a_router_goes_on_names_a_pool_answers_or_redirects() {
         router(3, &payload)
     };
     let found = Decision::Redirect { status: 308, location: "/new".to_owned() };
-    assert_eq!(redirect(308).route(&mut context), Ok(found));
-    assert_eq!(redirect(200).route(&mut context).unwrap_err().kind, FaultKind::Garbage);
+    assert_eq!(redirect(308).route(&mut context).now(), Ok(found));
+    assert_eq!(redirect(200).route(&mut context).now().unwrap_err().kind, FaultKind::Garbage);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn an_observer_reads_the_outcome() {
             (call $set-note (i64.add (call $latency) (i64.load16_u (i32.const 18)))))"#,
     );
     let mut context = context();
-    assert_eq!(instances.on_complete(&mut context), Ok(()));
+    assert_eq!(instances.on_complete(&mut context).now(), Ok(()));
     assert_eq!(note(&context), 1000 + 200);
 }
 
@@ -135,7 +135,7 @@ fn a_timer_says_when_and_ticks() {
     let instances = timer(250);
     let schedule = instances.period().unwrap().unwrap();
     assert_eq!((schedule.period_ms, schedule.scope), (250, Scope::OneWorker));
-    instances.tick().unwrap();
+    instances.tick().now().unwrap();
     let mut text = String::new();
     instances.use_().services.metrics.render(&mut text);
     assert!(text.contains("bascule_plugin_ticks{use=\"test\"} 2"), "{text}");
@@ -149,10 +149,10 @@ fn a_role_that_is_not_played_has_no_opinion_and_costs_no_call() {
         r#"(func (export "balancer#pick") (result i32) (call $answer (i32.const 0) (i32.const 0)))"#,
     );
     let mut context = context();
-    assert_eq!(instances.route(&mut context), Ok(Decision::GoOn));
-    assert_eq!(instances.on_request(&mut context), Ok(Verdict::GoOn));
-    assert_eq!(instances.on_response(&mut context), Ok(Verdict::GoOn));
-    assert_eq!(instances.on_complete(&mut context), Ok(()));
+    assert_eq!(instances.route(&mut context).now(), Ok(Decision::GoOn));
+    assert_eq!(instances.on_request(&mut context).now(), Ok(Verdict::GoOn));
+    assert_eq!(instances.on_response(&mut context).now(), Ok(Verdict::GoOn));
+    assert_eq!(instances.on_complete(&mut context).now(), Ok(()));
     assert_eq!(instances.period(), Ok(None));
     for role in Role::ALL {
         assert_eq!(instances.use_().stats.calls(role), 0);

@@ -18,8 +18,8 @@ fn a_shared_number_survives_the_instance() {
     let first = granted(&["shared"], &["balancer"], body);
     let second = Instances::new(Arc::clone(first.use_()));
     let mut context = context();
-    first.pick(&mut context).unwrap();
-    second.pick(&mut context).unwrap();
+    first.pick(&mut context).now().unwrap();
+    second.pick(&mut context).now().unwrap();
     assert_eq!(note(&context), 10);
 }
 
@@ -39,7 +39,7 @@ fn a_session_is_bound_and_found() {
             (call $find (i32.load (i32.const 264)) (i32.load (i32.const 268)) (i32.const 512))
             (call $answer (i32.load8_u (i32.const 512)) (i32.load (i32.const 516))))"#;
     let instances = instances(&["balancer"], body);
-    assert_eq!(instances.pick(&mut context()), Ok(Choice::Node(1)));
+    assert_eq!(instances.pick(&mut context()).now(), Ok(Choice::Node(1)));
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn limits() -> Limits {
 
 /// How many calls the instance had before this one.
 fn calls_before(instances: &Instances) -> u16 {
-    match instances.pick(&mut context()) {
+    match instances.pick(&mut context()).now() {
         Ok(Choice::Reject(status)) => status - 200,
         other => panic!("{other:?}"),
     }
@@ -49,14 +49,14 @@ fn an_instance_is_started_before_the_first_call() {
 
 #[test]
 fn a_spare_takes_over_after_a_fault_and_no_call_waits_for_a_start() {
-    let instances = counting(Limits { instances: 3, ..limits() }, 1);
+    let instances = counting(Limits { instances: Some(3), ..limits() }, 1);
     tend(&instances);
     assert_eq!(starts(&instances), [0, 3, 0], "one that works and two spares");
     for round in 1..=10 {
         assert_eq!(calls_before(&instances), 0, "a fresh one");
-        assert_eq!(instances.pick(&mut context()).unwrap_err().kind, FaultKind::Trap);
+        assert_eq!(instances.pick(&mut context()).now().unwrap_err().kind, FaultKind::Trap);
         assert_eq!(calls_before(&instances), 0);
-        assert_eq!(instances.pick(&mut context()).unwrap_err().kind, FaultKind::Trap);
+        assert_eq!(instances.pick(&mut context()).now().unwrap_err().kind, FaultKind::Trap);
         tend(&instances);
         assert_eq!(starts(&instances)[0], 0, "round {round}");
     }
@@ -66,7 +66,7 @@ fn a_spare_takes_over_after_a_fault_and_no_call_waits_for_a_start() {
 fn without_spares_the_next_call_starts_one() {
     let instances = counting(limits(), 0);
     for round in 1..=3 {
-        instances.pick(&mut context()).unwrap_err();
+        instances.pick(&mut context()).now().unwrap_err();
         assert_eq!(starts(&instances), [round, 0, 0]);
     }
 }
@@ -94,7 +94,7 @@ fn an_instance_whose_memory_grows_gives_way_before_it_hits_the_cap() {
     // 16 calls would fill the cap; the mark is met after four. Instances live a second at least.
     let later = Duration::from_secs(2);
     for _ in 0..100 {
-        assert_eq!(instances.pick(&mut context()), Ok(Choice::Node(0)));
+        assert_eq!(instances.pick(&mut context()).now(), Ok(Choice::Node(0)));
         instances.tend(Instant::now() + later);
     }
     let recycled = instances.use_().stats.recycled(Worn::Memory);

@@ -25,7 +25,7 @@ fn policy(body: &str) -> Instances {
 #[test]
 fn what_a_plugin_prints_is_logged_by_lines() {
     let instances = policy("(drop (call $write (i32.const 2) (i32.const 32) (i32.const 1) (i32.const 64)))");
-    let log = logged(|| assert_eq!(instances.pick(&mut context()), Ok(Choice::Abstain)));
+    let log = logged(|| assert_eq!(instances.pick(&mut context()).now(), Ok(Choice::Abstain)));
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines.len(), 3, "{log}");
     for (line, words) in lines.iter().zip(["one", "two", "thr"]) {
@@ -44,7 +44,7 @@ fn what_a_plugin_prints_before_it_fails_stands_in_one_line_with_the_fault() {
     let instances =
         policy("(drop (call $write (i32.const 2) (i32.const 32) (i32.const 1) (i32.const 64))) unreachable");
     let log = logged(|| {
-        let fault = instances.pick(&mut context()).unwrap_err();
+        let fault = instances.pick(&mut context()).now().unwrap_err();
         assert!(fault.message.starts_with("one; two; thr (wasm trap"), "{fault}");
     });
     assert_eq!(log.lines().count(), 1, "{log}");
@@ -94,7 +94,7 @@ fn randomness_and_clocks_work_and_the_environment_is_empty() {
     let mut seen = Vec::new();
     for _ in 0..2 {
         let mut context = context();
-        assert_eq!(instances.pick(&mut context), Ok(Choice::Abstain));
+        assert_eq!(instances.pick(&mut context).now(), Ok(Choice::Abstain));
         seen.push(note(&context));
     }
     assert_ne!(seen[0], seen[1]);
@@ -103,7 +103,7 @@ fn randomness_and_clocks_work_and_the_environment_is_empty() {
 #[test]
 fn exit_ends_the_call_and_nothing_else() {
     let instances = policy("(call $exit (i32.const 0))");
-    let fault = instances.pick(&mut context()).unwrap_err();
+    let fault = instances.pick(&mut context()).now().unwrap_err();
     assert_eq!(fault.kind, FaultKind::Trap);
     assert!(fault.message.contains("exit"), "{fault}");
 }
@@ -117,7 +117,7 @@ fn waiting_ends_the_call_instead_of_the_worker() {
         (i64.store (i32.const 152) (i64.const 1000000000))
         (drop (call $poll (i32.const 128) (i32.const 256) (i32.const 1) (i32.const 512)))"#,
     );
-    let fault = instances.pick(&mut context()).unwrap_err();
+    let fault = instances.pick(&mut context()).now().unwrap_err();
     assert_eq!(fault.kind, FaultKind::Trap);
     assert!(fault.message.contains("which is not for plugins"), "{fault}");
 }

@@ -36,6 +36,8 @@ kinds! {
         NoRoute = "no_route",
         /// The pool has no node that may be picked.
         NoNode = "no_node",
+        /// Where the client's session is could not be asked, and it is not to go elsewhere.
+        SessionStore = "session_store",
         /// A policy refused the request.
         Rejected = "rejected",
         /// The pool was full, and so was its queue.

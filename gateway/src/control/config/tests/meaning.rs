@@ -112,7 +112,7 @@ fn a_name_without_a_table_is_a_use_of_the_file_of_that_name() {
     let used = &config.uses["edge-headers"];
     assert_eq!((used.file.as_str(), used.mentioned), ("edge_headers.wasm", true));
     assert_eq!(used.name.place.to_string(), "bascule.toml:2:11");
-    assert_eq!((used.on_fault, used.limits.instances.get()), (OnFault::Fail, 1));
+    assert_eq!((used.on_fault, used.limits.instances), (OnFault::Fail, None));
     assert_eq!(used.grants, BTreeSet::from([Grant::Sessions]));
     let idle = &config.uses["idle"];
     assert!(!idle.mentioned);

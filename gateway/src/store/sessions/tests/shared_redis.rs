@@ -170,3 +170,35 @@ async fn tokens_do_not_repeat() {
         assert!(seen.insert(sessions.bind(&OF, None, "a", HOUR, None).await.unwrap().token));
     }
 }
+
+/// The figures of decision 36: `cargo test -p bascule --lib -- --ignored --nocapture what_a_session_costs`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn what_a_session_costs() {
+    const TIMES: u32 = 20_000;
+    let Some(server) = Server::start() else { return };
+    let [here, asking] = [LONG, NEVER].map(|believed| sessions(&redis_at(&server.url()), believed));
+    let token = here.bind(&OF, None, "node-a", HOUR, None).await.unwrap().token;
+    let began = Instant::now();
+    for _ in 0..TIMES {
+        assert!(matches!(here.get_now(&OF, &token), Now::Known(Some(_))));
+    }
+    let hit = began.elapsed() / TIMES;
+    let used = || {
+        let info = server.ask(&["INFO", "cpu"]);
+        let seconds = |name: &str| {
+            let line = info.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_once(':').unwrap().1.trim().parse::<f64>().unwrap()
+        };
+        seconds("used_cpu_sys:") + seconds("used_cpu_user:")
+    };
+    let (before, began) = (used(), Instant::now());
+    for _ in 0..TIMES {
+        assert!(node(&asking, &token).await.is_some());
+    }
+    let (question, cpu) = (began.elapsed() / TIMES, (used() - before) / f64::from(TIMES));
+    #[expect(clippy::print_stdout, reason = "it is what the measurement is for")]
+    {
+        println!("a hit {hit:?}, a question {question:?}, of which Redis computes {:.1} us", cpu * 1e6);
+    }
+}
