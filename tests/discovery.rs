@@ -3,6 +3,7 @@
 mod consul;
 mod dns;
 mod file;
+mod register;
 
 use std::fs;
 use std::net::SocketAddr;

@@ -18,7 +18,7 @@ mod discovery;
 mod folder;
 mod health;
 mod history;
-mod http_client;
+pub(crate) mod http_client;
 mod library;
 mod listening;
 mod members;
@@ -48,6 +48,7 @@ use tracing::{info, warn};
 
 pub use admin::Phase;
 pub use certificates::check_certificates;
+pub(crate) use discovery::Announced;
 pub use prepare::check_plugins;
 pub use uses::use_spec;
 pub use writer::Event;

@@ -28,7 +28,8 @@ use tokio::task::JoinHandle;
 
 pub(super) use board::{Board, Facts, State, shortened};
 pub(super) use provider::{Provider, Sets, Trouble};
-pub(super) use schema::{Announced, BadEntry, NodeSet};
+pub(crate) use schema::Announced;
+pub(super) use schema::{BadEntry, NodeSet};
 
 use memory::Memory;
 use supervise::Supervisor;
