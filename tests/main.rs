@@ -17,6 +17,7 @@ mod errors;
 mod forwarding;
 mod framing;
 mod health;
+mod http2;
 mod layering;
 mod lifecycle;
 mod limits;

@@ -8,6 +8,7 @@ mod client;
 mod crowd;
 mod discovery;
 mod gateway;
+pub mod http2;
 mod load;
 mod log;
 mod name_server;

@@ -208,4 +208,6 @@ pub struct ListenerSpec {
     pub redirect: Option<u16>,
     /// How its clients are met, if that is not in the clear.
     pub tls: Option<Arc<ServerTls>>,
+    /// How many requests at once a client may have on a connection of HTTP/2; none if that is not spoken.
+    pub http2_streams: Option<u32>,
 }

@@ -45,7 +45,9 @@ impl Exchange<'_> {
     /// A client asks for a host on a connection whose certificate is another host's (RFC 9110, 15.5.20): what is asked of
     /// clients may be another thing there.
     fn refuse_misdirected(&self) -> Result<(), Error> {
-        let Some(Handshake { tls, name: Some(name) }) = &self.connection.secure else { return Ok(()) };
+        let Some(Handshake { tls, name: Some(name) }) = self.connection.secure.as_deref() else {
+            return Ok(());
+        };
         let host = without_port(self.context().request.authority());
         let is_for = std::str::from_utf8(host).is_ok_and(|host| tls.is_for(name, host));
         if is_for { Ok(()) } else { Err(Error::Misdirected) }

@@ -8,6 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
+use crate::http::fields::Fields;
 use crate::http::h1::{BodyDecoder, BodyEncoder, Malformed, Piece};
 use crate::transport::buffers::Buffers;
 use crate::transport::stream::{Reader, Writer};
@@ -53,6 +54,8 @@ pub(super) struct Transfer {
     held: bool,
     /// Whether the receiver stopped to listen.
     failed: bool,
+    /// What stood behind the body, once that is read.
+    trailers: Option<Box<Fields>>,
 }
 
 impl Transfer {
@@ -73,6 +76,7 @@ impl Transfer {
             writes: 0,
             held: false,
             failed: false,
+            trailers: None,
         }
     }
 
@@ -158,6 +162,11 @@ impl Transfer {
         self.written = written;
     }
 
+    /// What stood behind the body, for receivers that are told of it otherwise than in bytes.
+    pub(super) fn trailers(&self) -> Option<&Fields> {
+        self.trailers.as_deref()
+    }
+
     /// Gives the buffer back.
     pub(super) fn into_buffer(self) -> Vec<u8> {
         self.out
@@ -234,16 +243,16 @@ impl Transfer {
             }
             Piece::End { consumed } => {
                 self.position += consumed;
-                self.end()?;
+                self.end(None)?;
                 Ok(true)
             }
         }
     }
 
-    fn end(&mut self) -> Result<(), Failure> {
+    fn end(&mut self, behind: Option<Box<Fields>>) -> Result<(), Failure> {
         self.ended = true;
-        let trailers = self.decoder.trailers();
-        self.encoder.finish(trailers.as_deref(), &mut self.out).map_err(Failure::Malformed)
+        self.trailers = self.decoder.trailers().or(behind);
+        self.encoder.finish(self.trailers.as_deref(), &mut self.out).map_err(Failure::Malformed)
     }
 
     /// Writes everything that is framed. What was written is dropped, unless the message may be needed again.
@@ -290,7 +299,7 @@ impl Transfer {
             Err(_) => Poll::Ready(Err(Failure::Read)),
             Ok(0) => {
                 self.decoder.close().map_err(|_| Failure::Read)?;
-                Poll::Ready(self.end())
+                Poll::Ready(self.end(from.take_trailers()))
             }
             Ok(_) => Poll::Ready(Ok(())),
         }
