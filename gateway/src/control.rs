@@ -15,6 +15,7 @@ mod client_tls;
 mod command;
 pub mod config;
 mod discovery;
+pub mod etcd;
 mod folder;
 mod health;
 mod history;
@@ -31,6 +32,7 @@ mod status;
 mod store;
 mod uses;
 mod writer;
+pub mod zookeeper;
 
 use std::io;
 use std::mem;
@@ -148,7 +150,7 @@ impl Control {
         let (socket, waits) =
             ports.open_own(Owner::Admin, address).map_err(|error| StartError::Admin { address, error })?;
         let admin_address = socket.local_addr()?;
-        let door = Door::open(config.registry.as_ref(), &ports)?;
+        let door = Door::open(config.registry.as_ref(), &ports, services.redis.as_ref())?;
         let builder = Builder::start(path, config, engine.clone(), services.clone(), ports, status.clone())
             .map_err(StartError::Configuration)?;
 
