@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const COMMON: [&str; 4] = ["cidr", "error", "name", "telemetry"];
 
 /// Each layer, and the others that it may use.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("http", &[]),
     ("node", &[]),
     ("store", &[]),
@@ -18,6 +18,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("author", &["http", "node", "plugin", "store"]),
     ("snapshot", &["http", "node", "plugin", "transport"]),
     ("proxy", &["http", "node", "plugin", "transport", "snapshot"]),
+    ("registration", &["http", "node", "plugin", "transport", "snapshot", "control"]),
     ("control", &["http", "node", "store", "plugin", "transport", "snapshot"]),
 ];
 
@@ -63,7 +64,16 @@ fn a_snapshot_does_not_wait_and_does_no_io() {
 #[test]
 fn every_source_file_belongs_to_a_layer() {
     // Only these join the layers, and nobody below may know them.
-    let top = ["lib", "main", "gateway", "demo", "plugin_command", "running", "upgrade_command"];
+    let top = [
+        "lib",
+        "main",
+        "gateway",
+        "demo",
+        "plugin_command",
+        "register_command",
+        "running",
+        "upgrade_command",
+    ];
     for entry in fs::read_dir(source_folder()).expect("the sources") {
         let path = entry.expect("an entry").path();
         let name = path.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned();

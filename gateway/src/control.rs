@@ -15,10 +15,11 @@ mod client_tls;
 mod command;
 pub mod config;
 mod discovery;
+pub mod etcd;
 mod folder;
 mod health;
 mod history;
-mod http_client;
+pub(crate) mod http_client;
 mod library;
 mod listening;
 mod members;
@@ -31,6 +32,7 @@ mod status;
 mod store;
 mod uses;
 mod writer;
+pub mod zookeeper;
 
 use std::io;
 use std::mem;
@@ -48,6 +50,7 @@ use tracing::{info, warn};
 
 pub use admin::Phase;
 pub use certificates::check_certificates;
+pub(crate) use discovery::Announced;
 pub use prepare::check_plugins;
 pub use uses::use_spec;
 pub use writer::Event;
@@ -147,14 +150,12 @@ impl Control {
         let (socket, waits) =
             ports.open_own(Owner::Admin, address).map_err(|error| StartError::Admin { address, error })?;
         let admin_address = socket.local_addr()?;
-        let door = Door::open(config.registry.as_ref(), &ports)?;
+        let door = Door::open(config.registry.as_ref(), &ports, services.redis.as_ref())?;
         let builder = Builder::start(path, config, engine.clone(), services.clone(), ports, status.clone())
             .map_err(StartError::Configuration)?;
 
         let first = builder.current().clone();
         writer::note(&status, &first);
-        let (published, health) = first_snapshot(&first, Instant::now());
-        limit_connections(&published.load().room);
         let phase = Arc::<PhaseCell>::default();
         let board = Arc::new(Board::new(Instant::now()));
         let (events, received) = channel(EVENTS);
@@ -165,6 +166,8 @@ impl Control {
         let registry_address = registry.as_ref().map(|registry| registry.address());
         let discoveries =
             Discoveries::new(events.clone(), Arc::clone(&board), registry.clone(), &first.config);
+        let (published, health) = first_snapshot(&first, discoveries.found(), Instant::now());
+        limit_connections(&published.load().room);
         let writer = Writer {
             published: Arc::clone(&published),
             status: Arc::clone(&status),
@@ -277,9 +280,9 @@ fn limit_connections(room: &Room) {
 }
 
 /// What is published first, and the health of its nodes.
-fn first_snapshot(first: &Prepared, now: Instant) -> (Published, Shared) {
+fn first_snapshot(first: &Prepared, found: &Found, now: Instant) -> (Published, Shared) {
     let mut health = Health::new(now);
-    let snapshot = health.follow(build::snapshot(first, &Found::new(), None), &first.config, now);
+    let snapshot = health.follow(build::snapshot(first, found, None), &first.config, now);
     (Arc::new(ArcSwap::from_pointee(snapshot)), Arc::new(Mutex::new(health)))
 }
 

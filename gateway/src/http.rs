@@ -4,6 +4,7 @@ pub mod error_body;
 pub mod fields;
 pub mod forwarded;
 pub mod h1;
+pub mod h2;
 pub mod head;
 pub mod load_report;
 pub mod path;

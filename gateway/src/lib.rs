@@ -11,6 +11,7 @@ pub mod name;
 pub mod node;
 pub mod plugin;
 pub mod proxy;
+pub mod registration;
 pub mod snapshot;
 pub mod store;
 pub mod telemetry;

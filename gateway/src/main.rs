@@ -5,6 +5,7 @@
 
 mod demo;
 mod plugin_command;
+mod register_command;
 mod running;
 mod upgrade_command;
 
@@ -18,6 +19,7 @@ use bascule::control::{check_certificates, check_plugins};
 use bascule::plugin::Engine;
 use clap::{Parser, Subcommand};
 use plugin_command::PluginCommand;
+use register_command::Register;
 
 /// An edge gateway that hands every balancing decision to sandboxed WebAssembly plugins.
 #[derive(Parser)]
@@ -53,6 +55,8 @@ enum Command {
         #[arg(long)]
         pid: Option<i32>,
     },
+    /// Keep a node in a registry while it is well; start it, and stop it after it was taken out.
+    Register(Box<Register>),
     /// Run three demo nodes and the gateway before them.
     Demo {
         /// The configuration file; config/quickstart.toml, or config/tls.toml with --tls.
@@ -75,6 +79,8 @@ enum Failure {
     Running(anyhow::Error),
     /// The same, and what there is to say was said.
     Told,
+    /// Another program ended so.
+    Code(u8),
 }
 
 impl From<anyhow::Error> for Failure {
@@ -88,6 +94,7 @@ fn main() -> ExitCode {
         Command::Run { config } => running::run(config, false),
         Command::Demo { config, tls } => demo(config, tls),
         Command::Upgrade { config, pid } => upgrade_command::run(&config, pid),
+        Command::Register(register) => register_command::run(*register),
         Command::Check { config, plugins } => check(&config, plugins),
         Command::Plugin(command) => plugin_command::run(command),
     };
@@ -102,6 +109,7 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(Failure::Told) => ExitCode::FAILURE,
+        Err(Failure::Code(code)) => ExitCode::from(code),
     }
 }
 

@@ -15,6 +15,7 @@ mod forward;
 mod handshake;
 mod head;
 mod hedge;
+mod http2;
 mod load_report;
 mod node_connection;
 mod notices;

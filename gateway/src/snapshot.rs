@@ -105,6 +105,8 @@ pub struct Route {
     pub timeout: Duration,
     /// From a request's last head byte to its response's last byte.
     pub total_timeout: Option<Duration>,
+    /// The most bytes that a request's body may have.
+    pub max_body: Option<u64>,
 }
 
 /// Nodes that serve the same thing, and who picks one of them.
@@ -208,4 +210,6 @@ pub struct ListenerSpec {
     pub redirect: Option<u16>,
     /// How its clients are met, if that is not in the clear.
     pub tls: Option<Arc<ServerTls>>,
+    /// How many requests at once a client may have on a connection of HTTP/2; none if that is not spoken.
+    pub http2_streams: Option<u32>,
 }

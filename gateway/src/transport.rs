@@ -3,6 +3,7 @@
 pub mod buffers;
 pub mod deadline;
 pub mod dial;
+pub mod http2;
 pub mod idle;
 pub mod listen;
 pub mod ports;

@@ -117,3 +117,42 @@ fn operators_drain_nodes_that_were_found() {
     file.put(&text(5).replace("id = \"b\"", "drain = true, id = \"b\""));
     wait_for_nodes(&gateway, &[("a", 0), ("b", 0)]);
 }
+
+#[test]
+fn a_gateway_that_starts_while_nobody_answers_has_the_nodes_known_last() {
+    let (a, state) = (TestNode::answering("a"), tempfile::tempdir().unwrap());
+    let file =
+        NodesFile::new("nodes.toml", &format!("nodes = [{{ id = \"a\", address = \"{}\" }}]", a.address()));
+    let plugins = format!("[plugins]\ndirectory = \"plugins\"\nstate_directory = {:?}\n", state.path());
+    let text = format!("{plugins}{}", configuration(&file.discovery("")));
+    let gateway = TestGateway::with(&text, &[]);
+    wait_for_nodes(&gateway, &[("a", 1)]);
+    wait_until("they are kept", || state.path().join("nodes/main.json").exists());
+    gateway.stop();
+    fs::remove_file(file.path()).unwrap();
+    let gateway = TestGateway::with(&text, &[]);
+    assert_eq!(gateway.get("/").text(), "a");
+    assert_eq!(gateway.admin("/readyz").status, 200);
+    wait_until("the file is missed", || pool(&gateway)["discovery"]["unused"] == 1);
+    assert_eq!(nodes(&gateway), [("a".to_owned(), 1)]);
+    file.put("nodes = [\"127.0.0.1:9\"]");
+    wait_for_nodes(&gateway, &[("127.0.0.1:9", 1)]);
+}
+
+#[test]
+fn host_names_are_looked_up_and_one_that_is_not_found_is_named() {
+    let a = TestNode::answering("a");
+    let port = a.address().port();
+    let found = format!("nodes = [\"localhost:{port}\", \"nowhere.invalid:80\"]");
+    let file = NodesFile::new("nodes.toml", &found);
+    let gateway = TestGateway::with(&configuration(&file.discovery("")), &[]);
+    wait_for_nodes(&gateway, &[(&format!("localhost:{port}"), 1)]);
+    assert_eq!(
+        pool(&gateway)["nodes"][0]["address"].as_str().unwrap().rsplit(':').next(),
+        Some(&*port.to_string())
+    );
+    wait_until("the other is named", || {
+        let entries = pool(&gateway)["discovery"]["bad_entries"].to_string();
+        entries.contains("nowhere.invalid") && entries.contains("cannot be looked up")
+    });
+}

@@ -64,7 +64,12 @@ impl Authority {
     pub fn client(&self) -> TlsWish {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).expect("a certificate");
-        TlsWish { roots, shown: None, versions: vec![&rustls::version::TLS13, &rustls::version::TLS12] }
+        TlsWish {
+            roots,
+            shown: None,
+            versions: vec![&rustls::version::TLS13, &rustls::version::TLS12],
+            protocols: vec![b"http/1.1".to_vec()],
+        }
     }
 }
 
@@ -73,6 +78,7 @@ pub struct TlsWish {
     roots: RootCertStore,
     shown: Option<PathBuf>,
     versions: Vec<&'static rustls::SupportedProtocolVersion>,
+    protocols: Vec<Vec<u8>>,
 }
 
 /// Clients that speak so, and resume what they had.
@@ -84,6 +90,11 @@ impl TlsWish {
     /// It shows STEM.pem of an authority's folder.
     pub fn showing(self, stem: &Path) -> TlsWish {
         TlsWish { shown: Some(stem.to_owned()), ..self }
+    }
+
+    /// It offers these protocols.
+    pub fn speaking(self, protocols: &[&str]) -> TlsWish {
+        TlsWish { protocols: protocols.iter().map(|name| name.as_bytes().to_vec()).collect(), ..self }
     }
 
     /// It speaks TLS 1.2 and nothing newer.
@@ -107,7 +118,7 @@ impl TlsWish {
             }
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = self.protocols;
         TlsClients { config: Arc::new(config) }
     }
 }
@@ -143,6 +154,11 @@ impl TlsConnection {
     /// Which version it speaks.
     pub fn version(&self) -> ProtocolVersion {
         self.stream.conn.protocol_version().expect("it is after the handshake")
+    }
+
+    /// Which protocol was agreed on.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.stream.conn.alpn_protocol()
     }
 
     /// Whether it took up an earlier session.

@@ -47,6 +47,7 @@ pub(super) fn snapshot(prepared: &Prepared, found: &Found, earlier: Option<&Snap
             pool: pools[&route.pool.value],
             timeout: route.timeout,
             total_timeout: route.total_timeout,
+            max_body: route.max_body.map(config::Size::get),
         };
         (route_match(route, &listeners), leads_to)
     });
@@ -103,6 +104,7 @@ fn listener(
             per_client: listener.connections_per_client.map(NonZeroU32::get),
         },
         door: same.map(|same| Arc::clone(&same.door)).unwrap_or_default(),
+        http2_streams: listener.http2_streams,
         redirect: listener.redirect.map(|redirect| redirect.port),
         tls: prepared.secured.listeners.get(name).cloned(),
     }

@@ -207,6 +207,7 @@ impl FromFiles for ListenerTls {
             },
             only_newest: self.min_version == TlsVersion::V13,
             asked,
+            http2: self.http2,
             handshake_timeout: self.handshake_timeout,
             hsts: self.hsts.map(|age| format!("max-age={}", age.as_secs()).into_bytes().into()),
         };

@@ -11,13 +11,17 @@ mod backoff;
 mod board;
 mod consul;
 mod dns;
+mod entries;
+mod etcd;
 mod file;
+mod memory;
 mod names;
 mod provider;
 mod schema;
 mod screen;
 mod supervise;
 mod trust;
+mod zookeeper;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,8 +31,10 @@ use tokio::task::JoinHandle;
 
 pub(super) use board::{Board, Facts, State, shortened};
 pub(super) use provider::{Provider, Sets, Trouble};
-pub(super) use schema::{Announced, BadEntry, NodeSet};
+pub(crate) use schema::Announced;
+pub(super) use schema::{BadEntry, NodeSet};
 
+use memory::Memory;
 use supervise::Supervisor;
 
 use super::addresses::Addresses;
@@ -71,12 +77,13 @@ pub(super) struct Discoveries {
     events: Sender<Event>,
     /// Where nodes register themselves, if they do.
     registry: Option<Arc<Registry>>,
+    memory: Memory,
     /// How many tasks there ever were.
     started: u64,
 }
 
 impl Discoveries {
-    /// No task yet; what they find goes to the writer.
+    /// No task yet; what they find goes to the writer. Pools have the nodes that were known when the gateway ended last.
     pub(super) fn new(
         events: Sender<Event>,
         board: Arc<Board>,
@@ -88,7 +95,9 @@ impl Discoveries {
             let provider = pool.discovery.iter().map(|discovery| discovery.provider.word());
             provider.for_each(|provider| drop(board.row(name, provider)));
         }
-        Self { tasks: BTreeMap::new(), found: Found::new(), board, events, registry, started: 0 }
+        let memory = Memory::new(config);
+        let found = memory.recall(config);
+        Self { tasks: BTreeMap::new(), found, board, events, registry, memory, started: 0 }
     }
 
     /// Follows the registries of this configuration. What goes on as it was is not disturbed, and a pool that is told
@@ -126,6 +135,7 @@ impl Discoveries {
     pub(super) fn take(&mut self, discovered: &Discovered) -> bool {
         let is_its = self.tasks.get(&discovered.pool).is_some_and(|task| task.number == discovered.task);
         if is_its {
+            self.memory.keep(&discovered.pool, &discovered.nodes);
             self.found.insert(discovered.pool.clone(), Arc::clone(&discovered.nodes));
         }
         is_its
@@ -152,3 +162,6 @@ impl Discoveries {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,7 @@ impl Site {
         replace(&self.plugin(name), content);
     }
 
-    fn builder(&self) -> Result<(Builder, Arc<Status>), Errors> {
+    pub(super) fn builder(&self) -> Result<(Builder, Arc<Status>), Errors> {
         let status = Arc::<Status>::default();
         let config = config::load(&self.path())?;
         let builder = Builder::start(

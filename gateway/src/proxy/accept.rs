@@ -46,6 +46,13 @@ impl Listener {
         self.draining.get()
     }
 
+    /// Waits until its connections shall close.
+    pub(super) async fn drained(&self) {
+        if !self.is_draining() {
+            self.drain.notified().await;
+        }
+    }
+
     /// The view for its next request.
     pub(super) fn view(&self, worker: &Worker) -> Rc<View> {
         // First the newest: it may be the one that does not know this listener any more.

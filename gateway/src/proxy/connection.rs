@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::accept::Listener;
 use super::exchange;
 use super::handshake::Handshake;
+use super::http2;
 use super::worker::Worker;
 use crate::transport::deadline::{Deadline, Elapsed};
 use crate::transport::stream::Stream;
@@ -28,13 +29,25 @@ pub(super) struct Connection {
     /// Whose address is at its other end.
     pub peer: SocketAddr,
     /// Its TLS, and the name that the client asked for with it.
-    pub secure: Option<Handshake>,
+    pub secure: Option<Rc<Handshake>>,
+    /// Whether the client speaks HTTP/2 on it.
+    pub http2: bool,
+    /// The head of its request, if it is one exchange of HTTP/2.
+    pub asked: Option<Box<Http2Head>>,
     /// The listener that accepted it.
     pub listener: Rc<Listener>,
     /// What was read and not used yet.
     pub buffer: Vec<u8>,
     /// Its time limit, for whatever it waits for now.
     pub deadline: Deadline,
+}
+
+/// A request's head as HTTP/2 brings it.
+pub(super) struct Http2Head {
+    /// Method, target and fields.
+    pub parts: http::request::Parts,
+    /// Whether nothing follows it.
+    pub ended: bool,
 }
 
 /// What becomes of the connection after a request.
@@ -59,13 +72,30 @@ impl Connection {
         listener: Rc<Listener>,
     ) -> Connection {
         let deadline = worker.deadlines.deadline(listener.id.number());
-        Connection { stream, peer, secure: None, listener, buffer: Vec::new(), deadline }
+        Connection {
+            stream,
+            peer,
+            secure: None,
+            http2: false,
+            asked: None,
+            listener,
+            buffer: Vec::new(),
+            deadline,
+        }
     }
 }
 
 /// Serves a connection until one side closes it.
 pub(super) async fn serve(worker: &Rc<Worker>, mut connection: Connection) {
-    while is_wanted(worker, &mut connection).await {
+    if connection.http2 {
+        return Box::pin(http2::serve(worker, connection)).await;
+    }
+    let mut is_first = true;
+    while let Some(begins_as_http2) = is_wanted(worker, &mut connection).await {
+        if is_first && begins_as_http2 && http2::limits(worker, &connection.listener).is_some() {
+            return Box::pin(http2::serve(worker, connection)).await;
+        }
+        is_first = false;
         // Boxed so that an idle connection is small: the exchange's state is some kilobytes.
         match Box::pin(serve_while_busy(worker, &mut connection)).await {
             After::KeepAlive => {}
@@ -99,17 +129,17 @@ async fn serve_while_busy(worker: &Rc<Worker>, connection: &mut Connection) -> A
     }
 }
 
-/// Waits for the first byte of a request; false when there will be none.
-async fn is_wanted(worker: &Worker, connection: &mut Connection) -> bool {
+/// Waits for the first byte of a request, and tells whether it begins as HTTP/2; none when there will be none.
+async fn is_wanted(worker: &Worker, connection: &mut Connection) -> Option<bool> {
     if !connection.buffer.is_empty() {
-        return true;
+        return Some(false);
     }
     worker.buffers.put(std::mem::take(&mut connection.buffer));
     let listener = &connection.listener;
     let patience = if listener.is_draining() { BUSY } else { worker.view().snapshot.settings.idle_timeout };
     connection.deadline.set_idle(patience);
     let (mut reader, _) = connection.stream.split();
-    matches!(connection.deadline.race(reader.arrived()).await, Ok(Ok(())))
+    connection.deadline.race(reader.arrived()).await.ok()?.ok()
 }
 
 /// Closes after the answer: says so, then reads on for a moment, since closing on unread bytes would reset the

@@ -14,8 +14,22 @@ use crate::http::BodyLength;
 use crate::http::error_body::write_error_body;
 use crate::http::fields::Known;
 use crate::http::h1::{self, BodyDecoder, ResponseEncoding};
-use crate::http::head::Method;
+use crate::http::h2;
+use crate::http::head::{Method, ResponseHead};
 use crate::telemetry::ErrorKind;
+use crate::transport::http2::Http2Stream;
+
+/// Sends a response's head in HTTP/2; tells how its body leaves: as bare bytes, since frames are h2's.
+fn begin_http2(stream: &Http2Stream, head: &ResponseHead, options: &ResponseEncoding<'_>) -> h1::BodyEncoder {
+    let encoder = match options.body_encoder(head.status) {
+        h1::BodyEncoder::Chunked => h1::BodyEncoder::UntilClose,
+        encoder => encoder,
+    };
+    let ended = matches!(encoder, h1::BodyEncoder::Empty | h1::BodyEncoder::Known { left: 0 });
+    // Who is gone is found gone when the body is written, or needs to be told nothing.
+    let _gone = stream.send_head(h2::response(head, options), ended);
+    encoder
+}
 
 /// By which a site says that it is under HTTPS only (RFC 6797).
 const HSTS: &str = "strict-transport-security";
@@ -134,6 +148,9 @@ impl Exchange<'_> {
             date: &self.worker.date(),
             extra: &extra,
         };
+        if let Some(stream) = self.connection.stream.as_http2() {
+            return (begin_http2(stream, &context.response, &options), After::KeepAlive);
+        }
         h1::encode_response(&context.response, &options, out);
         let after = if options.keeps_alive(status) { After::KeepAlive } else { After::Close };
         (options.body_encoder(status), after)
@@ -156,6 +173,7 @@ impl Exchange<'_> {
     async fn send_own(&mut self, body: Vec<u8>) -> After {
         let is_read = match &self.upload {
             Some(upload) => upload.is_read(),
+            None if self.connection.stream.as_http2().is_some() => true,
             None => skip_body(self.framing.body, &mut self.connection.buffer),
         };
         let mut out = self.worker.buffers.head();
@@ -168,7 +186,8 @@ impl Exchange<'_> {
         let (_, mut writer) = self.connection.stream.split();
         let sent = self.connection.deadline.race(writer.write_all(&out)).await;
         self.worker.buffers.put(out);
-        if matches!(sent, Ok(Ok(()))) { after } else { After::Gone }
+        let ended = self.connection.stream.as_http2().map_or(Ok(()), |stream| stream.finish(None));
+        if matches!((sent, ended), (Ok(Ok(())), Ok(()))) { after } else { After::Gone }
     }
 
     /// Sends a node's response, while the rest of the request still goes up.
@@ -202,8 +221,12 @@ impl Exchange<'_> {
         if let Some(route) = self.route {
             self.view.routes[route.index as usize].metrics.bytes_out.add(download.body_bytes());
         }
+        let ended = match (&copied, self.connection.stream.as_http2()) {
+            (Ok(()), Some(stream)) => stream.finish(download.trailers()).map_err(|_| Error::ClientGone),
+            _ => Ok(()),
+        };
         self.worker.buffers.put(download.into_buffer());
-        if let Err(error) = copied {
+        if let Err(error) = copied.and(ended) {
             self.worker.buffers.put(response.connection.buffer);
             return self.cut_off(&error, encoder);
         }
@@ -226,9 +249,10 @@ impl Exchange<'_> {
             node,
             "a response is cut off: {error}"
         );
-        // Where the end of the connection is the end of the body, only a reset tells that this is not all of it.
-        // Elsewhere the framing tells, and a reset could destroy what is on its way.
-        if encoder == h1::BodyEncoder::UntilClose { After::Abort } else { After::Gone }
+        // Where the end of the connection is the end of the body, only a reset tells that this is not all of it; in HTTP/2
+        // it always does. Elsewhere the framing tells, and a reset could destroy what is on its way.
+        let is_http2 = self.connection.stream.as_http2().is_some();
+        if encoder == h1::BodyEncoder::UntilClose || is_http2 { After::Abort } else { After::Gone }
     }
 
     fn poll_copy(

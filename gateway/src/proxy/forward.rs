@@ -17,6 +17,7 @@ use super::transfer::{Failure, Transfer};
 use crate::http::BodyLength;
 use crate::http::forwarded::Forwarded;
 use crate::http::h1::{self, BodyDecoder, BodyEncoder, RequestEncoding, ResponseEncoding, ResponseFraming};
+use crate::http::h2;
 use crate::http::head::Version;
 use crate::node::live::{AttemptResult, InFlight};
 use crate::plugin::Outcome;
@@ -180,9 +181,11 @@ impl Exchange<'_> {
         };
         let mut out = self.worker.buffers.head();
         h1::encode_request(&context.request, &options, &mut out);
-        let decoder = BodyDecoder::new(self.framing.body, self.framing.body == BodyLength::Unknown);
+        let chunked = self.framing.body == BodyLength::Unknown && self.connection.stream.as_http2().is_none();
+        let decoder = BodyDecoder::new(self.framing.body, chunked);
         let upload = Transfer::new(out, decoder, BodyEncoder::for_request(self.framing.body));
-        let mut upload = upload.keeping(self.replay_limit());
+        let most = self.route.and_then(|route| route.max_body).unwrap_or(u64::MAX);
+        let mut upload = upload.keeping(self.replay_limit()).at_most(most);
         // A client that waits for 100 sends its body when the node wants it, not before.
         upload.hold(self.framing.expect_continue && self.connection.buffer.is_empty());
         self.upload = Some(upload);
@@ -308,9 +311,13 @@ impl Exchange<'_> {
             date: b"",
             extra: &[],
         };
+        self.begun = true;
+        if let Some(stream) = self.connection.stream.as_http2() {
+            let sent = stream.send_informational(h2::response(&context.response, &options));
+            return sent.map_err(|_| Error::ClientGone);
+        }
         let mut out = self.worker.buffers.head();
         h1::encode_response(&context.response, &options, &mut out);
-        self.begun = true;
         let (_, mut writer) = self.connection.stream.split();
         let sent = self.connection.deadline.race(writer.write_all(&out)).await;
         self.worker.buffers.put(out);
@@ -329,6 +336,9 @@ pub(super) fn poll_gone(
     buffer: &mut Vec<u8>,
     buffers: &Buffers,
 ) -> Poll<()> {
+    if let Some(abandoned) = reader.poll_abandoned(cx) {
+        return abandoned;
+    }
     if !buffer.is_empty() || reader.poll_readable(cx).is_pending() {
         return Poll::Pending;
     }

@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::worker::Worker;
 use crate::telemetry::HandshakeOutcome;
 use crate::transport::deadline::Elapsed;
-use crate::transport::tls::ServerTls;
+use crate::transport::tls::{Accepted, ServerTls};
 
 /// What a handshake told.
 pub(super) struct Handshake {
@@ -42,9 +42,10 @@ pub(super) async fn make(
     };
     worker.metrics.handshake(outcome);
     match made {
-        Ok(Ok((stream, name))) => {
+        Ok(Ok(Accepted { stream, name, http2 })) => {
             let mut connection = Connection::new(worker, stream, peer, listener);
-            connection.secure = Some(Handshake { tls, name });
+            connection.secure = Some(Rc::new(Handshake { tls, name }));
+            connection.http2 = http2;
             Some(connection)
         }
         Ok(Err(error)) => {

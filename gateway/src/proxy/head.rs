@@ -1,12 +1,16 @@
 //! First step: read the request's head.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::connection::Connection;
 use super::error::Error;
 use super::exchange::Exchange;
 use crate::http::forwarded::client_address;
-use crate::http::h1::{self, HeadLimits};
+use crate::http::h1::{self, Edge, HeadLimits, RequestFraming};
+use crate::http::h2;
+use crate::http::head::RequestHead;
 use crate::plugin::RequestId;
+use crate::transport::buffers::Buffers;
 use crate::transport::deadline::Elapsed;
 
 /// Room for the next read when a head fills its buffer.
@@ -21,25 +25,21 @@ impl Exchange<'_> {
         // Before anything can fail: the answer to a malformed request names it, too.
         context.id = RequestId::new(fastrand::u64(..));
         let connection = &mut *self.connection;
-        let (mut reader, _) = connection.stream.split();
-        connection.deadline.set(settings.head_timeout);
-        loop {
-            let buffer = &mut connection.buffer;
-            let parsed = h1::parse_request(buffer, &mut context.request, &limits, settings.edge);
-            if let Some(framing) = parsed.map_err(Error::BadRequest)? {
-                self.framing = framing;
-                break;
-            }
-            if buffer.capacity() == 0 {
-                *buffer = self.worker.buffers.head();
-            } else if buffer.len() == buffer.capacity() {
-                buffer.reserve(MORE);
-            }
-            match connection.deadline.race(reader.fill(buffer)).await {
-                Ok(Ok(count)) if count > 0 => {}
-                Ok(_) => return Ok(false),
-                Err(Elapsed) if buffer.is_empty() => return Ok(false),
-                Err(Elapsed) => return Err(Error::RequestLate),
+        if let Some(asked) = connection.asked.take() {
+            let taken =
+                h2::take_request(&asked.parts, asked.ended, &mut context.request, &limits, settings.edge);
+            self.framing = taken.map_err(Error::BadRequest)?;
+        } else {
+            let read = read_http1(
+                connection,
+                &mut context.request,
+                (&limits, settings.edge),
+                settings.head_timeout,
+                &self.worker.buffers,
+            );
+            match read.await? {
+                Some(framing) => self.framing = framing,
+                None => return Ok(false),
             }
         }
         self.started = Instant::now();
@@ -48,5 +48,35 @@ impl Exchange<'_> {
         let peer = connection.peer.ip();
         context.client = Some(client_address(&context.request, peer, |address| settings.trusts(address)));
         Ok(true)
+    }
+}
+
+/// Reads a head of HTTP/1.1; none if the client closed without sending one.
+async fn read_http1(
+    connection: &mut Connection,
+    head: &mut RequestHead,
+    (limits, edge): (&HeadLimits, Edge),
+    timeout: Duration,
+    buffers: &Buffers,
+) -> Result<Option<RequestFraming>, Error> {
+    let (mut reader, _) = connection.stream.split();
+    connection.deadline.set(timeout);
+    loop {
+        let buffer = &mut connection.buffer;
+        let parsed = h1::parse_request(buffer, head, limits, edge);
+        if let Some(framing) = parsed.map_err(Error::BadRequest)? {
+            return Ok(Some(framing));
+        }
+        if buffer.capacity() == 0 {
+            *buffer = buffers.head();
+        } else if buffer.len() == buffer.capacity() {
+            buffer.reserve(MORE);
+        }
+        match connection.deadline.race(reader.fill(buffer)).await {
+            Ok(Ok(count)) if count > 0 => {}
+            Ok(_) => return Ok(None),
+            Err(Elapsed) if buffer.is_empty() => return Ok(None),
+            Err(Elapsed) => return Err(Error::RequestLate),
+        }
     }
 }

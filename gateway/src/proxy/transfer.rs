@@ -8,6 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
+use crate::http::fields::Fields;
 use crate::http::h1::{BodyDecoder, BodyEncoder, Malformed, Piece};
 use crate::transport::buffers::Buffers;
 use crate::transport::stream::{Reader, Writer};
@@ -45,6 +46,8 @@ pub(super) struct Transfer {
     whole: bool,
     /// It is kept so while its body has no more bytes than this.
     kept: u64,
+    /// More body bytes than this are refused.
+    most: u64,
     /// Body bytes passed on so far.
     body_bytes: u64,
     /// Writes that went out, so that a stall can be told from slowness.
@@ -53,6 +56,8 @@ pub(super) struct Transfer {
     held: bool,
     /// Whether the receiver stopped to listen.
     failed: bool,
+    /// What stood behind the body, once that is read.
+    trailers: Option<Box<Fields>>,
 }
 
 impl Transfer {
@@ -69,10 +74,12 @@ impl Transfer {
             ended: false,
             whole: true,
             kept: 0,
+            most: u64::MAX,
             body_bytes: 0,
             writes: 0,
             held: false,
             failed: false,
+            trailers: None,
         }
     }
 
@@ -84,6 +91,11 @@ impl Transfer {
     /// Keeps what was sent for another receiver while the body has no more than so many bytes.
     pub(super) fn keeping(self, most: u64) -> Transfer {
         Transfer { kept: most, ..self }
+    }
+
+    /// Refuses a body of more than so many bytes.
+    pub(super) fn at_most(self, most: u64) -> Transfer {
+        Transfer { most, ..self }
     }
 
     /// Keeps nothing any more: this receiver is the last one.
@@ -158,6 +170,11 @@ impl Transfer {
         self.written = written;
     }
 
+    /// What stood behind the body, for receivers that are told of it otherwise than in bytes.
+    pub(super) fn trailers(&self) -> Option<&Fields> {
+        self.trailers.as_deref()
+    }
+
     /// Gives the buffer back.
     pub(super) fn into_buffer(self) -> Vec<u8> {
         self.out
@@ -216,6 +233,9 @@ impl Transfer {
                 let data = self.position + range.start..self.position + range.end;
                 self.position += consumed;
                 self.body_bytes += data.len() as u64;
+                if self.body_bytes > self.most {
+                    return Err(Failure::Malformed(Malformed::BodyTooLarge));
+                }
                 let is_kept = self.whole && self.body_bytes <= self.kept;
                 let frame = self.encoder.frame(data.len()).map_err(Failure::Malformed)?;
                 self.out.extend_from_slice(frame.prefix());
@@ -234,16 +254,16 @@ impl Transfer {
             }
             Piece::End { consumed } => {
                 self.position += consumed;
-                self.end()?;
+                self.end(None)?;
                 Ok(true)
             }
         }
     }
 
-    fn end(&mut self) -> Result<(), Failure> {
+    fn end(&mut self, behind: Option<Box<Fields>>) -> Result<(), Failure> {
         self.ended = true;
-        let trailers = self.decoder.trailers();
-        self.encoder.finish(trailers.as_deref(), &mut self.out).map_err(Failure::Malformed)
+        self.trailers = self.decoder.trailers().or(behind);
+        self.encoder.finish(self.trailers.as_deref(), &mut self.out).map_err(Failure::Malformed)
     }
 
     /// Writes everything that is framed. What was written is dropped, unless the message may be needed again.
@@ -290,7 +310,7 @@ impl Transfer {
             Err(_) => Poll::Ready(Err(Failure::Read)),
             Ok(0) => {
                 self.decoder.close().map_err(|_| Failure::Read)?;
-                Poll::Ready(self.end())
+                Poll::Ready(self.end(from.take_trailers()))
             }
             Ok(_) => Poll::Ready(Ok(())),
         }

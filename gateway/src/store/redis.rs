@@ -13,6 +13,8 @@ mod question;
 pub mod stats;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io;
@@ -98,12 +100,12 @@ impl Redis {
     pub fn start(spec: Spec) -> io::Result<Redis> {
         // Several crates bring TLS along, so it is said here whose arithmetic it is. Somebody may have said so before.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (jobs, received) = mpsc::channel(QUEUE);
         let stats = Arc::<Stats>::default();
         let (prefix, timeout) = (spec.prefix.as_str().into(), spec.timeout);
         let dial = link::Dial::new(spec).map_err(io::Error::other)?;
         let driver = Driver::new(dial, timeout, received, Arc::clone(&stats));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("bascule-stores".into()).spawn(move || runtime.block_on(driver.run()))?;
         Ok(Redis { jobs, prefix, timeout, stats })
     }
@@ -140,8 +142,8 @@ impl Redis {
             return (Outcome::Unavailable, None);
         }
         match timeout(self.timeout, awaited).await {
-            Ok(Ok(Some(value))) => (Outcome::Answered, Some(value)),
-            Ok(Ok(None)) => (Outcome::Failed, None),
+            Ok(Ok(Ok(value))) => (Outcome::Answered, Some(value)),
+            Ok(Ok(Err(outcome))) => (outcome, None),
             // It was turned away with all others.
             Ok(Err(_)) => (Outcome::Unavailable, None),
             Err(_) => (Outcome::Late, None),

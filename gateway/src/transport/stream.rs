@@ -7,10 +7,12 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, tcp};
 
+use super::http2::Http2Stream;
 use super::tls::Secure;
+use crate::http::fields::Fields;
 
 /// A connection to a client or to a node.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ enum Kind {
     Plain(TcpStream),
     /// Boxed, so that plain connections stay small.
     Secure(Box<Secure>),
+    /// One exchange of a connection that has many.
+    Http2(Box<Http2Stream>),
 }
 
 /// The half that reads.
@@ -29,6 +33,7 @@ pub struct Reader<'a>(ReaderKind<'a>);
 enum ReaderKind<'a> {
     Plain(tcp::ReadHalf<'a>),
     Secure(&'a Secure),
+    Http2(&'a Http2Stream),
 }
 
 /// The half that writes.
@@ -37,6 +42,7 @@ pub struct Writer<'a>(WriterKind<'a>);
 enum WriterKind<'a> {
     Plain(tcp::WriteHalf<'a>),
     Secure(&'a Secure),
+    Http2(&'a Http2Stream),
 }
 
 impl Stream {
@@ -53,6 +59,15 @@ impl Stream {
         Stream(Kind::Secure(Box::new(secure)))
     }
 
+    pub(super) fn http2(stream: Http2Stream) -> Stream {
+        Stream(Kind::Http2(Box::new(stream)))
+    }
+
+    /// The exchange that it is, if it is one of HTTP/2: heads go another way there, and its bytes are those of bodies.
+    pub fn as_http2(&self) -> Option<&Http2Stream> {
+        if let Kind::Http2(stream) = &self.0 { Some(stream) } else { None }
+    }
+
     /// Both halves, to be used at once.
     pub fn split(&mut self) -> (Reader<'_>, Writer<'_>) {
         match &mut self.0 {
@@ -64,6 +79,10 @@ impl Stream {
                 let secure = &**secure;
                 (Reader(ReaderKind::Secure(secure)), Writer(WriterKind::Secure(secure)))
             }
+            Kind::Http2(stream) => {
+                let stream = &**stream;
+                (Reader(ReaderKind::Http2(stream)), Writer(WriterKind::Http2(stream)))
+            }
         }
     }
 
@@ -72,6 +91,7 @@ impl Stream {
         match &self.0 {
             Kind::Plain(tcp) => tcp.poll_read_ready(cx),
             Kind::Secure(secure) => secure.poll_readable(cx),
+            Kind::Http2(stream) => stream.poll_readable(cx),
         }
     }
 
@@ -82,6 +102,10 @@ impl Stream {
         let _ = match &self.0 {
             Kind::Plain(tcp) => socket2::SockRef::from(tcp).set_linger(now),
             Kind::Secure(secure) => secure.with_socket(|tcp| socket2::SockRef::from(tcp).set_linger(now)),
+            Kind::Http2(stream) => {
+                stream.reset();
+                Ok(())
+            }
         };
     }
 
@@ -95,7 +119,7 @@ impl Stream {
             Kind::Plain(tcp) => {
                 matches!(tcp.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
             }
-            Kind::Secure(_) => false,
+            Kind::Secure(_) | Kind::Http2(_) => false,
         }
     }
 }
@@ -107,6 +131,7 @@ impl Reader<'_> {
         match &mut self.0 {
             ReaderKind::Plain(tcp) => pin!(tcp.read_buf(buffer)).poll(cx),
             ReaderKind::Secure(secure) => secure.poll_fill(cx, buffer),
+            ReaderKind::Http2(stream) => stream.poll_fill(cx, buffer),
         }
     }
 
@@ -126,15 +151,30 @@ impl Reader<'_> {
         poll_fn(|cx| self.poll_readable(cx)).await
     }
 
-    /// The same by asking the kernel: a socket that was just accepted counts as readable before anything came.
+    /// The same by asking the kernel: a socket that was just accepted counts as readable before anything came. Answers
+    /// whether what came in the clear begins as HTTP/2 does (RFC 9113, 3.4), which no method of HTTP/1.1 does.
     ///
     /// # Errors
     /// The connection was reset.
-    pub async fn arrived(&mut self) -> io::Result<()> {
+    pub async fn arrived(&mut self) -> io::Result<bool> {
         match &mut self.0 {
-            ReaderKind::Plain(tcp) => tcp.peek(&mut [0]).await.map(drop),
-            ReaderKind::Secure(secure) => poll_fn(|cx| secure.poll_readable(cx)).await,
+            ReaderKind::Plain(tcp) => {
+                let mut first = [0; 3];
+                tcp.peek(&mut first).await.map(|_| first == *b"PRI")
+            }
+            ReaderKind::Secure(secure) => poll_fn(|cx| secure.poll_readable(cx)).await.map(|()| false),
+            ReaderKind::Http2(stream) => poll_fn(|cx| stream.poll_readable(cx)).await.map(|()| false),
         }
+    }
+
+    /// Ready when the peer gave the exchange up; none where only reading tells.
+    pub fn poll_abandoned(&self, cx: &mut Context<'_>) -> Option<Poll<()>> {
+        if let ReaderKind::Http2(stream) = &self.0 { Some(stream.poll_abandoned(cx)) } else { None }
+    }
+
+    /// What stood behind a body that was read to its end, where that is not a part of its bytes.
+    pub fn take_trailers(&self) -> Option<Box<Fields>> {
+        if let ReaderKind::Http2(stream) = &self.0 { stream.take_trailers() } else { None }
     }
 
     /// Whether there is something to read, or the peer closed; else the task is woken when there is.
@@ -142,6 +182,7 @@ impl Reader<'_> {
         match &self.0 {
             ReaderKind::Plain(tcp) => tcp.as_ref().poll_read_ready(cx),
             ReaderKind::Secure(secure) => secure.poll_readable(cx),
+            ReaderKind::Http2(stream) => stream.poll_readable(cx),
         }
     }
 }
@@ -173,7 +214,7 @@ impl Writer<'_> {
             *written += count;
         }
         match &self.0 {
-            WriterKind::Plain(_) => Poll::Ready(Ok(())),
+            WriterKind::Plain(_) | WriterKind::Http2(_) => Poll::Ready(Ok(())),
             // What it took may still wait to be sent.
             WriterKind::Secure(secure) => secure.poll_flush(cx),
         }
@@ -184,6 +225,10 @@ impl Writer<'_> {
             (WriterKind::Plain(tcp), [piece]) => Pin::new(tcp).poll_write(cx, piece),
             (WriterKind::Plain(tcp), pieces) => Pin::new(tcp).poll_write_vectored(cx, pieces),
             (WriterKind::Secure(secure), pieces) => secure.poll_write(cx, pieces),
+            (WriterKind::Http2(stream), pieces) => {
+                let piece = pieces.iter().find(|piece| !piece.is_empty());
+                stream.poll_write(cx, piece.map_or(&[], |piece| piece))
+            }
         }
     }
 
@@ -201,6 +246,7 @@ impl Writer<'_> {
         match &mut self.0 {
             WriterKind::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             WriterKind::Secure(secure) => secure.poll_shutdown(cx),
+            WriterKind::Http2(stream) => Poll::Ready(stream.finish(None)),
         }
     }
 
@@ -210,5 +256,53 @@ impl Writer<'_> {
     /// The peer is gone.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_shutdown(cx)).await
+    }
+}
+
+/// For HTTP/2, which reads and writes the whole connection itself.
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Kind::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Kind::Secure(secure) => secure.poll_read(cx, buffer),
+            Kind::Http2(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().0 {
+            Kind::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, pieces),
+            Kind::Secure(secure) => secure.poll_write(cx, pieces),
+            Kind::Http2(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Kind::Secure(secure) => secure.poll_flush(cx),
+            Kind::Plain(_) | Kind::Http2(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().split().1.poll_shutdown(cx)
     }
 }

@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls::crypto::CryptoProvider;
-use tokio::io::{AsyncBufRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
 pub use client::ClientTls;
 pub use names::Names;
-pub use server::{Asked, Certificate, ServerTls, Terms, Tickets, Unknown};
+pub use server::{Accepted, Asked, Certificate, ServerTls, Terms, Tickets, Unknown};
 
 /// Both versions that are safe, and what they are made of.
 fn provider() -> Arc<CryptoProvider> {
@@ -53,6 +53,10 @@ impl Secure {
 
     pub(super) fn poll_fill(&self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         self.with(|mut stream| pin!(stream.read_buf(buffer)).poll(cx))
+    }
+
+    pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_read(cx, buffer))
     }
 
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {

@@ -138,6 +138,8 @@ table! { "a listener" Listener {
     connections: Number<1, 10_000_000>,
     connections_per_client: Number<1, 1_000_000>,
     redirect: Redirect,
+    http2: bool,
+    http2_streams: Number<1, 10_000>,
     tls: ListenerTls,
 } }
 
@@ -168,6 +170,7 @@ table! { "a route" Route {
     pool: Name,
     timeout: Duration,
     total_timeout: Duration,
+    max_body: Size,
 } }
 
 table! { "a pool" Pool {
@@ -302,6 +305,7 @@ table! {
         pool: Name,
         timeout: Duration,
         total_timeout: Duration,
+        max_body: Size,
     }
 }
 

@@ -9,7 +9,8 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    pub(super) fn new(text: String) -> Self {
+    /// Hides a text.
+    pub(crate) fn new(text: String) -> Self {
         Self(text)
     }
 

@@ -21,21 +21,21 @@ pub(in crate::control) const MOST_BYTES: usize = 64 * 1024;
 
 /// A node, as it was announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::control) struct Announced {
+pub(crate) struct Announced {
     /// What knows it again when its address changes.
-    pub(in crate::control) id: String,
+    pub(crate) id: String,
     /// Where it listens.
-    pub(in crate::control) address: NodeAddress,
+    pub(crate) address: NodeAddress,
     /// Its share.
-    pub(in crate::control) weight: NonZeroU32,
+    pub(crate) weight: NonZeroU32,
     /// Where it stands.
-    pub(in crate::control) zone: Option<String>,
+    pub(crate) zone: Option<String>,
     /// Later tiers are used as far as earlier ones lack healthy nodes.
-    pub(in crate::control) tier: u8,
+    pub(crate) tier: u8,
     /// Whether it shall get nothing new.
-    pub(in crate::control) drain: bool,
+    pub(crate) drain: bool,
     /// What policies may know of it.
-    pub(in crate::control) labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// An entry that cannot be used.
@@ -91,7 +91,7 @@ fn one() -> u64 {
 
 impl Announced {
     /// A node that says nothing but where it listens. Without an id it is known by that.
-    pub(in crate::control) fn at(id: &str, address: NodeAddress) -> Self {
+    pub(crate) fn at(id: &str, address: NodeAddress) -> Self {
         Self {
             id: if id.is_empty() { address.to_string() } else { id.to_owned() },
             address,
@@ -107,7 +107,7 @@ impl Announced {
     ///
     /// # Errors
     /// What is wrong with it, as a sentence without its full stop.
-    pub(in crate::control) fn from_json(id: &str, bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn from_json(id: &str, bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() > MOST_BYTES {
             return Err(format!("it has {} bytes, and {MOST_BYTES} is the most", bytes.len()));
         }
@@ -119,7 +119,7 @@ impl Announced {
     ///
     /// # Errors
     /// As [`Announced::from_json`].
-    pub(in crate::control) fn from_value(id: &str, json: Json) -> Result<Self, String> {
+    pub(crate) fn from_value(id: &str, json: Json) -> Result<Self, String> {
         if !json.is_object() {
             return Err("it is no JSON object with an `address`".to_owned());
         }
@@ -147,7 +147,7 @@ impl Announced {
     }
 
     /// The entry that reads as this.
-    pub(in crate::control) fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         let entry = Entry {
             id: Some(self.id.clone()),
             address: self.address.to_string(),
@@ -158,6 +158,21 @@ impl Announced {
             labels: self.labels.clone(),
         };
         serde_json::to_string(&entry).expect("it is plain")
+    }
+
+    /// A node that was found, as it would be announced at its address.
+    pub(super) fn of(node: &NodeSpec) -> Self {
+        let labels = node.labels.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        let address = node.address.to_string();
+        Self {
+            id: node.id.to_string(),
+            address: address.parse().expect("an address with a port reads as it is written"),
+            weight: node.weight,
+            zone: node.zone.as_deref().map(str::to_owned),
+            tier: node.tier,
+            drain: node.drain,
+            labels: labels.collect(),
+        }
     }
 
     /// The node, at this address.

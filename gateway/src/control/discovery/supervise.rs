@@ -119,7 +119,7 @@ impl Supervisor {
     }
 
     /// Looks at what the registry says now; the nodes to hand on, if that is due.
-    fn look(&mut self, newest: &Newest, now: Instant) -> Option<Arc<[NodeSpec]>> {
+    pub(super) fn look(&mut self, newest: &Newest, now: Instant) -> Option<Arc<[NodeSpec]>> {
         let (_, set) = newest.set.as_ref()?;
         if !self.set.as_ref().is_some_and(|same| Arc::ptr_eq(same, set)) {
             self.screened = screen(set);
@@ -165,9 +165,6 @@ impl Supervisor {
 
     /// One line for a change.
     fn tell(&self, nodes: &[NodeSpec]) {
-        let by_id = |nodes: &'_ [NodeSpec]| -> BTreeMap<Arc<str>, NodeSpec> {
-            nodes.iter().map(|node| (Arc::clone(&node.id), node.clone())).collect()
-        };
         let (before, after) = (by_id(&self.believed), by_id(nodes));
         let came = some(after.keys().filter(|id| !before.contains_key(*id)));
         let left = some(before.keys().filter(|id| !after.contains_key(*id)));
@@ -178,9 +175,13 @@ impl Supervisor {
     }
 }
 
+fn by_id(nodes: &[NodeSpec]) -> BTreeMap<&str, &NodeSpec> {
+    nodes.iter().map(|node| (&*node.id, node)).collect()
+}
+
 /// The first ids of a list, and how many more there are.
-fn some<'a>(ids: impl Iterator<Item = &'a Arc<str>>) -> String {
-    let ids: Vec<&str> = ids.map(|id| &**id).collect();
+fn some<'a>(ids: impl Iterator<Item = &'a &'a str>) -> String {
+    let ids: Vec<&str> = ids.copied().collect();
     let named = ids.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     match ids.len().saturating_sub(NAMED) {
         0 => named,

@@ -21,16 +21,19 @@ use tracing::{info, warn};
 use super::breaker::{Answers, Pauses};
 use super::link::{Dial, Link, words};
 use super::question::{Question, Same};
-use super::stats::{State, Stats};
+use super::stats::{Outcome, State, Stats};
 
 /// Questions on the connection at once. Chosen like the queue: more than that is an overload.
 const AT_ONCE: usize = 4096;
 
-/// A question, and who waits. None is told if Redis fails at it; nothing if it is not asked.
+/// What is told to who waits: what Redis said, or how else it went; nothing if it was not asked.
+pub(super) type Answer = Result<Value, Outcome>;
+
+/// A question, and who waits.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) question: Question,
-    pub(super) answer: oneshot::Sender<Option<Value>>,
+    pub(super) answer: oneshot::Sender<Answer>,
 }
 
 pub(super) struct Driver {
@@ -50,7 +53,7 @@ pub(super) struct Driver {
 struct Done {
     same: Option<Same>,
     /// Who waits; those who asked the same wait in [`Serving::waiting`].
-    answer: Option<oneshot::Sender<Option<Value>>>,
+    answer: Option<oneshot::Sender<Answer>>,
     came: Came,
 }
 
@@ -59,6 +62,8 @@ enum Came {
     /// Redis is well and does not do this.
     Refused(String),
     Failed(String),
+    /// It did not answer in time.
+    Late(String),
     /// There is no use in asking anything more on this connection.
     Lost(String),
 }
@@ -115,7 +120,7 @@ impl Driver {
         let mut asked = FuturesUnordered::new();
         let mut answers = Answers::default();
         // Who asked the same as one that is on its way.
-        let mut waiting: HashMap<Same, Vec<oneshot::Sender<Option<Value>>>> = HashMap::new();
+        let mut waiting: HashMap<Same, Vec<oneshot::Sender<Answer>>> = HashMap::new();
         loop {
             tokio::select! {
                 job = self.jobs.recv(), if asked.len() < AT_ONCE => {
@@ -133,7 +138,7 @@ impl Driver {
                 }
                 Some(done) = asked.next() => {
                     let others = done.same.and_then(|same| waiting.remove(&same)).unwrap_or_default();
-                    let failed = matches!(done.came, Came::Failed(_) | Came::Lost(_));
+                    let failed = !matches!(done.came, Came::Answer(_) | Came::Refused(_));
                     let ended = self.tell(done.came, done.answer.into_iter().chain(others));
                     match ended {
                         ControlFlow::Break(why) => return Some(why),
@@ -150,23 +155,24 @@ impl Driver {
     fn tell(
         &mut self,
         came: Came,
-        waiting: impl Iterator<Item = oneshot::Sender<Option<Value>>>,
+        waiting: impl Iterator<Item = oneshot::Sender<Answer>>,
     ) -> ControlFlow<String, String> {
-        let (value, ended) = match came {
+        let (answer, ended) = match came {
             Came::Answer(value) => {
                 self.pauses.reset();
-                (Some(value), ControlFlow::Continue(String::new()))
+                (Ok(value), ControlFlow::Continue(String::new()))
             }
             Came::Refused(why) => {
                 self.note_refusal(&why);
-                (None, ControlFlow::Continue(why))
+                (Err(Outcome::Failed), ControlFlow::Continue(why))
             }
-            Came::Failed(why) => (None, ControlFlow::Continue(why)),
-            Came::Lost(why) => (None, ControlFlow::Break(why)),
+            Came::Failed(why) => (Err(Outcome::Failed), ControlFlow::Continue(why)),
+            Came::Late(why) => (Err(Outcome::Late), ControlFlow::Continue(why)),
+            Came::Lost(why) => (Err(Outcome::Failed), ControlFlow::Break(why)),
         };
-        for answer in waiting {
+        for who in waiting {
             // Whoever gave up waiting needs no answer.
-            let _ = answer.send(value.clone());
+            let _ = who.send(answer.clone());
         }
         ended
     }
@@ -201,32 +207,32 @@ impl Driver {
 async fn ask(
     mut link: Link,
     question: Question,
-    answer: Option<oneshot::Sender<Option<Value>>>,
+    answer: Option<oneshot::Sender<Answer>>,
     within: Duration,
 ) -> Done {
     let came = match timeout(within, link.ask(&question)).await {
         Ok(Ok(value)) => Came::Answer(value),
-        Ok(Err(error)) => failure(&error),
-        Err(_) => Came::Failed(format!("no answer within {within:?}")),
+        Ok(Err(error)) => failure(&error, link.mends_itself()),
+        Err(_) => Came::Late(format!("no answer within {within:?}")),
     };
     Done { same: question.same, answer, came }
 }
 
-/// What an error says of the connection and of the server.
-fn failure(error: &RedisError) -> Came {
-    match error.kind() {
+/// What an error says of the connection and of the server. A connection to a cluster mends itself, and its other members
+/// may be well.
+fn failure(error: &RedisError, mends_itself: bool) -> Came {
+    let lost = match error.kind() {
         // The server is not the one to ask, or not yet: connecting anew finds the right one.
         ErrorKind::Server(
             ServerErrorKind::ReadOnly
             | ServerErrorKind::BusyLoading
             | ServerErrorKind::MasterDown
             | ServerErrorKind::ClusterDown,
-        ) => Came::Lost(words(error)),
-        ErrorKind::Server(_) | ErrorKind::Extension => Came::Refused(words(error)),
-        // A cluster's connection mends itself, and the other members may be well.
-        _ if error.is_connection_dropped() => Came::Lost(words(error)),
-        _ => Came::Failed(words(error)),
-    }
+        ) => true,
+        ErrorKind::Server(_) | ErrorKind::Extension => return Came::Refused(words(error)),
+        _ => error.is_connection_dropped(),
+    };
+    if lost && !mends_itself { Came::Lost(words(error)) } else { Came::Failed(words(error)) }
 }
 
 /// Waits for something, and meanwhile turns away who asks. None if nobody is left who could.

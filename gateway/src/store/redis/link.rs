@@ -7,9 +7,11 @@ use ::redis::cluster::ClusterClient;
 use ::redis::cluster_async::ClusterConnection;
 use ::redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use ::redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
-    RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, TlsMode, Value,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tokio::time::timeout;
 
 use super::{Mode, Question, Spec};
@@ -48,6 +50,13 @@ impl Dial {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(None);
         let timeout = spec.timeout;
+        let authority = spec.tls.as_ref().and_then(|tls| tls.ca.as_deref());
+        if authority.is_some_and(|pem| CertificateDer::pem_slice_iter(pem).next().is_none()) {
+            // The client would take that for an authority that signed nothing.
+            return Err(
+                (ErrorKind::InvalidClientConfig, "the file of the authority holds no certificate").into()
+            );
+        }
         let to = match &spec.mode {
             Mode::Standalone => To::Server(Box::new(server(&spec)?)),
             Mode::Sentinel(master) => To::Sentinels(Box::new(sentinels(&spec, master)?)),
@@ -87,6 +96,11 @@ impl Dial {
 }
 
 impl Link {
+    /// Whether it finds the right server by itself when one is lost.
+    pub(super) fn mends_itself(&self) -> bool {
+        matches!(self, Link::Cluster(_))
+    }
+
     /// Asks, for as long as it takes.
     pub(super) async fn ask(&mut self, question: &Question) -> RedisResult<Value> {
         match self {
@@ -134,7 +148,7 @@ fn certificates(spec: &Spec) -> Option<TlsCertificates> {
 fn server(spec: &Spec) -> RedisResult<Client> {
     let infos = infos(spec)?;
     // The configuration has exactly one.
-    let info = infos.into_iter().next().ok_or((::redis::ErrorKind::InvalidClientConfig, "no server"))?;
+    let info = infos.into_iter().next().ok_or((ErrorKind::InvalidClientConfig, "no server"))?;
     match certificates(spec) {
         Some(certificates) => Client::build_with_tls(info, certificates),
         None => Client::open(info),

@@ -22,7 +22,8 @@ use super::{Secure, provider};
 use crate::transport::stream::Stream;
 
 /// What is spoken behind the handshake (RFC 7301).
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
 /// One is enough for a browser that comes back; each costs a record of a quarter of a kilobyte.
 const TICKETS: usize = 1;
 
@@ -68,10 +69,23 @@ pub struct Terms {
     pub only_newest: bool,
     /// What clients have to show, if anything.
     pub asked: Option<Asked>,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
     /// What is sent as Strict-Transport-Security (RFC 6797), if a response has none.
     pub hsts: Option<Box<[u8]>>,
+}
+
+/// What a handshake came to.
+#[derive(Debug)]
+pub struct Accepted {
+    /// What is spoken on now.
+    pub stream: Stream,
+    /// The name that the client asked for (RFC 6066, 3).
+    pub name: Option<Box<str>>,
+    /// Whether that is HTTP/2.
+    pub http2: bool,
 }
 
 /// A certificate with its chain, its key, and the names that it is for.
@@ -147,7 +161,10 @@ impl ServerTls {
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(shown.clone());
-        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        config.alpn_protocols = vec![HTTP1.to_vec()];
+        if terms.http2 {
+            config.alpn_protocols.insert(0, HTTP2.to_vec());
+        }
         config.ticketer = Arc::clone(&tickets.0);
         config.send_tls13_tickets = TICKETS;
         // Tickets do the same without memory for each client.
@@ -156,15 +173,17 @@ impl ServerTls {
         Ok(ServerTls { config: Arc::new(config), shown, handshake_timeout, hsts })
     }
 
-    /// Makes the handshake. The caller sets the time limit. Answers the stream, and the name that the client asked for.
+    /// Makes the handshake. The caller sets the time limit.
     ///
     /// # Errors
     /// The client spoke no TLS, or none that is good enough.
-    pub async fn accept(&self, tcp: TcpStream) -> io::Result<(Stream, Option<Box<str>>)> {
+    pub async fn accept(&self, tcp: TcpStream) -> io::Result<Accepted> {
         tcp.set_nodelay(true)?;
         let stream = TlsAcceptor::from(Arc::clone(&self.config)).accept(tcp).await?;
-        let name = stream.get_ref().1.server_name().map(Into::into);
-        Ok((Stream::secure(Secure::new(stream)), name))
+        let session = stream.get_ref().1;
+        let name = session.server_name().map(Into::into);
+        let http2 = session.alpn_protocol() == Some(HTTP2);
+        Ok(Accepted { stream: Stream::secure(Secure::new(stream)), name, http2 })
     }
 
     /// Whether a client that asked for `asked` may ask this connection for `host` (RFC 9110, 7.4): the certificate that

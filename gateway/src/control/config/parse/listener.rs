@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use super::{Parse, Tables};
 use crate::control::config::error::{At, Place};
 use crate::control::config::file;
-use crate::control::config::reading::{Entry, Key, OneOrMany};
+use crate::control::config::reading::{Entry, Key, Number, OneOrMany};
 use crate::control::config::resolved::{
     Admin, CertificateFiles, ClientCertificate, ClientCertificates, HostHeader, Listener, ListenerTls,
     NodeTls, TlsVersion, UnknownName,
@@ -59,14 +59,30 @@ impl Parse {
                 self.wrong(&redirect.place, "this listener is under HTTPS itself", write);
             }
             let redirect = listener.redirect.get().map(|at| at.value);
-            let tls = self.listener_tls(listener.tls);
-            let listener = Listener { name, address, connections, connections_per_client, redirect, tls };
+            let http2_streams = self.http2_streams(listener.http2, listener.http2_streams);
+            let tls = self.listener_tls(listener.tls, http2_streams.is_some());
+            let listener =
+                Listener { name, address, connections, connections_per_client, http2_streams, redirect, tls };
             listeners.insert(listener.name.value.clone(), listener);
         }
         listeners
     }
 
-    fn listener_tls(&mut self, table: Key<file::ListenerTls>) -> Option<At<ListenerTls>> {
+    fn http2_streams(&mut self, wanted: Key<bool>, streams: Key<Number<1, 10_000>>) -> Option<u32> {
+        if wanted.unless(true) {
+            return Some(streams.get().map_or(100, |at| at.value.0));
+        }
+        if let Key::Is(streams) = streams {
+            self.wrong(
+                &streams.place,
+                "HTTP/2 is not spoken here",
+                "leave it out, or leave `http2 = false` out",
+            );
+        }
+        None
+    }
+
+    fn listener_tls(&mut self, table: Key<file::ListenerTls>, http2: bool) -> Option<At<ListenerTls>> {
         let At { value: table, place } = table.get()?;
         let write = "add `certificates = { certificate = \"site.pem\", key = \"site.key\" }`";
         if table.certificates.is_absent() {
@@ -89,6 +105,7 @@ impl Parse {
             unknown_name: table.unknown_name.unless(UnknownName::First),
             min_version: table.min_version.unless(TlsVersion::V12),
             clients: path(table.client_ca).map(|ca| ClientCertificates { ca, certificate }),
+            http2,
             handshake_timeout: table.handshake_timeout.unless(Duration::from_secs(10)),
             hsts: table.hsts.get().map(|at| at.value),
         };

@@ -19,6 +19,8 @@ pub struct Listener {
     pub connections: Option<NonZeroU32>,
     /// The same for each client; not above `connections`.
     pub connections_per_client: Option<NonZeroU32>,
+    /// How many requests at once a client may have on a connection of HTTP/2; none if that is not spoken.
+    pub http2_streams: Option<u32>,
     /// Where its clients are sent instead of being served, if they are.
     pub redirect: Option<Redirect>,
     /// How its clients are met, if that is not in the clear.
@@ -43,6 +45,8 @@ pub struct ListenerTls {
     pub min_version: TlsVersion,
     /// What clients have to show, if anything.
     pub clients: Option<ClientCertificates>,
+    /// Whether HTTP/2 is offered: as the listener says it.
+    pub http2: bool,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
     /// How long clients shall remember to come under HTTPS only, if they shall.

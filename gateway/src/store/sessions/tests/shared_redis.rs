@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use test_servers::Redis as Server;
+use test_servers::{Redis as Server, RedisCluster};
 
 use super::*;
 use crate::store::redis::stats::{Asked, Outcome, State};
-use crate::store::redis::testing::{redis_at, wait_for};
+use crate::store::redis::testing::{redis_at, redis_of, wait_for};
 
 /// Long enough that nothing in a test is believed no longer, or short enough that it always is asked.
 const LONG: Duration = Duration::from_secs(600);
@@ -30,6 +30,17 @@ async fn in_redis() {
     let Some(server) = Server::start() else { return };
     for believed in [NEVER, LONG] {
         suite(&sessions(&redis_at(&server.url()), believed), Token::Stays).await;
+    }
+}
+
+#[tokio::test]
+async fn in_a_redis_cluster() {
+    let Some(cluster) = RedisCluster::start() else { return };
+    let redis = redis_of(&cluster);
+    wait_for("the cluster", || redis.stats().state() == State::Up).await;
+    for _ in 0..5 {
+        // Tokens are random, so each time other members are asked.
+        suite(&sessions(&redis, NEVER), Token::Stays).await;
     }
 }
 
@@ -168,5 +179,37 @@ async fn tokens_do_not_repeat() {
     let mut seen = HashSet::new();
     for _ in 0..1000 {
         assert!(seen.insert(sessions.bind(&OF, None, "a", HOUR, None).await.unwrap().token));
+    }
+}
+
+/// The figures of decision 36: `cargo test -p bascule --lib -- --ignored --nocapture what_a_session_costs`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn what_a_session_costs() {
+    const TIMES: u32 = 20_000;
+    let Some(server) = Server::start() else { return };
+    let [here, asking] = [LONG, NEVER].map(|believed| sessions(&redis_at(&server.url()), believed));
+    let token = here.bind(&OF, None, "node-a", HOUR, None).await.unwrap().token;
+    let began = Instant::now();
+    for _ in 0..TIMES {
+        assert!(matches!(here.get_now(&OF, &token), Now::Known(Some(_))));
+    }
+    let hit = began.elapsed() / TIMES;
+    let used = || {
+        let info = server.ask(&["INFO", "cpu"]);
+        let seconds = |name: &str| {
+            let line = info.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_once(':').unwrap().1.trim().parse::<f64>().unwrap()
+        };
+        seconds("used_cpu_sys:") + seconds("used_cpu_user:")
+    };
+    let (before, began) = (used(), Instant::now());
+    for _ in 0..TIMES {
+        assert!(node(&asking, &token).await.is_some());
+    }
+    let (question, cpu) = (began.elapsed() / TIMES, (used() - before) / f64::from(TIMES));
+    #[expect(clippy::print_stdout, reason = "it is what the measurement is for")]
+    {
+        println!("a hit {hit:?}, a question {question:?}, of which Redis computes {:.1} us", cpu * 1e6);
     }
 }

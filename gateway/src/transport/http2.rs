@@ -1,0 +1,238 @@
+//! HTTP/2 to clients (RFC 9113): connections, and each of their streams as a stream of bytes of its own.
+//!
+//! h2 does frames, flow control, header compression, and defends itself against floods of frames. A stream's window is given
+//! back only when its bytes were taken, and written to only as far as the client's window goes, so a slow side slows its own
+//! exchange and no other.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream, SendStream};
+use http::request::Parts;
+use http::{HeaderMap, Response};
+
+use super::stream::Stream;
+use crate::http::fields::Fields;
+use crate::http::h2 as heads;
+
+/// What a client may send ahead on one stream, and on all of a connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What a response may have waiting for the client's window; a read of a body.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams that the client gave up and that nobody looked at yet: more at once is an attack (CVE-2023-44487).
+const RESET_STREAMS: usize = 20;
+
+/// What a client may do on one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Http2Limits {
+    /// Requests at once.
+    pub streams: u32,
+    /// Bytes of a request's head, as RFC 9113, 6.5.2 counts them.
+    pub head: u32,
+}
+
+/// A client's connection.
+pub struct Http2Connection(Connection<Stream, Bytes>);
+
+/// A request's head, and the stream on which its body comes and its response goes.
+pub struct Http2Request {
+    /// Method, target and fields.
+    pub parts: Parts,
+    /// Whether nothing follows it.
+    pub ended: bool,
+    /// Where the rest comes from and the response goes.
+    pub stream: Stream,
+}
+
+impl Http2Connection {
+    /// Greets a client whose first bytes are still to be read. The caller sets the time limit.
+    ///
+    /// # Errors
+    /// The client does not speak HTTP/2.
+    pub async fn accept(stream: Stream, limits: Http2Limits) -> io::Result<Http2Connection> {
+        let mut builder = Builder::new();
+        builder
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(limits.head)
+            .max_send_buffer_size(SEND_BUFFER)
+            .max_pending_accept_reset_streams(RESET_STREAMS);
+        let connection = builder.handshake(stream).await;
+        connection.map(Http2Connection).map_err(io::Error::other)
+    }
+
+    /// The next request; none when the connection is over. It also moves all streams, so it has to be polled as long as
+    /// there are any.
+    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Http2Request>>> {
+        let accepted = ready!(self.0.poll_accept(cx));
+        Poll::Ready(accepted.map(|accepted| {
+            let (request, respond) = accepted.map_err(io::Error::other)?;
+            let (parts, body) = request.into_parts();
+            let ended = body.is_end_stream();
+            let stream = Stream::http2(Http2Stream::new(body, respond, ended));
+            Ok(Http2Request { parts, ended, stream })
+        }))
+    }
+
+    /// Whether a request is in flight.
+    pub fn is_busy(&self) -> bool {
+        self.0.has_streams()
+    }
+
+    /// Says that no new request will be taken (GOAWAY); those in flight go on.
+    pub fn close(&mut self) {
+        self.0.graceful_shutdown();
+    }
+}
+
+/// One exchange of a connection, as bytes of bodies in both directions.
+pub struct Http2Stream {
+    coming: RefCell<Coming>,
+    going: RefCell<Going>,
+}
+
+struct Coming {
+    body: RecvStream,
+    /// Read and not taken yet.
+    piece: Bytes,
+    trailers: Option<HeaderMap>,
+    /// Whether the last byte was read, and whether that was told.
+    ended: bool,
+}
+
+struct Going {
+    respond: SendResponse<Bytes>,
+    /// There is none before the head is sent, nor if that was all.
+    body: Option<SendStream<Bytes>>,
+}
+
+impl std::fmt::Debug for Http2Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Http2Stream")
+    }
+}
+
+impl Http2Stream {
+    fn new(body: RecvStream, respond: SendResponse<Bytes>, ended: bool) -> Http2Stream {
+        let coming = Coming { body, piece: Bytes::new(), trailers: None, ended };
+        Http2Stream { coming: RefCell::new(coming), going: RefCell::new(Going { respond, body: None }) }
+    }
+
+    /// Whether there is a byte of the body, or its end.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.coming.borrow_mut().poll_piece(cx)
+    }
+
+    /// Takes bytes of the body; 0 at its end.
+    pub(super) fn poll_fill(&self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        let coming = &mut *self.coming.borrow_mut();
+        ready!(coming.poll_piece(cx))?;
+        let room = buffer.capacity() - buffer.len();
+        let taken = coming.piece.split_to(room.min(coming.piece.len()));
+        buffer.extend_from_slice(&taken);
+        // Only now may the client send as much again.
+        coming.body.flow_control().release_capacity(taken.len()).map_err(io::Error::other)?;
+        Poll::Ready(Ok(taken.len()))
+    }
+
+    /// What stood behind the body, once that is read.
+    pub(super) fn take_trailers(&self) -> Option<Box<Fields>> {
+        self.coming.borrow_mut().trailers.take().as_ref().and_then(heads::take_trailers)
+    }
+
+    /// Ready when the client gave the exchange up.
+    pub(super) fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let going = &mut *self.going.borrow_mut();
+        let reset = match &mut going.body {
+            Some(body) => body.poll_reset(cx),
+            None => going.respond.poll_reset(cx),
+        };
+        reset.map(drop)
+    }
+
+    /// Sends a head that is not the last one.
+    ///
+    /// # Errors
+    /// The client is gone, or the last head was sent.
+    pub fn send_informational(&self, head: Response<()>) -> io::Result<()> {
+        self.going.borrow_mut().respond.send_informational(head).map_err(io::Error::other)
+    }
+
+    /// Sends the response's head; `ended`: there is no body.
+    ///
+    /// # Errors
+    /// The client is gone, or one was sent.
+    pub fn send_head(&self, head: Response<()>, ended: bool) -> io::Result<()> {
+        let going = &mut *self.going.borrow_mut();
+        let body = going.respond.send_response(head, ended).map_err(io::Error::other)?;
+        going.body = (!ended).then_some(body);
+        Ok(())
+    }
+
+    /// Sends bytes of the body, as far as the client's window goes.
+    pub(super) fn poll_write(&self, cx: &mut Context<'_>, piece: &[u8]) -> Poll<io::Result<usize>> {
+        let going = &mut *self.going.borrow_mut();
+        let Some(body) = &mut going.body else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+        body.reserve_capacity(piece.len().min(SEND_BUFFER));
+        while body.capacity() == 0 {
+            match ready!(body.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            }
+        }
+        let count = body.capacity().min(piece.len());
+        body.send_data(Bytes::copy_from_slice(&piece[..count]), false).map_err(io::Error::other)?;
+        Poll::Ready(Ok(count))
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub fn finish(&self, trailers: Option<&Fields>) -> io::Result<()> {
+        let Some(mut body) = self.going.borrow_mut().body.take() else { return Ok(()) };
+        let sent = match trailers {
+            Some(fields) => body.send_trailers(heads::trailers(fields)),
+            None => body.send_data(Bytes::new(), true),
+        };
+        sent.map_err(io::Error::other)
+    }
+
+    /// Tells the client that its response is not whole.
+    pub(super) fn reset(&self) {
+        let going = &mut *self.going.borrow_mut();
+        match &mut going.body {
+            Some(body) => body.send_reset(Reason::INTERNAL_ERROR),
+            None => going.respond.send_reset(Reason::INTERNAL_ERROR),
+        }
+    }
+}
+
+impl Coming {
+    /// Ready when there is a byte, or the end was read with what stands behind it.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.piece.has_remaining() && !self.ended {
+            match ready!(self.body.poll_data(cx)) {
+                Some(Ok(piece)) => self.piece = piece,
+                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                None => {
+                    self.trailers = ready!(self.body.poll_trailers(cx)).map_err(io::Error::other)?;
+                    self.ended = true;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Waits for the next request, as [`Http2Connection::poll_request`].
+pub async fn next_request(connection: &mut Http2Connection) -> Option<io::Result<Http2Request>> {
+    poll_fn(|cx| connection.poll_request(cx)).await
+}
