@@ -7,3 +7,4 @@ mod quarantine;
 mod rewrite;
 mod routers;
 mod safety;
+mod waiting;
