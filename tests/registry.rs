@@ -127,3 +127,65 @@ fn a_pool_that_no_longer_registers_takes_no_node_and_one_that_comes_does() {
     wait_until("it serves", || gateway.get("/").status == 200);
     assert_eq!(put(&gateway, "a", &entry(&a, "1m")).status, 404);
 }
+
+/// A gateway whose registry keeps its leases in this Redis.
+fn sharing(redis: &test_servers::Redis) -> TestGateway {
+    let url = redis.url();
+    gateway(&format!("store = \"redis\"\n[redis]\nservers = [\"{url}\"]\ntimeout = \"1s\""))
+}
+
+#[test]
+fn a_registration_at_one_of_two_gateways_reaches_the_other() {
+    let Some(redis) = test_servers::Redis::start() else { return };
+    let (a, b) = (TestNode::answering("a"), TestNode::answering("b"));
+    let [here, there] = [(); 2].map(|()| sharing(&redis));
+    wait_until("a registers", || put(&here, "a", &entry(&a, "1m")).status == 201);
+    wait_until("it serves at both", || [&here, &there].iter().all(|gateway| gateway.get("/").status == 200));
+    let load = Load::on(there.address());
+    let registered = Instant::now();
+    assert_eq!(put(&here, "b", &entry(&b, "1m")).status, 201);
+    wait_until("b is at the other", || ids(&there) == ["a", "b"]);
+    eprintln!("a registration was at the other gateway after {:?}", registered.elapsed());
+    assert_eq!(put(&there, "b", &entry(&b, "1m")).status, 200, "it renews with either");
+    let list = send(there.registry_address(), "GET", "/pools/main/nodes", "", "").text();
+    assert!(list.contains("\"ttl\":\"60s\""), "{list}");
+    assert_eq!(send(there.registry_address(), "DELETE", "/pools/main/nodes/a", "", "").status, 204);
+    wait_until("a is out at both", || [&here, &there].iter().all(|gateway| ids(gateway) == ["b"]));
+    assert!(load.stop() > 0);
+}
+
+#[test]
+fn a_lease_in_redis_ends_at_every_gateway() {
+    let Some(redis) = test_servers::Redis::start() else { return };
+    let (a, b) = (TestNode::answering("a"), TestNode::answering("b"));
+    let [here, there] = [(); 2].map(|()| sharing(&redis));
+    wait_until("a registers", || put(&here, "a", &entry(&a, "1m")).status == 201);
+    assert_eq!(put(&here, "b", &entry(&b, "1s")).status, 201);
+    let registered = Instant::now();
+    wait_until("both are in", || ids(&there).len() == 2);
+    wait_until("b is out", || ids(&there) == ["a"]);
+    eprintln!("a lease of 1 s was out at the other gateway after {:?}", registered.elapsed());
+    wait_until("b is out", || ids(&here) == ["a"]);
+}
+
+#[test]
+fn a_redis_that_goes_and_comes_back_empty_costs_no_node() {
+    let Some(redis) = test_servers::Redis::start() else { return };
+    let (a, b) = (TestNode::answering("a"), TestNode::answering("b"));
+    let gateway = sharing(&redis);
+    wait_until("a registers", || put(&gateway, "a", &entry(&a, "5s")).status == 201);
+    assert_eq!(put(&gateway, "b", &entry(&b, "5s")).status, 201);
+    wait_until("both are in", || ids(&gateway) == ["a", "b"]);
+    let load = Load::on(gateway.address());
+    redis.kill();
+    wait_until("the loss is seen", || gateway.metric("bascule_discovery_up", &[]) == 0.0);
+    let refused = put(&gateway, "a", &entry(&a, "5s"));
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(ids(&gateway), ["a", "b"]);
+    redis.restart_empty();
+    wait_until("a renews", || put(&gateway, "a", &entry(&a, "1m")).status == 201);
+    wait_until("it is followed again", || gateway.metric("bascule_discovery_up", &[]) == 1.0);
+    assert_eq!(ids(&gateway), ["a", "b"], "b has its lease to come back");
+    wait_until("b did not", || ids(&gateway) == ["a"]);
+    load.stop();
+}

@@ -148,7 +148,7 @@ impl Control {
         let (socket, waits) =
             ports.open_own(Owner::Admin, address).map_err(|error| StartError::Admin { address, error })?;
         let admin_address = socket.local_addr()?;
-        let door = Door::open(config.registry.as_ref(), &ports)?;
+        let door = Door::open(config.registry.as_ref(), &ports, services.redis.as_ref())?;
         let builder = Builder::start(path, config, engine.clone(), services.clone(), ports, status.clone())
             .map_err(StartError::Configuration)?;
 

@@ -1,9 +1,10 @@
 //! Stores: what outlives a plugin's instance, and where it can, this process.
 //!
-//! [`sessions`] bind clients to nodes, [`shared`] keeps small values. A store answers at once or has to be asked elsewhere
+//! [`sessions`] bind clients to nodes, [`shared`] keeps small values, [`leases`] nodes that registered. A store answers at once or has to be asked elsewhere
 //! ([`Now`]), and then a worker awaits the answer: nothing in here blocks. It knows neither plugins nor nodes nor the
 //! configuration.
 
+pub mod leases;
 pub mod redis;
 pub mod sessions;
 pub mod shared;

@@ -121,6 +121,32 @@ fn a_redis_that_hangs_delays_five_requests_and_fails_none() {
 }
 
 #[test]
+fn a_wrong_password_is_named_once_and_harmless() {
+    let Some(redis) = Redis::start_with_user("bascule", "right") else { return };
+    let nodes = nodes(2);
+    let login = "user = \"bascule\"\npassword = \"hunter2\"\n[sessions]";
+    let text = text(&redis, PATIENT, "").replace("[sessions]", login);
+    let files = files();
+    let files: Vec<_> = files.iter().map(|(name, content)| (*name, &content[..])).collect();
+    let gateway = GatewayProcess::with_files(&text, &nodes.iter().collect::<Vec<_>>(), &files);
+    // Redis' own log of those whom it turned away, as names and values in lines.
+    let tried = || {
+        let log = redis.ask(&["ACL", "LOG"]);
+        let count = log.lines().skip_while(|line| *line != "count").nth(1);
+        count.and_then(|count| count.parse::<u32>().ok())
+    };
+    wait_until("it has tried several times", || tried().is_some_and(|count| count >= 3));
+    let mut client = gateway.client();
+    for _ in 0..20 {
+        assert_eq!(client.get("/").status, 200);
+    }
+    let lines = gateway.logged("Redis cannot be asked");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("WRONGPASS") || lines[0].contains("uthentication"), "{lines:?}");
+    assert!(gateway.logged("hunter2").is_empty());
+}
+
+#[test]
 fn bound_clients_may_be_turned_away_rather_than_moved() {
     let Some(redis) = Redis::start() else { return };
     let nodes = nodes(3);

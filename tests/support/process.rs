@@ -151,6 +151,12 @@ impl GatewayProcess {
         status.and_then(|status| status.code())
     }
 
+    /// The lines that it has logged with these words.
+    pub fn logged(&self, words: &str) -> Vec<String> {
+        let lines = self.log.lock().unwrap();
+        lines.iter().filter(|line| line.contains(words)).cloned().collect()
+    }
+
     /// Whether it has logged a line with these words.
     pub fn has_logged(&self, words: &str) -> bool {
         self.log.lock().unwrap().iter().any(|line| line.contains(words))

@@ -1,7 +1,7 @@
 //! The gateway's own registry: nodes register themselves with a lease, and pools with `provider = "registry"` find them.
 //!
 //! `requests` is its API, on an address of its own. Where leases are kept is the store's matter: `memory` for a gateway that
-//! stands alone. What a pool then sees comes from the same place, as a provider of discovery like any other.
+//! stands alone, `shared` for those that share a Redis. What a pool then sees comes from the same place, as a provider of discovery like any other.
 
 mod counts;
 mod entry;
@@ -9,6 +9,7 @@ mod leases;
 mod memory;
 mod named;
 mod requests;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -26,12 +27,15 @@ use super::api;
 use super::config::{self, LeaseStore};
 use super::discovery::{Provider, Sets, Trouble};
 use crate::name::Name;
+use crate::store::leases::Leases;
+use crate::store::redis::Redis;
 use crate::telemetry::Exposition;
 use crate::transport::ports::{Owner, Ports};
 use counts::Counts;
 use leases::{Change, Full, Lease};
 use memory::Memory;
 use named::Named;
+use shared::Shared;
 
 /// Callers at once; more wait. While it is half full, no connection is kept after its answer.
 const MOST_CONNECTIONS: usize = 1024;
@@ -60,12 +64,15 @@ pub(super) struct RegistryRow {
 /// Where leases are kept.
 enum Store {
     Memory(Arc<Memory>),
+    Redis(Shared),
 }
 
 /// Why nothing was done.
 enum Refusal {
     /// The pool has as many nodes as it may.
     Full,
+    /// The store cannot be asked, for this reason.
+    Unavailable(&'static str),
 }
 
 /// The registry before it serves: its address is taken.
@@ -84,13 +91,14 @@ impl Door {
     pub(super) fn open(
         settings: Option<&config::Registry>,
         ports: &Ports,
+        redis: Option<&Arc<Redis>>,
     ) -> Result<Option<Self>, StartError> {
         let Some(settings) = settings else { return Ok(None) };
         let address = settings.address.value;
         let opened = ports.open_own(Owner::Registry, address);
         let (socket, waits) = opened.map_err(|error| StartError::Registry { address, error })?;
         let address = socket.local_addr()?;
-        Ok(Some(Self { registry: Arc::new(Registry::new(settings.clone(), address)), socket, waits }))
+        Ok(Some(Self { registry: Arc::new(Registry::new(settings.clone(), address, redis)), socket, waits }))
     }
 
     /// Serves the API until `end` is dropped, and ends leases.
@@ -113,10 +121,14 @@ impl Door {
 }
 
 impl Registry {
-    fn new(settings: config::Registry, address: SocketAddr) -> Self {
-        let most = settings.max_nodes.get() as usize;
+    fn new(settings: config::Registry, address: SocketAddr, redis: Option<&Arc<Redis>>) -> Self {
+        let most = settings.max_nodes.get();
         let store = match settings.store {
-            LeaseStore::Memory => Store::Memory(Arc::new(Memory::new(most))),
+            LeaseStore::Memory => Store::Memory(Arc::new(Memory::new(most as usize))),
+            LeaseStore::Redis => {
+                let redis = Arc::clone(redis.expect("a configuration with this store has a table [redis]"));
+                Store::Redis(Shared::new(Leases::new(redis), most))
+            }
         };
         let (followed, counts, named) = (Mutex::default(), Counts::default(), Named::default());
         Self { settings, address, store, followed, counts, named }
@@ -129,10 +141,11 @@ impl Registry {
 
     /// Follows a pool's nodes. From now on they may register, until this is dropped.
     pub(super) fn provider(self: &Arc<Self>, pool: &Name) -> Box<dyn Provider> {
-        let inner = match &self.store {
+        let inner: Box<dyn Provider> = match &self.store {
             Store::Memory(memory) => {
                 Box::new(memory::Follower { memory: Arc::clone(memory), pool: pool.clone() })
             }
+            Store::Redis(shared) => Box::new(shared.follower(pool)),
         };
         *self.lock().entry(pool.clone()).or_default() += 1;
         Box::new(Followed { registry: Arc::clone(self), pool: pool.clone(), inner })
@@ -163,6 +176,7 @@ impl Store {
             Self::Memory(memory) => {
                 memory.put(pool, lease.clone(), Instant::now()).map_err(|Full| Refusal::Full)
             }
+            Self::Redis(shared) => shared.put(pool, lease).await,
         }
     }
 
@@ -170,6 +184,7 @@ impl Store {
     async fn take(&self, pool: &Name, node: &str) -> Result<bool, Refusal> {
         match self {
             Self::Memory(memory) => Ok(memory.take(pool, node)),
+            Self::Redis(shared) => shared.take(pool, node).await,
         }
     }
 
@@ -177,6 +192,7 @@ impl Store {
     async fn rows(&self, pool: &Name) -> Result<Vec<(Lease, Duration)>, Refusal> {
         match self {
             Self::Memory(memory) => Ok(memory.rows(pool, Instant::now())),
+            Self::Redis(shared) => shared.rows(pool).await,
         }
     }
 
@@ -184,6 +200,7 @@ impl Store {
     async fn keep(&self, counts: &Counts) {
         match self {
             Self::Memory(memory) => memory.keep(|ended| counts.ended(ended)).await,
+            Self::Redis(_) => std::future::pending().await,
         }
     }
 }

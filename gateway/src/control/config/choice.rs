@@ -55,7 +55,7 @@ choices! {
     ProviderWord, "a provider such as \"dns\"": {
         "registry" => Registry, "file" => File, "dns" => Dns, "consul" => Consul, "etcd" => Etcd, "zookeeper" => Zookeeper
     };
-    LeaseWord, "\"memory\"": { "memory" => Memory };
+    LeaseWord, "\"memory\" or \"redis\"": { "memory" => Memory, "redis" => Redis };
     RecordWord, "\"address\" or \"srv\"": { "address" => Address, "srv" => Srv };
 }
 

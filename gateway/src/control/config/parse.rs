@@ -70,7 +70,7 @@ impl Parse {
         let listeners = self.listeners(listeners, &admin);
         let routes = self.routes(routes, &defaults.route.unless(file::RouteDefaults::default()), &known);
         let pools = self.pools(pools, &pool_defaults);
-        let registry = self.registry(registry, &admin, &listeners, &pools);
+        let registry = self.registry(registry, &admin, &listeners, &pools, redis.is_some());
         self.reachable(&limits, &routes);
         let uses = self.uses(uses, &routes, &pools, redis.is_some());
         Config {

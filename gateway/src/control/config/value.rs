@@ -190,6 +190,7 @@ pub(super) enum ProviderWord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeaseWord {
     Memory,
+    Redis,
 }
 
 /// What a name server is asked for.

@@ -17,10 +17,11 @@ pub(super) enum Outcome {
     Malformed,
     TooLarge,
     Full,
+    Unavailable,
 }
 
 impl Outcome {
-    const ALL: [(Self, &'static str); 10] = [
+    const ALL: [(Self, &'static str); 11] = [
         (Self::Registered, "registered"),
         (Self::Changed, "changed"),
         (Self::Renewed, "renewed"),
@@ -31,6 +32,7 @@ impl Outcome {
         (Self::Malformed, "malformed"),
         (Self::TooLarge, "too_large"),
         (Self::Full, "full"),
+        (Self::Unavailable, "unavailable"),
     ];
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderValue};
+use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use tracing::{info, warn};
@@ -22,6 +22,9 @@ use crate::name::Name;
 const MOST_BODY: usize = 64 * 1024;
 /// How long a body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// When to ask again while the store cannot be asked, in seconds.
+const RETRY: HeaderValue = HeaderValue::from_static("1");
 
 const THERE: &str = "there are /pools/NAME/nodes, and /pools/NAME/nodes/ID to PUT and to DELETE\n";
 
@@ -148,6 +151,12 @@ impl Registry {
                     format!("the pool has {most} nodes in the registry, which is `max_nodes` in [registry]");
                 self.warn_once(whom, &why);
                 (Outcome::Full, text(StatusCode::INSUFFICIENT_STORAGE, why + "\n"))
+            }
+            Refusal::Unavailable(why) => {
+                let mut answer =
+                    text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}; try again in a second\n"));
+                answer.headers_mut().insert(RETRY_AFTER, RETRY);
+                (Outcome::Unavailable, answer)
             }
         }
     }

@@ -212,27 +212,27 @@ async fn ask(
 ) -> Done {
     let came = match timeout(within, link.ask(&question)).await {
         Ok(Ok(value)) => Came::Answer(value),
-        Ok(Err(error)) => failure(&error),
+        Ok(Err(error)) => failure(&error, link.mends_itself()),
         Err(_) => Came::Late(format!("no answer within {within:?}")),
     };
     Done { same: question.same, answer, came }
 }
 
-/// What an error says of the connection and of the server.
-fn failure(error: &RedisError) -> Came {
-    match error.kind() {
+/// What an error says of the connection and of the server. A connection to a cluster mends itself, and its other members
+/// may be well.
+fn failure(error: &RedisError, mends_itself: bool) -> Came {
+    let lost = match error.kind() {
         // The server is not the one to ask, or not yet: connecting anew finds the right one.
         ErrorKind::Server(
             ServerErrorKind::ReadOnly
             | ServerErrorKind::BusyLoading
             | ServerErrorKind::MasterDown
             | ServerErrorKind::ClusterDown,
-        ) => Came::Lost(words(error)),
-        ErrorKind::Server(_) | ErrorKind::Extension => Came::Refused(words(error)),
-        // A cluster's connection mends itself, and the other members may be well.
-        _ if error.is_connection_dropped() => Came::Lost(words(error)),
-        _ => Came::Failed(words(error)),
-    }
+        ) => true,
+        ErrorKind::Server(_) | ErrorKind::Extension => return Came::Refused(words(error)),
+        _ => error.is_connection_dropped(),
+    };
+    if lost && !mends_itself { Came::Lost(words(error)) } else { Came::Failed(words(error)) }
 }
 
 /// Waits for something, and meanwhile turns away who asks. None if nobody is left who could.

@@ -96,6 +96,11 @@ impl Dial {
 }
 
 impl Link {
+    /// Whether it finds the right server by itself when one is lost.
+    pub(super) fn mends_itself(&self) -> bool {
+        matches!(self, Link::Cluster(_))
+    }
+
     /// Asks, for as long as it takes.
     pub(super) async fn ask(&mut self, question: &Question) -> RedisResult<Value> {
         match self {

@@ -29,6 +29,13 @@ pub(crate) fn redis_at(url: &str) -> Arc<Redis> {
     Arc::new(Redis::start(spec(url)).unwrap())
 }
 
+/// A client of this cluster.
+pub(crate) fn redis_of(cluster: &test_servers::RedisCluster) -> Arc<Redis> {
+    let servers = cluster.urls().iter().map(|url| server(url)).collect();
+    let spec = Spec { servers, mode: Mode::Cluster, ..spec(&cluster.urls()[0]) };
+    Arc::new(Redis::start(spec).unwrap())
+}
+
 /// Waits until something is so.
 pub(crate) async fn wait_for(what: &str, is_so: impl Fn() -> bool) {
     let waited = tokio::time::timeout(Duration::from_secs(60), async {

@@ -1,10 +1,10 @@
 //! What holds of values wherever they are kept: one suite, played to this process and to a real Redis.
 #![allow(clippy::unwrap_used)]
 
-use test_servers::Redis as Server;
+use test_servers::{Redis as Server, RedisCluster};
 
 use super::*;
-use crate::store::redis::testing::redis_at;
+use crate::store::redis::testing::{redis_at, redis_of};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR_US: u64 = 3_600_000_000;
@@ -103,6 +103,12 @@ async fn in_redis() {
     for key in server.ask(&["KEYS", "*"]).lines() {
         assert_ne!(server.ask(&["PTTL", key]), "-1", "{key}");
     }
+}
+
+#[tokio::test]
+async fn in_a_redis_cluster() {
+    let Some(cluster) = RedisCluster::start() else { return };
+    suite(&Shared::new(Some(redis_of(&cluster))), Scope::Cluster).await;
 }
 
 #[tokio::test]

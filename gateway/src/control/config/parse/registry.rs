@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use super::stores::ADD_REDIS;
 use super::{Parse, number};
 use crate::control::config::error::At;
 use crate::control::config::file;
+use crate::control::config::reading::Key;
 use crate::control::config::resolved::{Admin, LeaseStore, Listener, Pool, Provider, Registry};
 use crate::control::config::value::LeaseWord;
 use crate::name::Name;
@@ -22,6 +24,7 @@ impl Parse {
         admin: &Admin,
         listeners: &BTreeMap<Name, Listener>,
         pools: &BTreeMap<Name, Pool>,
+        redis: bool,
     ) -> Option<Registry> {
         let Some(At { value: registry, place }) = table else {
             self.needs_registry(pools);
@@ -36,8 +39,14 @@ impl Parse {
             self.wrong(&address.place, what, write);
         }
         self.is_free(&address, admin, listeners);
+        if let Key::Is(At { value: LeaseWord::Redis, place }) = &registry.store
+            && !redis
+        {
+            self.wrong(place, "there is no Redis to keep leases in", ADD_REDIS);
+        }
         let store = match registry.store.unless(LeaseWord::Memory) {
             LeaseWord::Memory => LeaseStore::Memory,
+            LeaseWord::Redis => LeaseStore::Redis,
         };
         Some(Registry {
             address,

@@ -20,7 +20,7 @@ const NEAR_CACHE: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_millis(20);
 const CAPACITY: u32 = 1_000_000;
 /// What to write for a Redis.
-const ADD_REDIS: &str = "add a table [redis] with `servers = [\"redis://127.0.0.1:6379\"]`";
+pub(super) const ADD_REDIS: &str = "add a table [redis] with `servers = [\"redis://127.0.0.1:6379\"]`";
 
 impl Parse {
     /// `[sessions]`. `redis` is whether there is a table `[redis]`.

@@ -24,6 +24,8 @@ pub struct Registry {
 pub enum LeaseStore {
     /// This process: nodes register with each gateway.
     Memory,
+    /// The Redis that gateways share: a registration with one of them reaches all.
+    Redis,
 }
 
 impl LeaseStore {
@@ -31,6 +33,7 @@ impl LeaseStore {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Memory => "memory",
+            Self::Redis => "redis",
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use test_servers::Redis as Server;
+use test_servers::{Redis as Server, RedisCluster};
 
 use super::*;
 use crate::store::redis::stats::{Asked, Outcome, State};
-use crate::store::redis::testing::{redis_at, wait_for};
+use crate::store::redis::testing::{redis_at, redis_of, wait_for};
 
 /// Long enough that nothing in a test is believed no longer, or short enough that it always is asked.
 const LONG: Duration = Duration::from_secs(600);
@@ -30,6 +30,17 @@ async fn in_redis() {
     let Some(server) = Server::start() else { return };
     for believed in [NEVER, LONG] {
         suite(&sessions(&redis_at(&server.url()), believed), Token::Stays).await;
+    }
+}
+
+#[tokio::test]
+async fn in_a_redis_cluster() {
+    let Some(cluster) = RedisCluster::start() else { return };
+    let redis = redis_of(&cluster);
+    wait_for("the cluster", || redis.stats().state() == State::Up).await;
+    for _ in 0..5 {
+        // Tokens are random, so each time other members are asked.
+        suite(&sessions(&redis, NEVER), Token::Stays).await;
     }
 }
 
