@@ -2,8 +2,11 @@
 
 mod consul;
 mod dns;
+mod etcd;
 mod file;
+mod keyed;
 mod register;
+mod zookeeper;
 
 use std::fs;
 use std::net::SocketAddr;

@@ -19,12 +19,10 @@ mod wait;
 mod wire;
 
 pub use client::{Response, TestClient};
-#[allow(unused_imports, reason = "for the tests of further providers")]
 pub use crowd::Crowd;
-#[allow(unused_imports, reason = "likewise")]
 pub use discovery::{
     Entry, Registry, a_broken_registry_fails_no_request, a_hundred_nodes_come_change_and_leave,
-    changes_serve_soon, found, wait_for_nodes,
+    changes_serve_soon,
 };
 pub use gateway::{TestGateway, plugin_file, write_configuration};
 pub use load::Load;

@@ -15,6 +15,7 @@ mod client_tls;
 mod command;
 pub mod config;
 mod discovery;
+pub mod etcd;
 mod folder;
 mod health;
 mod history;
@@ -31,6 +32,7 @@ mod status;
 mod store;
 mod uses;
 mod writer;
+pub mod zookeeper;
 
 use std::io;
 use std::mem;

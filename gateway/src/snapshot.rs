@@ -105,6 +105,8 @@ pub struct Route {
     pub timeout: Duration,
     /// From a request's last head byte to its response's last byte.
     pub total_timeout: Option<Duration>,
+    /// The most bytes that a request's body may have.
+    pub max_body: Option<u64>,
 }
 
 /// Nodes that serve the same thing, and who picks one of them.

@@ -64,6 +64,22 @@ fn a_consul_that_breaks() {
 }
 
 #[test]
+fn a_consul_that_stops_without_a_word_is_lost_and_its_nodes_stay() {
+    let Some(consul) = Consul::start() else { return };
+    let node = TestNode::answering("a");
+    put(&consul, "api-1", node.address(), json!({}));
+    let gateway = gateway_before(&consul, "");
+    wait_for_nodes(&gateway, &[("api-1", 1)]);
+    consul.freeze();
+    wait_until("it is lost", || pool(&gateway)["discovery"]["state"] == "down");
+    let error = pool(&gateway)["discovery"]["error"]["text"].to_string();
+    assert!(error.contains("did not answer within 15s"), "{error}");
+    assert_eq!((nodes(&gateway).len(), gateway.get("/").text().as_str()), (1, "a"));
+    consul.thaw();
+    wait_until("it is back", || pool(&gateway)["discovery"]["state"] == "up");
+}
+
+#[test]
 fn an_instance_tells_all_of_a_node() {
     let Some(consul) = Consul::start() else { return };
     let node = TestNode::answering("a");

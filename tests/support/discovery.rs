@@ -4,7 +4,7 @@ use super::crowd::Crowd;
 use super::gateway::TestGateway;
 use super::load::Load;
 use super::wait::wait_until;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Instant;
 use test_servers::Server;
@@ -20,12 +20,6 @@ impl Entry {
     /// The node of a crowd with this number.
     pub fn of(crowd: &Crowd, number: usize, weight: u32) -> Entry {
         Entry { id: format!("node-{number}"), address: crowd.address(number), weight }
-    }
-
-    #[allow(dead_code, reason = "for the tests of further providers")]
-    /// In the schema of etcd, ZooKeeper and the gateway's own registry.
-    pub fn json(&self) -> Value {
-        json!({ "address": self.address.to_string(), "weight": self.weight })
     }
 }
 
@@ -52,14 +46,14 @@ fn gateway_before(registry: &dyn Registry) -> TestGateway {
 }
 
 /// What /snapshot tells of a pool.
-pub fn found(gateway: &TestGateway, pool: &str) -> Value {
+fn found(gateway: &TestGateway, pool: &str) -> Value {
     let snapshot = gateway.snapshot();
     let pools = snapshot["pools"].as_array().expect("a list");
     pools.iter().find(|row| row["name"] == pool).expect("a pool of this name").clone()
 }
 
 /// Waits until a pool has exactly so many nodes, that all may be picked, each with this weight.
-pub fn wait_for_nodes(gateway: &TestGateway, pool: &str, count: usize, weight: u32) {
+fn wait_for_nodes(gateway: &TestGateway, pool: &str, count: usize, weight: u32) {
     wait_until(&format!("{pool} has {count} nodes with the weight {weight}"), || {
         let pool = found(gateway, pool);
         let nodes = pool["nodes"].as_array().expect("a list");

@@ -47,6 +47,7 @@ pub(super) fn snapshot(prepared: &Prepared, found: &Found, earlier: Option<&Snap
             pool: pools[&route.pool.value],
             timeout: route.timeout,
             total_timeout: route.total_timeout,
+            max_body: route.max_body.map(config::Size::get),
         };
         (route_match(route, &listeners), leads_to)
     });

@@ -2,6 +2,7 @@
 //!
 //! The files are read when a connection is made anew after a loss, so a certificate that was renewed is taken by itself.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,6 +41,32 @@ pub(crate) fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, String
     let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|error| format!("{path}: {error}"))?;
     let shown = builder.with_client_auth_cert(certificates(&identity.certificate)?, key);
     Ok(Arc::new(shown.map_err(|error| format!("{}: {error}", identity.certificate.display()))?))
+}
+
+/// What the files hold, still as text: for clients that make of it what they need.
+#[derive(Default)]
+pub(super) struct Pem {
+    /// The authorities that may vouch for a server; none stands for the system's.
+    pub(super) ca: Option<String>,
+    /// The client's own certificate, and its key.
+    pub(super) identity: Option<(String, String)>,
+}
+
+impl Pem {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Which file cannot be read, and why, as a sentence without its full stop.
+    pub(super) fn read(tls: &ClientTls) -> Result<Self, String> {
+        let text =
+            |path: &Path| fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+        let ca = tls.ca.as_deref().map(text).transpose()?;
+        let identity = match &tls.identity {
+            Some(own) => Some((text(&own.certificate)?, text(&own.key)?)),
+            None => None,
+        };
+        Ok(Self { ca, identity })
+    }
 }
 
 /// The certificates of a file in PEM; at least one.

@@ -11,6 +11,8 @@ mod backoff;
 mod board;
 mod consul;
 mod dns;
+mod entries;
+mod etcd;
 mod file;
 mod memory;
 mod names;
@@ -19,6 +21,7 @@ mod schema;
 mod screen;
 mod supervise;
 mod trust;
+mod zookeeper;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -10,6 +10,7 @@ mod encode;
 mod encode_body;
 mod error;
 mod framing;
+mod names;
 mod parse;
 mod scan;
 mod target;

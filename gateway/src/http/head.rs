@@ -138,6 +138,9 @@ impl RequestHead {
     /// The path is one that servers read in different ways.
     pub fn normalize_path(&mut self, keep_escaped_slashes: bool) -> Result<(), Ambiguous> {
         let whole = self.path();
+        if path::is_surely_plain(whole) {
+            return Ok(());
+        }
         let (path, query) = whole.split_at(memchr::memchr(b'?', whole).unwrap_or(whole.len()));
         if let Some(mut plain) = path::plain(path, keep_escaped_slashes)? {
             plain.extend_from_slice(query);

@@ -5,7 +5,7 @@
 //! digits and `-._~` stand unescaped, other escapes have capital digits, dot segments are resolved, and slashes in a row are one.
 //! What servers read in different ways is refused; docs/hardening.md lists it with the reasons. Queries are not looked at.
 
-use memchr::{memchr_iter, memchr2};
+use memchr::memchr_iter;
 
 /// The path is one that servers read in different ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Ambiguous;
 /// The plain form of a path without its query; none if it has it already. Escaped slashes and backslashes are refused
 /// unless they shall be kept, as they are.
 pub fn plain(path: &[u8], keep_escaped_slashes: bool) -> Result<Option<Vec<u8>>, Ambiguous> {
-    if path.first() != Some(&b'/') || is_surely_plain(path) {
+    if path.first() != Some(&b'/') {
         return Ok(None);
     }
     let decoded = decode(path, keep_escaped_slashes)?;
@@ -22,11 +22,26 @@ pub fn plain(path: &[u8], keep_escaped_slashes: bool) -> Result<Option<Vec<u8>>,
     Ok((resolved != path).then_some(resolved))
 }
 
-/// What nearly all paths are: no escape, and no slash before another one or before a dot.
-fn is_surely_plain(path: &[u8]) -> bool {
-    memchr2(b'%', b'\\', path).is_none()
-        && memchr_iter(b'/', path).all(|slash| !matches!(path.get(slash + 1), Some(b'/' | b'.')))
+/// Whether a target's path, up to a query, is what nearly all are: without escapes, and without slashes before another one or
+/// before a dot. One walk, since paths are short.
+pub fn is_surely_plain(target: &[u8]) -> bool {
+    let mut bytes = target.iter();
+    loop {
+        match bytes.find(|byte| TELLS[usize::from(**byte)]) {
+            None | Some(b'?') => return true,
+            Some(b'/') if !matches!(bytes.as_slice().first(), Some(b'/' | b'.')) => {}
+            Some(_) => return false,
+        }
+    }
 }
+
+/// The bytes that say something about a path's form. A table, since this walk is for each request.
+static TELLS: [bool; 256] = {
+    let mut tells = [false; 256];
+    (tells[b'/' as usize], tells[b'?' as usize]) = (true, true);
+    (tells[b'%' as usize], tells[b'\\' as usize]) = (true, true);
+    tells
+};
 
 /// Takes the escapes off that need not be, and looks at the others.
 fn decode(path: &[u8], keep_escaped_slashes: bool) -> Result<Vec<u8>, Ambiguous> {

@@ -90,6 +90,7 @@ impl Error {
             Error::BadRequest(malformed) if matches!(malformed.status(), 414 | 431) => {
                 ErrorKind::HeadTooLarge
             }
+            Error::BadRequest(Malformed::BodyTooLarge) => ErrorKind::BodyTooLarge,
             Error::BadRequest(_) => ErrorKind::BadRequest,
             Error::RequestLate | Error::ClientStalled => ErrorKind::ClientTimeout,
             Error::ClientGone => ErrorKind::ClientGone,

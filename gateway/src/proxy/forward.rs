@@ -184,7 +184,8 @@ impl Exchange<'_> {
         let chunked = self.framing.body == BodyLength::Unknown && self.connection.stream.as_http2().is_none();
         let decoder = BodyDecoder::new(self.framing.body, chunked);
         let upload = Transfer::new(out, decoder, BodyEncoder::for_request(self.framing.body));
-        let mut upload = upload.keeping(self.replay_limit());
+        let most = self.route.and_then(|route| route.max_body).unwrap_or(u64::MAX);
+        let mut upload = upload.keeping(self.replay_limit()).at_most(most);
         // A client that waits for 100 sends its body when the node wants it, not before.
         upload.hold(self.framing.expect_continue && self.connection.buffer.is_empty());
         self.upload = Some(upload);

@@ -4,6 +4,8 @@ use super::error::Error;
 use super::exchange::{Answer, Exchange};
 use super::handshake::Handshake;
 use super::timeouts::Limit;
+use crate::http::BodyLength;
+use crate::http::h1::Malformed;
 use crate::snapshot::routes::without_port;
 
 impl Exchange<'_> {
@@ -39,7 +41,16 @@ impl Exchange<'_> {
         let deadline = &self.connection.deadline;
         self.timeouts.start(Limit::Answer, Some(route.timeout), deadline);
         self.timeouts.start(Limit::Total, route.total_timeout, deadline);
-        route.broken.as_ref().map_or(Ok(()), |filter| Err(Error::PluginFault(filter.to_string())))
+        if let Some(filter) = &route.broken {
+            return Err(Error::PluginFault(filter.to_string()));
+        }
+        match (self.framing.body, route.max_body) {
+            // One in chunks is counted as it comes.
+            (BodyLength::Known(length), Some(most)) if length > most => {
+                Err(Error::BadRequest(Malformed::BodyTooLarge))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A client asks for a host on a connection whose certificate is another host's (RFC 9110, 15.5.20): what is asked of

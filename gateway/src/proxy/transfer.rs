@@ -46,6 +46,8 @@ pub(super) struct Transfer {
     whole: bool,
     /// It is kept so while its body has no more bytes than this.
     kept: u64,
+    /// More body bytes than this are refused.
+    most: u64,
     /// Body bytes passed on so far.
     body_bytes: u64,
     /// Writes that went out, so that a stall can be told from slowness.
@@ -72,6 +74,7 @@ impl Transfer {
             ended: false,
             whole: true,
             kept: 0,
+            most: u64::MAX,
             body_bytes: 0,
             writes: 0,
             held: false,
@@ -88,6 +91,11 @@ impl Transfer {
     /// Keeps what was sent for another receiver while the body has no more than so many bytes.
     pub(super) fn keeping(self, most: u64) -> Transfer {
         Transfer { kept: most, ..self }
+    }
+
+    /// Refuses a body of more than so many bytes.
+    pub(super) fn at_most(self, most: u64) -> Transfer {
+        Transfer { most, ..self }
     }
 
     /// Keeps nothing any more: this receiver is the last one.
@@ -225,6 +233,9 @@ impl Transfer {
                 let data = self.position + range.start..self.position + range.end;
                 self.position += consumed;
                 self.body_bytes += data.len() as u64;
+                if self.body_bytes > self.most {
+                    return Err(Failure::Malformed(Malformed::BodyTooLarge));
+                }
                 let is_kept = self.whole && self.body_bytes <= self.kept;
                 let frame = self.encoder.frame(data.len()).map_err(Failure::Malformed)?;
                 self.out.extend_from_slice(frame.prefix());

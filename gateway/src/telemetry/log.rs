@@ -64,7 +64,8 @@ fn lines(json: bool, level: &str) -> Result<Lines, InvalidFilter> {
 
 fn default_filter(level: &str) -> EnvFilter {
     let libraries = if level == "error" { "error" } else { "warn" };
-    EnvFilter::new(format!("{libraries},bascule={level},plugin={level}"))
+    // ZooKeeper's client warns of each attempt that fails; discovery says once that there is no connection.
+    EnvFilter::new(format!("{libraries},zookeeper_client=error,bascule={level},plugin={level}"))
 }
 
 #[cfg(test)]
@@ -73,7 +74,13 @@ mod tests {
 
     #[test]
     fn libraries_are_quieter_than_the_gateway() {
-        assert_eq!(default_filter("debug").to_string(), "bascule=debug,plugin=debug,warn");
-        assert_eq!(default_filter("error").to_string(), "bascule=error,plugin=error,error");
+        assert_eq!(
+            default_filter("debug").to_string(),
+            "zookeeper_client=error,bascule=debug,plugin=debug,warn"
+        );
+        assert_eq!(
+            default_filter("error").to_string(),
+            "zookeeper_client=error,bascule=error,plugin=error,error"
+        );
     }
 }

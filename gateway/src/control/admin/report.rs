@@ -80,6 +80,7 @@ struct RouteRow<'a> {
     filters: Vec<&'a str>,
     timeout_ms: u128,
     total_timeout_ms: Option<u128>,
+    max_body: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -242,6 +243,7 @@ fn route_row<'a>(snapshot: &'a Snapshot, route: &'a Route) -> RouteRow<'a> {
         filters: names_of(snapshot, &route.filters),
         timeout_ms: route.timeout.as_millis(),
         total_timeout_ms: route.total_timeout.map(|limit| limit.as_millis()),
+        max_body: route.max_body,
     }
 }
 

@@ -170,6 +170,7 @@ table! { "a route" Route {
     pool: Name,
     timeout: Duration,
     total_timeout: Duration,
+    max_body: Size,
 } }
 
 table! { "a pool" Pool {
@@ -304,6 +305,7 @@ table! {
         pool: Name,
         timeout: Duration,
         total_timeout: Duration,
+        max_body: Size,
     }
 }
 

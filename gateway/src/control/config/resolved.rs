@@ -305,6 +305,8 @@ pub struct Route {
     pub timeout: Duration,
     /// From a request's last head byte to its response's last byte.
     pub total_timeout: Option<Duration>,
+    /// The most that a request's body may have, if there is a limit.
+    pub max_body: Option<Size>,
 }
 
 /// Nodes that serve the same thing, and how one of them is picked.

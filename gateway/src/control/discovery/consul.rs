@@ -2,7 +2,7 @@
 //!
 //! Its health endpoint is asked by blocking queries: with the index of the answer before, Consul holds the next one back until
 //! something changed or `WAIT` is over. So a change is told at once, and a server that stopped is noticed soon after `WAIT`.
-//! An instance in maintenance has a check that fails, and so is none.
+//! An instance in maintenance has a check that fails, and so is none. Why ids and zones are what they are: docs/decisions/0033.
 
 mod instances;
 

@@ -9,8 +9,10 @@ use tokio::sync::watch;
 use super::board::Row;
 use super::consul::Consul;
 use super::dns::Dns;
+use super::etcd::EtcdProvider;
 use super::file::File;
 use super::schema::NodeSet;
+use super::zookeeper::ZookeeperProvider;
 use crate::control::config;
 use crate::control::registry::Registry;
 use crate::name::Name;
@@ -38,7 +40,8 @@ pub(super) fn of(
         config::Provider::File { path } => Ok(Box::new(File::new(path.clone()))),
         config::Provider::Consul(consul) => Ok(Box::new(Consul::new(consul.clone()))),
         config::Provider::Dns(wanted) => Ok(Box::new(Dns::new(wanted.clone()))),
-        _ => Err(Trouble::new(format!("the provider \"{}\" is not in this build", provider.word()))),
+        config::Provider::Etcd(etcd) => Ok(Box::new(EtcdProvider::new(etcd))),
+        config::Provider::Zookeeper(zookeeper) => Ok(Box::new(ZookeeperProvider::new(zookeeper))),
     }
 }
 

@@ -90,6 +90,9 @@ pub enum Malformed {
     /// A chunk's data is not followed by CRLF.
     #[error("a chunk does not end where its size says")]
     ChunkEnd,
+    /// The body is longer than its limit.
+    #[error("the body is too large")]
+    BodyTooLarge,
     /// Trailers are not valid fields, or too many.
     #[error("the trailers are not valid")]
     Trailers,
@@ -105,6 +108,7 @@ impl Malformed {
     /// The status that tells a client so. A node's malformed response is a 502 instead.
     pub fn status(self) -> u16 {
         match self {
+            Malformed::BodyTooLarge => 413,
             Malformed::TargetTooLong => 414,
             Malformed::Expectation => 417,
             Malformed::HeadTooLarge | Malformed::TooManyFields => 431,
@@ -147,6 +151,7 @@ impl Malformed {
             Malformed::ChunkSize => "chunk-size",
             Malformed::ChunkExtension => "chunk-extension",
             Malformed::ChunkEnd => "chunk-end",
+            Malformed::BodyTooLarge => "body-too-large",
             Malformed::Trailers => "trailers",
             Malformed::Truncated => "truncated",
             Malformed::BodyLength => "body-length",

@@ -117,49 +117,6 @@ impl Seen {
     }
 }
 
-/// Which fields of a head are seen at all, by their names.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Names {
-    /// All: a response's, and those of a request that has no underscore in its head.
-    All,
-    /// Those without an underscore.
-    NoUnderscore,
-    /// Those that pass for no field that the gateway knows.
-    NoImpostor,
-}
-
-impl Names {
-    /// What a request with this head may bring.
-    pub(super) fn of_request(head: &[u8], keep_underscores: bool) -> Names {
-        // One look over all spares most requests a look at each name.
-        match memchr::memchr(b'_', head) {
-            None => Names::All,
-            Some(_) if keep_underscores => Names::NoImpostor,
-            Some(_) => Names::NoUnderscore,
-        }
-    }
-
-    /// Whether a field of this name is left out: also `Proxy`, which CGI makes the variable of an outgoing proxy.
-    pub(super) fn drops(self, name: &[u8], known: Known) -> bool {
-        match self {
-            _ if known == Known::Proxy => true,
-            Names::All => false,
-            Names::NoUnderscore => memchr::memchr(b'_', name).is_some(),
-            Names::NoImpostor => is_impostor(name),
-        }
-    }
-}
-
-/// Whether this is a name that the gateway knows, but for underscores in place of dashes.
-pub(super) fn is_impostor(name: &[u8]) -> bool {
-    let mut dashed = [0; 32];
-    let Some(dashed) = dashed.get_mut(..name.len()).filter(|_| name.contains(&b'_')) else { return false };
-    for (place, &byte) in dashed.iter_mut().zip(name) {
-        *place = if byte == b'_' { b'-' } else { byte };
-    }
-    Known::from_name(dashed) != Known::Other
-}
-
 /// The elements of a comma-separated list, empty ones left out (RFC 9110, 5.6.1).
 fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value

@@ -3,7 +3,8 @@
 
 use std::mem::{MaybeUninit, swap};
 
-use super::framing::{Names, Seen, remove_named};
+use super::framing::{Seen, remove_named};
+use super::names::Names;
 use super::scan::{head_end, request_start, response_start};
 use super::target::{parse_target, same_authority};
 use super::{Edge, HeadLimits, MAX_FIELDS, Malformed, RequestFraming, ResponseFraming};
@@ -127,7 +128,7 @@ fn read_response(
     if let Some(reason) = response.reason.filter(|reason| !reason.is_empty()) {
         head.reason = Span::of(whole, reason.as_bytes());
     }
-    let seen = take_fields(whole, response.headers, Names::All, &mut head.fields)?;
+    let seen = take_fields(whole, response.headers, Names::of_response(whole), &mut head.fields)?;
     let told = seen.body(head.version)?;
     head.fields.buffer_mut().extend_from_slice(whole);
     if seen.names_fields() {
@@ -162,18 +163,19 @@ fn known_method(name: &[u8], whole: &[u8]) -> Result<Method, Malformed> {
 fn take_fields(
     whole: &[u8],
     headers: &[httparse::Header<'_>],
-    names: Names,
+    mut names: Names<'_>,
     fields: &mut Fields,
 ) -> Result<Seen, Malformed> {
     let mut seen = Seen::default();
     for header in headers {
         let name = header.name.as_bytes();
         let known = Known::from_name(name);
-        if names.drops(name, known) {
+        let span = Span::of(whole, name);
+        if names.drops(span, known) {
             continue;
         }
         seen.field(known, header.value)?;
-        fields.push_known(Span::of(whole, name), Span::of(whole, header.value), known);
+        fields.push_known(span, Span::of(whole, header.value), known);
     }
     Ok(seen)
 }

@@ -3,7 +3,7 @@
 //! They come after every decision was made on the head, so none that could change one is passed on.
 
 use super::Malformed;
-use super::framing::is_impostor;
+use super::names::is_impostor;
 use crate::http::fields::{Fields, Known};
 
 /// Bytes of a trailer section: checksums, signatures and a status take a few hundred.

@@ -26,6 +26,8 @@ kinds! {
         BadRequest = "bad_request",
         /// The client's head is over a limit.
         HeadTooLarge = "head_too_large",
+        /// The client's body is over the route's limit.
+        BodyTooLarge = "body_too_large",
         /// The client was too slow with its request, or did not take its response.
         ClientTimeout = "client_timeout",
         /// The client went away before it had its answer.

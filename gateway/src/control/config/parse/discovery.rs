@@ -46,11 +46,6 @@ impl Word {
             Self::Zookeeper => &["servers", "path", "user", "password", "tls"],
         }
     }
-
-    /// Whether this gateway cannot ask it.
-    fn is_missing(self) -> bool {
-        matches!(self, Self::Etcd | Self::Zookeeper)
-    }
 }
 
 impl Parse {
@@ -65,10 +60,6 @@ impl Parse {
         }
         let provider = table.provider.clone().get()?;
         self.no_other_keys(provider.value, &table);
-        if provider.value.is_missing() {
-            let what = format!("the provider \"{}\" is not in this build", provider.value.word());
-            self.wrong(&provider.place, what, "use another one");
-        }
         let empty = table.empty.clone().get().map_or(EMPTY, |at| at.value.0);
         let provider = match provider.value {
             Word::Registry => Some(Provider::Registry),

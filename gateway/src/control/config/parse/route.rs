@@ -109,6 +109,7 @@ impl Parse {
             pool: pool?,
             timeout,
             total_timeout,
+            max_body: table.max_body.or(&defaults.max_body).get().map(|at| at.value),
             name,
         })
     }
