@@ -8,3 +8,4 @@ mod rate_limit;
 mod rewrite;
 mod routers;
 mod safety;
+mod waiting;
