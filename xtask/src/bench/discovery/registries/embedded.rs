@@ -4,13 +4,16 @@ use super::{Announced, Registry, Running};
 use crate::bench::faults::ports::Ports;
 use crate::bench::gateways::{Gateway, Place};
 use crate::client::Connection;
-use anyhow::{Result, ensure};
+use crate::tools;
+use anyhow::{Context, Result, ensure};
 use std::rc::Rc;
 use std::time::Duration;
 use test_servers::Redis;
 
 /// Longer than any bench.
 const FOR_EVER: Duration = Duration::from_secs(3600);
+/// How long a store may be gone.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where leases are kept.
 pub(super) enum Store {
@@ -37,7 +40,11 @@ impl Embedded {
 
     fn send(&self, method: &str, id: &str, body: &str) -> Result<()> {
         let target = format!("/pools/bench/nodes/{id}");
-        let answer = Connection::open(self.registry)?.send(method, &target, &[], body)?;
+        let once = || Connection::open(self.registry)?.send(method, &target, &[], body);
+        // A gateway whose store is gone says so, and nodes try again.
+        let taken =
+            || Some(once()).filter(|answer| !answer.as_ref().is_ok_and(|answer| answer.status == 503));
+        let answer = tools::poll(PATIENCE, taken).context("the gateway's store stays away")??;
         let done = (200..300).contains(&answer.status);
         ensure!(done, "{method} {target} was answered with {}: {}", answer.status, answer.body);
         Ok(())
