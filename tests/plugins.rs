@@ -4,6 +4,8 @@ mod containment;
 mod faults;
 mod files;
 mod quarantine;
+mod rate_limit;
 mod rewrite;
 mod routers;
 mod safety;
+mod waiting;

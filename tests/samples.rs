@@ -1,5 +1,7 @@
 //! The samples in config/, and `bascule check`, which reads them.
 
+mod cluster;
+
 use crate::support::Authority;
 use bascule::control::config;
 use std::collections::BTreeSet;

@@ -15,6 +15,7 @@ use bascule::node::{Node, NodeSpec};
 use bascule::plugin::context::Context;
 use bascule::plugin::engine::Engine;
 use bascule::plugin::instances::Instances;
+use bascule::plugin::lane::Lane;
 use bascule::plugin::services::Services;
 use bascule::plugin::stats::UseStats;
 use bascule::plugin::use_::{Limits, OnFault, Use, UseSpec};
@@ -44,6 +45,14 @@ const COUNT: &str = r#"
     (func (export "balancer#pick") (result i32)
         (drop (call $count))
         (call $answer (i32.const 0) (i32.const 0)))"#;
+/// What a policy of sessions does on each request, with a token that nobody knows: it is answered at once.
+const SESSION: &str = r#"
+    (import "sessions" "get" (func $get (param i32 i32 i32)))
+    ;; ---
+    (data (i32.const 16) "AAAAAAAAAAAAAAAAAAAAAA")
+    (func (export "balancer#pick") (result i32)
+        (call $get (i32.const 16) (i32.const 22) (i32.const 64))
+        (call $answer (i32.const 0) (i32.const 0)))"#;
 const SET_HEADER: &str = r#"
     (import "request" "set-header" (func $set (param i32 i32 i32 i32 i32)))
     ;; ---
@@ -55,6 +64,10 @@ const SET_HEADER: &str = r#"
     (func (export "filter#on-response") (result i32) (call $answer (i32.const 0) (i32.const 0)))"#;
 
 fn instances(engine: &Engine, file: &[u8], configuration: &str) -> Instances {
+    instances_on(Lane::Synchronous, engine, file, configuration)
+}
+
+fn instances_on(lane: Lane, engine: &Engine, file: &[u8], configuration: &str) -> Instances {
     let spec = UseSpec {
         name: "bench".into(),
         configuration: configuration.to_owned(),
@@ -65,8 +78,9 @@ fn instances(engine: &Engine, file: &[u8], configuration: &str) -> Instances {
     };
     let module = Arc::new(engine.compile(file).unwrap());
     let stats = Arc::new(UseStats::default());
-    let made = Use::new(1, 1, spec, module, stats, Arc::new(Services::default())).unwrap();
+    let mut made = Use::new(1, 1, spec, module, stats, Arc::new(Services::default())).unwrap();
     made.trial().unwrap();
+    made.lane = lane;
     Instances::new(Arc::new(made))
 }
 
@@ -144,6 +158,29 @@ fn picks(criterion: &mut Criterion) {
     }
 }
 
+/// The same call on both lanes, awaited as the request path does it. On neither it has to wait.
+fn lanes(criterion: &mut Criterion) {
+    let engine = Engine::new().unwrap();
+    let mut group = criterion.benchmark_group("pick, a session that is known at once");
+    let file = testing::plugin(&["balancer"], SESSION);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for lane in [Lane::Synchronous, Lane::Waiting] {
+        let instances = instances_on(lane, &engine, &file, "{}");
+        let mut context = context(2);
+        group.bench_function(lane.name(), |bencher| {
+            bencher.iter_custom(|calls| {
+                let start = Instant::now();
+                runtime.block_on(async {
+                    for _ in 0..calls {
+                        black_box(instances.pick(&mut context).await).unwrap();
+                    }
+                });
+                start.elapsed()
+            });
+        });
+    }
+}
+
 fn filters(criterion: &mut Criterion) {
     let engine = Engine::new().unwrap();
     let mut group = criterion.benchmark_group("on-request");
@@ -187,5 +224,5 @@ fn starts(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, picks, filters, starts);
+criterion_group!(benches, picks, lanes, filters, starts);
 criterion_main!(benches);

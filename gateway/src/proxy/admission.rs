@@ -125,11 +125,7 @@ impl<'a> Exchange<'a> {
         {
             return Poll::Ready(Err(Error::ClientGone));
         }
-        let late = |()| match self.timeouts.first() {
-            Limit::Queue => Error::Overloaded(Refusal::QueueTimeout),
-            limit => Error::Late(limit),
-        };
-        client.deadline.poll_elapsed(cx).map(late).map(Err)
+        client.deadline.poll_elapsed(cx).map(|()| Err(Error::late(self.timeouts.first())))
     }
 
     /// While memory is short nothing new is begun, and connections end.

@@ -60,6 +60,14 @@ pub(super) enum Error {
 }
 
 impl Error {
+    /// What it means that this limit is over.
+    pub(super) fn late(limit: Limit) -> Error {
+        match limit {
+            Limit::Queue => Error::Overloaded(Refusal::QueueTimeout),
+            limit => Error::Late(limit),
+        }
+    }
+
     /// The status that the client gets; 0 where nobody is left to read one.
     pub(super) fn status(&self) -> u16 {
         match self {

@@ -77,8 +77,10 @@ impl<'a> Exchange<'a> {
             let (place, result) = match poll_fn(|cx| self.poll_race(cx, &mut lanes)).await {
                 Event::Ended(place, result) => (place, result),
                 Event::Due => {
-                    self.timeouts.stop(&[Limit::Hedge], &self.connection.deadline);
+                    // A look is no limit of the pick, which may wait.
+                    self.timeouts.stop(&[Limit::Hedge, Limit::Ejected], &self.connection.deadline);
                     lanes.extend(self.second_lane().await);
+                    self.timeouts.start(Limit::Ejected, look, &self.connection.deadline);
                     continue;
                 }
             };

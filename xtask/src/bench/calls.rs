@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::{plugins, tools};
 
 /// Those that want a configuration, and one as people write it.
-const CONFIGURED: [(&str, &str); 2] = [
+const CONFIGURED: [(&str, &str); 3] = [
     (
         "header_rewrite.wasm",
         r#"{ "request": { "set": { "x-edge": "bascule" } }, "response": { "set": { "x-edge": "bascule" } } }"#,
@@ -16,6 +16,7 @@ const CONFIGURED: [(&str, &str); 2] = [
         "path_router.wasm",
         r#"{ "rules": [{ "pool": "next", "headers": { "x-canary": "1" } }, { "pool": "next", "percent": 5 }] }"#,
     ),
+    ("rate_limit.wasm", r#"{ "rate": "1000/s" }"#),
 ];
 
 /// Measures every file in target/plugins with this gateway's binary.

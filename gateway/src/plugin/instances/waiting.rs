@@ -18,9 +18,9 @@ use crate::plugin::module::Role;
 use crate::plugin::running::{Export, Exports, Running, play_waiting};
 use crate::plugin::stats::Start;
 
-/// How long a call may take with all that it waits for. Chosen: a store has given up long before, and a request with a shorter limit
-/// of its own does not wait so long.
-const LONGEST_CALL: Duration = Duration::from_secs(1);
+/// How long a call may take with all that it waits for. Chosen: a hundred times what a store may take by default. A request
+/// with a shorter limit of its own does not wait so long.
+const LONGEST_CALL: Duration = Duration::from_secs(2);
 
 /// An instance that is in a call. Dropped before the call's end, the context goes back as it was.
 struct Away<'a> {

@@ -22,8 +22,9 @@ fn shipped_plugins_pass_their_trial() {
         ("zone_first", "{}"),
         ("sticky_session", "{}"),
         ("header_rewrite", r#"{ "request": { "set": { "x-edge": "bascule" } } }"#),
+        ("rate_limit", r#"{ "rate": "10/s" }"#),
     ] {
-        let mut spec = spec(&[]);
+        let mut spec = spec(&["shared"]);
         spec.configuration = configuration.to_owned();
         let owner = use_of(spec, &shipped(name)).unwrap();
         owner.trial().unwrap();

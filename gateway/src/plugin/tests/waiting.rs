@@ -225,7 +225,7 @@ fn a_store_that_never_answers_holds_up_nobody_for_ever() {
         let _asked = store.question(&mut call).await;
         let fault = call.await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Deadline);
-        assert_eq!(fault.message, "it took longer than 1 s with all that it waited for");
+        assert_eq!(fault.message, "it took longer than 2 s with all that it waited for");
         assert_eq!((number(&context), note(&context)), ("1", 0));
         assert_eq!(instances.use_().stats.capped(Cap::Deadline), 1);
         assert_eq!(instances.use_().stats.abandoned(), 0);

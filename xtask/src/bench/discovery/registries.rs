@@ -28,8 +28,6 @@ pub(super) enum Kind {
     Registry,
     /// The gateways' own, in the Redis that they share; nodes register at another gateway
     RegistryRedis,
-    /// The gateways' own, in the etcd that they share; nodes register at another gateway
-    RegistryEtcd,
     /// A file that changes
     File,
     /// Consul
@@ -105,7 +103,6 @@ impl Kind {
         match self {
             Kind::Registry => "registry, memory",
             Kind::RegistryRedis => "registry, Redis",
-            Kind::RegistryEtcd => "registry, etcd",
             Kind::File => "file",
             Kind::Consul => "Consul",
             Kind::Etcd => "etcd",
@@ -118,7 +115,7 @@ impl Kind {
         match self {
             Kind::Registry | Kind::File => None,
             Kind::RegistryRedis => Some(Program::Redis),
-            Kind::RegistryEtcd | Kind::Etcd => Some(Program::Etcd),
+            Kind::Etcd => Some(Program::Etcd),
             Kind::Consul => Some(Program::Consul),
             Kind::Zookeeper => Some(Program::ZooKeeper),
         }
@@ -135,10 +132,6 @@ impl Kind {
             Kind::RegistryRedis => {
                 let redis = test_servers::Redis::start().context(gone)?;
                 Box::new(embedded::Embedded::new(Store::Redis(Rc::new(redis)), ports)?)
-            }
-            Kind::RegistryEtcd => {
-                let etcd = test_servers::Etcd::start().context(gone)?;
-                Box::new(embedded::Embedded::new(Store::Etcd(Rc::new(etcd)), ports)?)
             }
             Kind::File => Box::new(file::File::new(folder)?),
             Kind::Consul => Box::new(consul::Consul::new(test_servers::Consul::start().context(gone)?)),

@@ -7,7 +7,7 @@ use crate::client::Connection;
 use anyhow::{Result, ensure};
 use std::rc::Rc;
 use std::time::Duration;
-use test_servers::{Etcd, Redis};
+use test_servers::Redis;
 
 /// Longer than any bench.
 const FOR_EVER: Duration = Duration::from_secs(3600);
@@ -16,7 +16,6 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 pub(super) enum Store {
     Memory,
     Redis(Rc<Redis>),
-    Etcd(Rc<Etcd>),
 }
 
 pub(super) struct Embedded {
@@ -55,7 +54,6 @@ impl Registry for Embedded {
         match self.store {
             Store::Memory => "registry, memory",
             Store::Redis(_) => "registry, Redis",
-            Store::Etcd(_) => "registry, etcd",
         }
     }
 
@@ -65,10 +63,6 @@ impl Registry for Embedded {
             Store::Redis(redis) => {
                 format!("store = \"redis\"\n[redis]\nservers = [\"{}\"]\n", redis.url())
             }
-            Store::Etcd(etcd) => format!(
-                "store = \"etcd\"\netcd = {{ endpoints = [\"{}\"], prefix = \"/bascule/registry/\" }}\n",
-                etcd.url()
-            ),
         };
         format!(
             "[pool.bench.discovery]\nprovider = \"registry\"\n[registry]\naddress = \"127.0.0.1:{}\"\n{store}",
@@ -100,7 +94,6 @@ impl Registry for Embedded {
         match &self.store {
             Store::Memory => None,
             Store::Redis(redis) => Some(redis.clone()),
-            Store::Etcd(etcd) => Some(etcd.clone()),
         }
     }
 }
