@@ -56,7 +56,8 @@ fn the_configuration_in_kubernetes_is_right() {
 /// A number of seconds behind a key, as TOML and YAML write it.
 fn seconds(text: &str, key: &str) -> Duration {
     let line = text.lines().find_map(|line| line.trim().strip_prefix(key)).expect(key);
-    let digits: String = line.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    let digits: String =
+        line.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     Duration::from_secs(digits.parse().expect("a number"))
 }
 
@@ -78,7 +79,9 @@ fn the_manifests_fit_together() {
         assert!(deployment.contains(&format!("containerPort: {port}")) && configuration.contains(address));
     }
     for (variable, key) in [("BASCULE_ADMIN_TOKEN", "admin-token"), ("BASCULE_COOKIE_KEY", "cookie-key")] {
-        let from_secret = format!("- name: {variable}\n              valueFrom: {{ secretKeyRef: {{ name: bascule, key: {key} }} }}");
+        let from_secret = format!(
+            "- name: {variable}\n              valueFrom: {{ secretKeyRef: {{ name: bascule, key: {key} }} }}"
+        );
         assert!(deployment.contains(&from_secret), "{variable}");
         assert!(configuration.contains(&format!("env = \"{variable}\"")), "{variable}");
         assert!(kubernetes("configuration.yaml").contains(&format!("\n  {key}: ")), "{key}");
@@ -86,7 +89,9 @@ fn the_manifests_fit_together() {
     // _PORT._PROTOCOL.SERVICE.NAMESPACE, as the Service of the nodes has them.
     assert!(configuration.contains("name = \"_http._tcp.api.default.svc.cluster.local\""));
     let nodes = kubernetes("nodes.yaml");
-    for part in ["clusterIP: None", "name: api\n  namespace: default", "- { name: http, port: 8080, protocol: TCP }"] {
+    for part in
+        ["clusterIP: None", "name: api\n  namespace: default", "- { name: http, port: 8080, protocol: TCP }"]
+    {
         assert!(nodes.contains(part), "{part}");
     }
 }

@@ -4,7 +4,7 @@ use super::crowd::Crowd;
 use super::gateway::TestGateway;
 use super::load::Load;
 use super::wait::wait_until;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Instant;
 use test_servers::Server;
@@ -20,6 +20,11 @@ impl Entry {
     /// The node of a crowd with this number.
     pub fn of(crowd: &Crowd, number: usize, weight: u32) -> Entry {
         Entry { id: format!("node-{number}"), address: crowd.address(number), weight }
+    }
+
+    /// In the schema of etcd, ZooKeeper and the gateway's own registry.
+    pub fn json(&self) -> Value {
+        json!({ "address": self.address.to_string(), "weight": self.weight })
     }
 }
 

@@ -68,7 +68,10 @@ impl Lifecycle for RateLimit {
             return Err("burst: write how many requests may come at once, 1 or more".into());
         }
         if config.rate.refills(burst) > YEAR {
-            return Err("burst: it takes more than a year to come back at this rate; write less, or a higher rate".into());
+            return Err(
+                "burst: it takes more than a year to come back at this rate; write less, or a higher rate"
+                    .into(),
+            );
         }
         if !(400..=599).contains(&config.status) {
             return Err("status: write 400 to 599; what is refused is answered with it".into());

@@ -63,7 +63,8 @@ impl Visitor<'_> for Written {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Rate, E> {
         Rate::parse(text).ok_or_else(|| {
-            let what = ["`", text, "` is no rate; write a number, 1 or more, for s, m, h or d, such as \"100/s\""];
+            let what =
+                ["`", text, "` is no rate; write a number, 1 or more, for s, m, h or d, such as \"100/s\""];
             E::custom(what.concat())
         })
     }
