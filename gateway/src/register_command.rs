@@ -13,8 +13,8 @@ use crate::Failure;
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Register {
-    /// Where: http://GATEWAY:9902 (several with commas between them) or consul://AGENT:8500; with TLS https:// or
-    /// consul+tls://.
+    /// Where: http://GATEWAY:9902 (several with commas between them), consul://AGENT:8500,
+    /// etcd://HOST:2379/PREFIX/ or zookeeper://HOST:2181/PATH. With TLS https://, consul+tls:// and so on.
     #[arg(long, value_name = "REGISTRY")]
     to: String,
     /// The pool that the node belongs to; in Consul the service's name.
@@ -56,6 +56,12 @@ pub(crate) struct Register {
     /// The environment variable with the token of the gateways or of Consul.
     #[arg(long, value_name = "NAME")]
     token_env: Option<String>,
+    /// Who this is for etcd or ZooKeeper.
+    #[arg(long)]
+    user: Option<String>,
+    /// The environment variable with that user's password.
+    #[arg(long, value_name = "NAME")]
+    password_env: Option<String>,
     /// Who may have signed the registry's certificate (PEM); the system's authorities if it is left out.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -74,7 +80,7 @@ const EXAMPLES: &str = "\
 Examples:
   bascule register --to http://127.0.0.1:9902 --pool api --address 10.0.0.5:8080 \\
       --health http://127.0.0.1:8080/healthz -- ./server --port 8080
-  bascule register --to consul://127.0.0.1:8500 --pool api --address 10.0.0.5:8080
+  bascule register --to etcd://10.0.0.1:2379,10.0.0.2:2379/bascule/api/ --pool api --address 10.0.0.5:8080
 
 SIGTERM or SIGINT: the node is taken out, gateways get --leave-wait to hear of it, the command gets SIGTERM and is waited
 for, and its exit code is passed on. A second one ends it at once. Other signals go to the command.";
@@ -111,6 +117,8 @@ impl Register {
             health_failures: self.health_failures,
             leave_wait: self.leave_wait,
             token_env: self.token_env,
+            user: self.user,
+            password_env: self.password_env,
             ca: self.ca,
             certificate: self.certificate,
             key: self.key,

@@ -1,12 +1,13 @@
 //! `bascule register`: a companion that keeps a node in a registry for as long as the node is well.
 //!
 //! `settings` is the command line, read; `life` is what happens, from the start of the node's command to its end. For each
-//! registry there is a `desk`: gateways, Consul. The order at the end is what it is for: the node is taken
+//! registry there is a `desk`: gateways, Consul, etcd, ZooKeeper. The order at the end is what it is for: the node is taken
 //! out first, gateways get time to hear of it, and only then the command is told to stop.
 
 mod child;
 mod consul;
 mod desk;
+mod etcd;
 mod gateways;
 mod health;
 mod life;
@@ -15,6 +16,7 @@ mod settings;
 mod signals;
 mod target;
 mod url;
+mod zookeeper;
 
 use std::io;
 use std::time::Duration;
@@ -97,6 +99,10 @@ fn desks(settings: &Settings) -> Result<Vec<Box<dyn Desk>>, Failed> {
                 .map_err(Failed::Tls)?
         }
         Target::Consul(origin) => vec![Box::new(consul::Agent::new(origin, settings).map_err(Failed::Tls)?)],
+        Target::Etcd(origins, prefix) => vec![Box::new(etcd::Key::new(origins, prefix, settings))],
+        Target::Zookeeper(servers, has_tls, path) => {
+            vec![Box::new(zookeeper::Znode::new(servers, *has_tls, path, settings))]
+        }
     })
 }
 

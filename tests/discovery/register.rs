@@ -189,16 +189,13 @@ fn wrong_input_is_told_at_once() {
     assert!(String::from_utf8_lossy(&missing.stderr).contains("cannot start /nowhere/at-all"));
 }
 
-#[test]
-fn a_node_registers_with_consul_and_leaves_it() {
-    let Some(consul) = test_servers::Consul::start() else { return };
-    let keys =
-        format!("provider = \"consul\", service = \"main\", address = \"{}\", empty = \"0s\"", consul.url());
-    let gateway = TestGateway::with(&configuration(&format!("discovery = {{ {keys} }}")), &[]);
+/// A node comes into a real registry with all that it says of itself, serves, and leaves before its companion ends.
+fn comes_and_leaves(to: &str, discovery: &str) {
+    let keys = format!("discovery = {{ {discovery}, empty = \"0s\" }}");
+    let gateway = TestGateway::with(&configuration(&keys), &[]);
     let b = TestNode::answering("b");
-    let to = consul.url().replace("http://", "consul://");
     let more = ["--weight", "3", "--zone", "east", "--tier", "1", "--label", "version=2"];
-    let companion = Companion::start(&to, "b", &b, &more);
+    let companion = Companion::start(to, "b", &b, &more);
     wait_until("b is in", || ids(&gateway) == ["b"]);
     let node = &pool(&gateway)["nodes"][0];
     assert_eq!((&node["weight"], &node["zone"], &node["tier"]), (&3.into(), &"east".into(), &1.into()));
@@ -207,4 +204,26 @@ fn a_node_registers_with_consul_and_leaves_it() {
     companion.signal(Signal::TERM);
     assert_eq!(companion.ended(), Some(0));
     wait_until("b is out", || ids(&gateway).is_empty());
+}
+
+#[test]
+fn a_node_registers_with_consul_and_leaves_it() {
+    let Some(consul) = test_servers::Consul::start() else { return };
+    let keys = format!("provider = \"consul\", service = \"main\", address = \"{}\"", consul.url());
+    comes_and_leaves(&consul.url().replace("http://", "consul://"), &keys);
+}
+
+#[test]
+fn a_node_registers_with_etcd_and_leaves_it() {
+    let Some(etcd) = test_servers::Etcd::start() else { return };
+    let keys = format!("provider = \"etcd\", prefix = \"/bascule/main/\", endpoints = [\"{}\"]", etcd.url());
+    comes_and_leaves(&etcd.url().replace("http://", "etcd://"), &keys);
+}
+
+#[test]
+fn a_node_registers_with_zookeeper_and_leaves_it() {
+    let Some(zookeeper) = test_servers::ZooKeeper::start() else { return };
+    let address = zookeeper.address();
+    let keys = format!("provider = \"zookeeper\", path = \"/bascule/main\", servers = [\"{address}\"]");
+    comes_and_leaves(&format!("zookeeper://{address}"), &keys);
 }

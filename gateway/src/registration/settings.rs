@@ -10,7 +10,7 @@ use serde_json::json;
 use super::target::Target;
 use super::url::Url;
 use crate::control::Announced;
-use crate::control::config::{ClientIdentity, ClientTls, NodeAddress, Refused, Secret, Text};
+use crate::control::config::{ClientIdentity, ClientTls, Login, NodeAddress, Refused, Secret, Text};
 use crate::name::Name;
 
 /// The command line, as it was written. Its documentation is in the program: `bascule register --help`.
@@ -31,6 +31,8 @@ pub struct Wanted {
     pub health_failures: u32,
     pub leave_wait: String,
     pub token_env: Option<String>,
+    pub user: Option<String>,
+    pub password_env: Option<String>,
     pub ca: Option<PathBuf>,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
@@ -47,6 +49,7 @@ pub struct Settings {
     pub(super) health: Option<Health>,
     pub(super) leave_wait: Duration,
     pub(super) token: Option<Secret>,
+    pub(super) login: Option<Login>,
     pub(super) tls: Option<ClientTls>,
     pub(super) command: Vec<String>,
 }
@@ -101,7 +104,7 @@ impl Settings {
     pub fn read(wanted: Wanted, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
         let mut reader = Reader::default();
         let pool = reader.read("--pool", Name::parse(&wanted.pool));
-        let to = reader.read("--to", Target::read(&wanted.to));
+        let to = pool.as_ref().and_then(|pool| reader.read("--to", Target::read(&wanted.to, pool)));
         let node = node(&wanted, &mut reader);
         let ttl = reader.read("--ttl", Duration::parse(&wanted.ttl));
         if ttl.is_some_and(|ttl| !(TTL.0..=TTL.1).contains(&ttl) || ttl.subsec_nanos() != 0) {
@@ -113,6 +116,14 @@ impl Settings {
             text => reader.read("--leave-wait", Duration::parse(text)),
         };
         let token = reader.secret("--token-env", wanted.token_env, environment);
+        let password = reader.secret("--password-env", wanted.password_env.clone(), environment);
+        if wanted.user.is_some() != wanted.password_env.is_some() {
+            reader.wrong(
+                "--user",
+                "a user and a password belong together",
+                "add --user NAME, or --password-env NAME",
+            );
+        }
         if wanted.certificate.is_some() != wanted.key.is_some() {
             reader.wrong(
                 "--certificate",
@@ -120,24 +131,38 @@ impl Settings {
                 "add --certificate FILE, or --key FILE",
             );
         }
+        let login = wanted.user.zip(password).map(|(user, password)| Login { user, password });
         let identity = wanted.certificate.zip(wanted.key);
         let identity = identity.map(|(certificate, key)| ClientIdentity { certificate, key });
         let tls =
             (wanted.ca.is_some() || identity.is_some()).then_some(ClientTls { ca: wanted.ca, identity });
-        let has_tls = to.as_ref().is_none_or(Target::has_tls)
-            || health.as_ref().is_some_and(|health| health.url.origin.is_tls());
-        if tls.is_some() && !has_tls {
-            reader.wrong(
-                "--ca",
-                "nothing is spoken to over TLS",
-                "write --to with https:// or consul+tls://",
-            );
+        if let Some(to) = &to {
+            let asks_over_tls = health.as_ref().is_some_and(|health| health.url.origin.is_tls());
+            let has_idle_tls = tls.is_some() && !asks_over_tls;
+            fits(to, token.is_some(), login.is_some(), has_idle_tls, &mut reader);
         }
         let read = (|| {
             let (to, pool, node, ttl, leave_wait) = (to?, pool?, node?, ttl?, leave_wait?);
-            Some(Self { to, pool, node, ttl, health, leave_wait, token, tls, command: wanted.command })
+            Some(Self { to, pool, node, ttl, health, leave_wait, token, login, tls, command: wanted.command })
         })();
         read.filter(|_| reader.0.is_empty()).ok_or_else(|| reader.0.join("\n"))
+    }
+}
+
+/// What would have no effect is a slip.
+fn fits(to: &Target, token: bool, login: bool, has_idle_tls: bool, reader: &mut Reader) {
+    if token && !to.has_token() {
+        reader.wrong("--token-env", format!("{to} knows no token"), "write --user and --password-env");
+    }
+    if login && to.has_token() {
+        reader.wrong("--user", format!("{to} knows no user"), "write --token-env");
+    }
+    if has_idle_tls && !to.has_tls() {
+        reader.wrong(
+            "--ca",
+            format!("{to} is spoken to without TLS"),
+            "write --to with https:// or …+tls://",
+        );
     }
 }
 
@@ -226,16 +251,21 @@ mod tests {
             labels: vec!["version".to_owned()],
             health: Some("healthz".to_owned()),
             token_env: Some("TOKEN".to_owned()),
+            user: Some("me".to_owned()),
             ..wanted()
         });
-        for option in ["--to", "--address", "--ttl", "--label", "--health", "--token-env"] {
+        for option in ["--to", "--address", "--ttl", "--label", "--health", "--token-env", "--user"] {
             assert!(all.contains(&format!("{option}: ")), "{option} is not named:\n{all}");
         }
     }
 
     #[test]
     fn what_would_have_no_effect_is_refused() {
-        let read = |wanted| Settings::read(wanted, &|_| None).unwrap_err();
-        assert!(read(Wanted { ca: Some("ca.pem".into()), ..wanted() }).contains("over TLS"));
+        let login = Wanted { user: Some("me".to_owned()), password_env: Some("P".to_owned()), ..wanted() };
+        let read = |wanted| Settings::read(wanted, &|_| Some("secret".to_owned())).unwrap_err();
+        assert!(read(login).contains("knows no user"));
+        let etcd = Wanted { to: "etcd://a:2379".to_owned(), token_env: Some("T".to_owned()), ..wanted() };
+        assert!(read(etcd).contains("knows no token"));
+        assert!(read(Wanted { ca: Some("ca.pem".into()), ..wanted() }).contains("without TLS"));
     }
 }

@@ -4,7 +4,6 @@
 //! {"address": "10.0.0.1:8080", "weight": 2, "zone": "a", "tier": 0, "drain": false, "labels": {"version": "2"}}
 //! ```
 //! Only `address` is needed. What it holds is held to the same rules as in the configuration; nothing is looked up here.
-#![allow(dead_code, reason = "files need a part of it; registries need it all")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
