@@ -132,6 +132,22 @@ fn every_hostile_request_is_refused_or_means_the_same_to_a_second_reader() {
 }
 
 #[test]
+fn what_begins_like_http_2_and_is_not_reaches_nobody() {
+    let edge = Edge::open();
+    for start in [
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "PRI * HTTP/2.0\r\nHost: a.test\r\n\r\n",
+        "PRI /t HTTP/1.1\r\nHost: a.test\r\n\r\n",
+    ] {
+        let mut client = edge.gateway.client();
+        client.send([start.as_bytes(), NEXT].concat()).half_close();
+        client.read_to_end();
+        let received = edge.received().unwrap();
+        assert!(received.messages.is_empty() && received.bytes == received.read, "{start:?}: {received:?}");
+    }
+}
+
+#[test]
 fn what_is_refused_a_line_at_a_time_is_refused_the_same_way() {
     let edge = Edge::open();
     let cases = TABLES.iter().flat_map(|table| read(table));
