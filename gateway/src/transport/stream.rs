@@ -159,8 +159,8 @@ impl Reader<'_> {
     pub async fn arrived(&mut self) -> io::Result<bool> {
         match &mut self.0 {
             ReaderKind::Plain(tcp) => {
-                let mut first = [0; 3];
-                tcp.peek(&mut first).await.map(|_| first == *b"PRI")
+                let mut first = [0; 4];
+                tcp.peek(&mut first).await.map(|_| first == *b"PRI ")
             }
             ReaderKind::Secure(secure) => poll_fn(|cx| secure.poll_readable(cx)).await.map(|()| false),
             ReaderKind::Http2(stream) => poll_fn(|cx| stream.poll_readable(cx)).await.map(|()| false),
