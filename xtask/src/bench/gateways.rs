@@ -37,7 +37,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Starts a gateway with these tables beside [admin], [plugins] and [listener.bench], and waits until it takes traffic.
+    /// Starts a gateway with these tables beside `[admin]`, `[plugins]` and `[listener.bench]`, and waits until it takes traffic.
     ///
     /// # Errors
     /// When it does not; its log is shown.
