@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::support::{Crowd, Mood, NameServer};
+use crate::support::{Entry, Registry, a_hundred_nodes_come_change_and_leave, changes_serve_soon};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Mutex;
 
 const NAME: &str = "api.example.test";
 
@@ -12,6 +16,63 @@ fn discovery(servers: &[&NameServer], more: &str) -> String {
     format!(
         "discovery = {{ provider = \"dns\", name = \"{NAME}\", servers = [{servers}], min_ttl = \"20ms\", {more} }}"
     )
+}
+
+/// A service in a name server that tells of each node by a record of its own.
+struct Service {
+    server: NameServer,
+    nodes: Mutex<BTreeMap<String, (SocketAddr, u32)>>,
+}
+
+impl Service {
+    fn start() -> Service {
+        Service { server: NameServer::start(), nodes: Mutex::default() }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, (SocketAddr, u32)>)) {
+        let mut nodes = self.nodes.lock().unwrap();
+        change(&mut nodes);
+        let host = |id: &String| format!("{id}.example.test");
+        let records: Vec<_> = nodes
+            .iter()
+            .map(|(id, (address, weight))| (0, *weight as u16, address.port(), host(id)))
+            .collect();
+        let records: Vec<_> =
+            records.iter().map(|(tier, weight, port, host)| (*tier, *weight, *port, host.as_str())).collect();
+        self.server.services(NAME, &records);
+    }
+}
+
+impl Registry for Service {
+    fn discovery(&self) -> String {
+        let address = self.server.address();
+        format!(
+            "provider = \"dns\", record = \"srv\", name = \"{NAME}\", servers = [\"{address}\"], min_ttl = \"20ms\""
+        )
+    }
+
+    fn put(&self, node: &Entry) {
+        self.server.addresses(&format!("{}.example.test", node.id), &[node.address.ip()]);
+        self.change(|nodes| {
+            nodes.insert(node.id.clone(), (node.address, node.weight));
+        });
+    }
+
+    fn remove(&self, id: &str) {
+        self.change(|nodes| {
+            nodes.remove(id);
+        });
+    }
+}
+
+#[test]
+fn a_hundred_services_come_change_and_leave_and_no_request_fails() {
+    a_hundred_nodes_come_change_and_leave(&Service::start());
+}
+
+#[test]
+fn a_change_serves_soon_after_the_time_to_live() {
+    changes_serve_soon(&Service::start());
 }
 
 fn state(gateway: &TestGateway) -> String {

@@ -10,6 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::Runtime;
 
+/// Longer answers come over TCP (RFC 1035, 4.2.1).
+const LONGEST_OVER_UDP: usize = 512;
+
 /// How it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
@@ -166,5 +169,11 @@ fn answer(query: &[u8], zone: &Mutex<Zone>, over_tcp: bool) -> Option<Vec<u8>> {
             }
         }
     }
-    Some(answer.to_vec().expect("it can be written"))
+    let mut bytes = answer.to_vec().expect("it can be written");
+    if !over_tcp && bytes.len() > LONGEST_OVER_UDP {
+        answer.answers.clear();
+        answer.metadata.truncation = true;
+        bytes = answer.to_vec().expect("it can be written");
+    }
+    Some(bytes)
 }
