@@ -207,6 +207,7 @@ impl FromFiles for ListenerTls {
             },
             only_newest: self.min_version == TlsVersion::V13,
             asked,
+            client_certificate_field: self.clients.as_ref().is_some_and(|clients| clients.field),
             http2: self.http2,
             handshake_timeout: self.handshake_timeout,
             hsts: self.hsts.map(|age| format!("max-age={}", age.as_secs()).into_bytes().into()),

@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::names::Names;
 use super::{Secure, provider};
+use crate::http::client_certificate::ClientCertificate;
 use crate::transport::stream::Stream;
 
 /// What is spoken behind the handshake (RFC 7301).
@@ -69,6 +70,8 @@ pub struct Terms {
     pub only_newest: bool,
     /// What clients have to show, if anything.
     pub asked: Option<Asked>,
+    /// Whether nodes are told what they showed.
+    pub client_certificate_field: bool,
     /// Whether HTTP/2 is offered.
     pub http2: bool,
     /// How long a handshake may take.
@@ -84,6 +87,8 @@ pub struct Accepted {
     pub stream: Stream,
     /// The name that the client asked for (RFC 6066, 3).
     pub name: Option<Box<str>>,
+    /// What it showed of itself, which is good.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// Whether that is HTTP/2.
     pub http2: bool,
 }
@@ -128,6 +133,8 @@ impl Certificate {
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     shown: Arc<Shown>,
+    /// Whether nodes are told of clients' certificates (RFC 9440).
+    pub client_certificate_field: bool,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
     /// What is sent as Strict-Transport-Security (RFC 6797), if a response has none.
@@ -169,8 +176,8 @@ impl ServerTls {
         config.send_tls13_tickets = TICKETS;
         // Tickets do the same without memory for each client.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        let Terms { handshake_timeout, hsts, .. } = terms;
-        Ok(ServerTls { config: Arc::new(config), shown, handshake_timeout, hsts })
+        let Terms { client_certificate_field, handshake_timeout, hsts, .. } = terms;
+        Ok(ServerTls { config: Arc::new(config), shown, client_certificate_field, handshake_timeout, hsts })
     }
 
     /// Makes the handshake. The caller sets the time limit.
@@ -182,8 +189,10 @@ impl ServerTls {
         let stream = TlsAcceptor::from(Arc::clone(&self.config)).accept(tcp).await?;
         let session = stream.get_ref().1;
         let name = session.server_name().map(Into::into);
+        let certificate = session.peer_certificates().and_then(<[_]>::first);
+        let certificate = certificate.map(|shown| Arc::new(ClientCertificate::new(shown)));
         let http2 = session.alpn_protocol() == Some(HTTP2);
-        Ok(Accepted { stream: Stream::secure(Secure::new(stream)), name, http2 })
+        Ok(Accepted { stream: Stream::secure(Secure::new(stream)), name, certificate, http2 })
     }
 
     /// Whether a client that asked for `asked` may ask this connection for `host` (RFC 9110, 7.4): the certificate that
