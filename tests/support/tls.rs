@@ -46,6 +46,14 @@ impl Authority {
         self.issue_into(self.folder.path(), stem, names)
     }
 
+    /// The same, with an end: year, month and day.
+    pub fn issue_until(&self, stem: &str, names: &[&str], end: (i32, u8, u8)) -> String {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        params.not_after = rcgen::date_time_ymd(end.0, end.1, end.2);
+        self.sign_into(self.folder.path(), stem, &params)
+    }
+
     /// Writes a client's certificate with this common name and URI.
     pub fn issue_client(&self, stem: &str, common_name: &str, uri: &str) {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier,
@@ -17,6 +16,7 @@ use rustls::{RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::certificate::{Certificate, Facts};
 use super::names::Names;
 use super::{Secure, provider};
 use crate::http::client_certificate::ClientCertificate;
@@ -93,46 +93,13 @@ pub struct Accepted {
     pub http2: bool,
 }
 
-/// A certificate with its chain, its key, and the names that it is for.
-#[derive(Debug)]
-pub struct Certificate {
-    key: Arc<CertifiedKey>,
-    names: Vec<String>,
-}
-
-impl Certificate {
-    /// Takes a chain, its own certificate first, the key that belongs to it, and an OCSP response if there is one.
-    ///
-    /// # Errors
-    /// The key is of no kind that TLS knows, or not this certificate's.
-    pub fn new(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-        ocsp: Option<Vec<u8>>,
-    ) -> Result<Certificate, rustls::Error> {
-        let names = match chain.first().map(webpki::EndEntityCert::try_from) {
-            Some(Ok(certificate)) => certificate.valid_dns_names().map(str::to_owned).collect(),
-            Some(Err(error)) => {
-                return Err(rustls::Error::General(format!("the certificate cannot be read: {error:?}")));
-            }
-            None => return Err(rustls::Error::NoCertificatesPresented),
-        };
-        let mut key = CertifiedKey::from_der(chain, key, &provider())?;
-        key.ocsp = ocsp;
-        Ok(Certificate { key: Arc::new(key), names })
-    }
-
-    /// The DNS names in it; wildcards as they are written there.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-}
-
 /// How a listener's clients are met.
 #[derive(Debug)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     shown: Arc<Shown>,
+    /// What it shows, for who looks after it.
+    pub certificates: Vec<Facts>,
     /// Whether nodes are told of clients' certificates (RFC 9440).
     pub client_certificate_field: bool,
     /// How long a handshake may take.
@@ -156,9 +123,10 @@ impl ServerTls {
         }
         let mut names = Names::default();
         for (place, certificate) in (0..).zip(&certificates) {
-            certificate.names.iter().for_each(|name| names.add(name, place));
+            certificate.facts.names.iter().for_each(|name| names.add(name, place));
         }
-        let keys = certificates.into_iter().map(|certificate| certificate.key).collect();
+        let (keys, certificates) =
+            certificates.into_iter().map(|certificate| (certificate.key, certificate.facts)).unzip();
         let shown = Arc::new(Shown { names, keys, unknown: terms.unknown });
         let versions: &[&SupportedProtocolVersion] =
             if terms.only_newest { &[&TLS13] } else { &[&TLS13, &TLS12] };
@@ -177,7 +145,8 @@ impl ServerTls {
         // Tickets do the same without memory for each client.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         let Terms { client_certificate_field, handshake_timeout, hsts, .. } = terms;
-        Ok(ServerTls { config: Arc::new(config), shown, client_certificate_field, handshake_timeout, hsts })
+        let config = Arc::new(config);
+        Ok(ServerTls { config, shown, certificates, client_certificate_field, handshake_timeout, hsts })
     }
 
     /// Makes the handshake. The caller sets the time limit.
