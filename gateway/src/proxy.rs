@@ -26,5 +26,6 @@ mod route;
 mod timeouts;
 mod timers;
 mod transfer;
+mod tunnel;
 mod view;
 pub mod worker;

@@ -128,6 +128,8 @@ pub struct Pool {
     pub attempt_timeout: Option<Duration>,
     /// How long a response's body may stand still.
     pub between_bytes_timeout: Duration,
+    /// How long nothing may move in a tunnel.
+    pub tunnel_timeout: Duration,
     /// Idle connections that each worker keeps to each node.
     pub idle_connections: usize,
     /// How long they are kept.

@@ -61,6 +61,11 @@ impl Http2Client {
         Http2Client { sender }
     }
 
+    /// Whether the server said that it takes extended CONNECT (RFC 8441, 3).
+    pub fn can_connect(&self) -> bool {
+        self.sender.is_extended_connect_protocol_enabled()
+    }
+
     /// Begins a request; its body follows unless it is ended.
     pub async fn begin(
         &mut self,

@@ -148,6 +148,11 @@ impl TlsWish {
 }
 
 impl TlsClients {
+    /// What they speak by, for clients on a runtime.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
     /// Connects and asks for this name.
     pub fn connect(&self, address: SocketAddr, name: &str) -> io::Result<TlsConnection> {
         let tcp = TcpStream::connect_timeout(&address, PATIENCE)?;

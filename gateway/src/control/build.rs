@@ -203,6 +203,7 @@ fn build_pool(
         first_byte_timeout: pool.first_byte_timeout,
         attempt_timeout: pool.attempt_timeout,
         between_bytes_timeout: pool.between_bytes_timeout,
+        tunnel_timeout: pool.tunnel_timeout,
         idle_connections: pool.idle_connections as usize,
         idle_timeout: pool.idle_timeout,
         attempts: pool.attempts.get(),

@@ -3,6 +3,7 @@
 //! A request is written as a head of HTTP/1.1 and read by that codec, so that what is refused there is refused here, by the
 //! same few lines: no input may mean one thing in one version and another in the next. Frames and streams are h2's business.
 
+use h2::ext::Protocol;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
@@ -11,11 +12,12 @@ use super::BodyLength;
 use super::fields::{Fields, Known};
 use super::h1::{Edge, HeadLimits, Malformed, RequestFraming, ResponseEncoding, parse_request};
 use super::head::{Method, RequestHead, ResponseHead};
+use super::websocket;
 
 /// Takes a request's head. `ended`: nothing follows it.
 ///
 /// # Errors
-/// As in HTTP/1.1; and an authority that the fields contradict (RFC 9113, 8.3.1).
+/// As in HTTP/1.1; an authority that the fields contradict (RFC 9113, 8.3.1); a CONNECT that is not for WebSocket.
 pub fn take_request(
     parts: &Parts,
     ended: bool,
@@ -27,18 +29,19 @@ pub fn take_request(
     write_request(parts, &mut text)?;
     let framing = parse_request(&mut text, head, limits, edge)?.ok_or(Malformed::RequestLine)?;
     let body = match framing.body {
+        // What follows is the other protocol's.
+        BodyLength::Empty if framing.upgrade => BodyLength::Empty,
         // One that was told to have bytes has to have them; h2 sees to that.
         BodyLength::Empty if !ended => BodyLength::Unknown,
         body => body,
     };
     let expect_continue = body != BodyLength::Empty && expects_continue(&parts.headers);
-    Ok(RequestFraming { body, keep_alive: true, expect_continue, upgrade: false })
+    Ok(RequestFraming { body, keep_alive: true, expect_continue, upgrade: framing.upgrade })
 }
 
 fn write_request(parts: &Parts, text: &mut Vec<u8>) -> Result<(), Malformed> {
-    if parts.method == http::Method::CONNECT {
-        return Err(Malformed::Connect);
-    }
+    let switches = asks_for_websocket(parts)?;
+    let method = if switches { "GET" } else { parts.method.as_str() };
     let asked = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
     let named = parts.headers.get(http::header::HOST).map(HeaderValue::as_bytes);
     if let (Some(asked), Some(named)) = (asked, named)
@@ -47,7 +50,7 @@ fn write_request(parts: &Parts, text: &mut Vec<u8>) -> Result<(), Malformed> {
         return Err(Malformed::Host);
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    for piece in [parts.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"] {
+    for piece in [method.as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"] {
         text.extend_from_slice(piece);
     }
     if let Some(host) = asked.or(named) {
@@ -60,7 +63,13 @@ fn write_request(parts: &Parts, text: &mut Vec<u8>) -> Result<(), Malformed> {
         let joined = cookies.collect::<Vec<_>>().join(&b"; "[..]);
         write_field(b"cookie", &joined, text);
     }
+    if switches {
+        write_switch(text);
+    }
     for (name, value) in &parts.headers {
+        if switches && name == http::header::SEC_WEBSOCKET_KEY {
+            continue;
+        }
         match Known::from_name(name.as_str().as_bytes()) {
             Known::Host | Known::Cookie => {}
             // h2 refuses those that speak of a connection, but for `te: trailers`.
@@ -70,6 +79,30 @@ fn write_request(parts: &Parts, text: &mut Vec<u8>) -> Result<(), Malformed> {
     }
     text.extend_from_slice(b"\r\n");
     Ok(())
+}
+
+/// Whether a tunnel for WebSocket is asked for (RFC 8441, 4).
+fn asks_for_websocket(parts: &Parts) -> Result<bool, Malformed> {
+    if parts.method != http::Method::CONNECT {
+        return Ok(false);
+    }
+    match parts.extensions.get::<Protocol>() {
+        Some(protocol) if protocol.as_str().eq_ignore_ascii_case(websocket::PROTOCOL) => {}
+        // The plain one would make a forward proxy of the gateway; what other protocols carry, no rule could see.
+        _ => return Err(Malformed::Connect),
+    }
+    // Its length is that of the tunnel, and nobody can know it (RFC 9113, 8.5).
+    match parts.headers.get(http::header::CONTENT_LENGTH) {
+        Some(_) => Err(Malformed::ContentLength),
+        None => Ok(true),
+    }
+}
+
+/// The same wish in HTTP/1.1. Its key is the gateway's, which will check what the node makes of it (RFC 8441, 5.1).
+fn write_switch(text: &mut Vec<u8>) {
+    write_field(b"connection", b"upgrade", text);
+    write_field(b"upgrade", websocket::PROTOCOL.as_bytes(), text);
+    write_field(b"sec-websocket-key", websocket::new_key().as_bytes(), text);
 }
 
 fn write_field(name: &[u8], value: &[u8], text: &mut Vec<u8>) {
@@ -88,28 +121,34 @@ fn expects_continue(headers: &HeaderMap) -> bool {
 /// that is known. What the codec of HTTP/1.1 leaves to framing is h2's to say.
 pub fn response(head: &ResponseHead, options: &ResponseEncoding<'_>) -> Response<()> {
     let mut response = Response::new(());
-    *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let switches = head.status == 101;
+    // In HTTP/2 there is no other protocol to switch to, but a tunnel to be opened (RFC 8441, 5).
+    let status = if switches { 200 } else { head.status };
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     let fields = response.headers_mut();
     let keeps_length = options.head_request || head.status == 304;
     for field in head.fields.iter() {
+        let name = head.fields.bytes(field.name);
         let kept = match field.known {
             Known::ContentLength => keeps_length,
+            // It answers the gateway's key, of which the client does not know.
+            Known::Other if switches => !name.eq_ignore_ascii_case(websocket::ACCEPT.as_bytes()),
             known => !known.is_hop_by_hop(),
         };
         if kept {
-            append(fields, head.fields.bytes(field.name), head.fields.bytes(field.value));
+            append(fields, name, head.fields.bytes(field.value));
         }
     }
     for (name, value) in options.extra {
         append(fields, name.as_bytes(), value);
     }
-    let is_final = head.status >= 200;
+    let is_final = status >= 200;
     if is_final && !fields.contains_key(http::header::DATE) {
         append(fields, b"date", options.date);
     }
     if let BodyLength::Known(length) = options.body
         && is_final
-        && head.status != 204
+        && status != 204
         && !fields.contains_key(http::header::CONTENT_LENGTH)
     {
         fields.insert(http::header::CONTENT_LENGTH, length.into());
@@ -206,6 +245,51 @@ mod tests {
         assert_eq!(head.authority(), b"b.test");
         assert_eq!(take(get("/"), true).err(), Some(Malformed::HostMissing));
         assert_eq!(take(get("a.test:443").method("CONNECT"), true).err(), Some(Malformed::Connect));
+    }
+
+    fn connect(protocol: &'static str) -> http::request::Builder {
+        get("https://a.test/chat?x").method("CONNECT").extension(Protocol::from_static(protocol))
+    }
+
+    #[test]
+    fn a_tunnel_for_websocket_is_an_upgrade() {
+        let asked =
+            connect("websocket").header("sec-websocket-key", "mine").header("sec-websocket-version", "13");
+        let (head, framing) = take(asked, false).unwrap();
+        assert_eq!(
+            (head.method_name(), head.path(), head.authority()),
+            ("GET", &b"/chat?x"[..], &b"a.test"[..])
+        );
+        assert_eq!(head.fields.get("upgrade"), Some(&b"websocket"[..]));
+        assert_eq!(head.fields.get("sec-websocket-version"), Some(&b"13"[..]));
+        let keys: Vec<_> = head.fields.get_all("sec-websocket-key").collect();
+        assert!(keys.len() == 1 && keys[0].len() == 24, "{keys:?}");
+        assert!(framing.upgrade && framing.body == BodyLength::Empty);
+    }
+
+    #[test]
+    fn other_tunnels_are_refused() {
+        for protocol in ["connect-udp", "h2c", "websocket, h2c", ""] {
+            assert_eq!(take(connect(protocol), false).err(), Some(Malformed::Connect), "{protocol}");
+        }
+        let with_length = connect("websocket").header("content-length", "5");
+        assert_eq!(take(with_length, false).err(), Some(Malformed::ContentLength));
+    }
+
+    #[test]
+    fn a_switch_is_an_open_tunnel() {
+        let mut head = ResponseHead { status: 101, ..ResponseHead::default() };
+        for (name, value) in [
+            ("Upgrade", "websocket"),
+            ("Connection", "upgrade"),
+            ("Sec-WebSocket-Accept", "x"),
+            ("Sec-WebSocket-Protocol", "chat"),
+        ] {
+            head.fields.add(name.as_bytes(), value.as_bytes());
+        }
+        let made = response(&head, &options(BodyLength::Empty, &[]));
+        let names: Vec<&str> = made.headers().keys().map(HeaderName::as_str).collect();
+        assert_eq!((made.status().as_u16(), &names[..]), (200, &["sec-websocket-protocol", "date"][..]));
     }
 
     fn options<'a>(body: BodyLength, extra: &'a [(&'a str, &'a [u8])]) -> ResponseEncoding<'a> {

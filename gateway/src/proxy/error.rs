@@ -51,6 +51,9 @@ pub(super) enum Error {
     /// The node's response cannot be understood.
     #[error("the node's response is malformed: {0}")]
     BadResponse(Malformed),
+    /// A client of HTTP/2 asked for a tunnel, and what answered did so as if there was one.
+    #[error("a tunnel was asked for, and the answer is neither a switch of protocols nor a refusal")]
+    NotSwitched,
     /// One of the time limits was over.
     #[error("{}", .0.story())]
     Late(Limit),
@@ -79,7 +82,7 @@ impl Error {
             Error::UnknownPool(_) | Error::PluginFault(_) => 500,
             Error::NoNode | Error::SessionLost | Error::Overloaded(_) => 503,
             Error::Refused(status) => *status,
-            Error::Connect(_) | Error::NodeClosed | Error::BadResponse(_) => 502,
+            Error::Connect(_) | Error::NodeClosed | Error::BadResponse(_) | Error::NotSwitched => 502,
             Error::Late(_) => 504,
         }
     }
@@ -106,7 +109,7 @@ impl Error {
             Error::Connect(_) => ErrorKind::Connect,
             Error::Late(limit) => late_kind(*limit),
             Error::NodeClosed => ErrorKind::Reset,
-            Error::BadResponse(_) => ErrorKind::Protocol,
+            Error::BadResponse(_) | Error::NotSwitched => ErrorKind::Protocol,
         }
     }
 

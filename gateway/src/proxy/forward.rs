@@ -225,7 +225,7 @@ impl Exchange<'_> {
     pub(super) async fn is_final(&mut self, node: &mut NodeConnection) -> Result<bool, Error> {
         match self.context().response.status {
             // Another protocol that nobody asked for: nothing behind it can be understood.
-            101 if !self.framing.upgrade => Err(Error::BadResponse(h1::Malformed::StatusLine)),
+            101 if !self.is_switch_agreed() => Err(Error::BadResponse(h1::Malformed::Switch)),
             100 | 102..200 => {
                 node.buffer.drain(..node.taken);
                 node.taken = 0;

@@ -62,7 +62,8 @@ impl Http2Connection {
             .max_concurrent_streams(limits.streams)
             .max_header_list_size(limits.head)
             .max_send_buffer_size(SEND_BUFFER)
-            .max_pending_accept_reset_streams(RESET_STREAMS);
+            .max_pending_accept_reset_streams(RESET_STREAMS)
+            .enable_connect_protocol();
         let connection = builder.handshake(stream).await;
         connection.map(Http2Connection).map_err(io::Error::other)
     }

@@ -116,6 +116,8 @@ struct NodeRow<'a> {
     #[serde(flatten)]
     health: Option<NodeHealth>,
     in_flight: u32,
+    /// Of those in flight.
+    tunnels: u32,
     latency_us: u32,
     /// Of its recent attempts, in thousandths.
     error_rate: u32,
@@ -295,6 +297,7 @@ fn node_row<'a>(pool: &Pool, node: &'a Arc<Node>, health: Option<NodeHealth>, no
         candidate: place.is_some_and(|place| (place as usize) < pool.candidates.count()),
         health,
         in_flight: node.live.in_flight(),
+        tunnels: node.live.tunnels(),
         latency_us: node.live.latency(now),
         error_rate: node.live.error_rate(now),
         oldest_us: node.live.oldest(now),

@@ -62,6 +62,8 @@ kinds! {
         Timeout = "timeout",
         /// The node's response stood still for too long.
         BetweenBytesTimeout = "between_bytes_timeout",
+        /// Nothing moved in a tunnel for too long.
+        TunnelTimeout = "tunnel_timeout",
         /// The request took too long as a whole.
         TotalTimeout = "total_timeout",
         /// The node's answer breaks HTTP.

@@ -12,6 +12,10 @@ use crate::control::config::resolved::{Discovery, HealthCheck, HostHeader, Node,
 use crate::control::config::value::NodeEntry;
 use crate::name::Name;
 
+/// People leave chats open while they do other things, and expect them to be there still; whoever has lost the connection has
+/// tried again by then. HAProxy's manual has the same for `timeout tunnel`.
+const TUNNEL_TIMEOUT: Duration = Duration::from_secs(3600);
+
 /// What pools that say nothing of it have: read once, so that what is wrong is noted once.
 struct Usual {
     health: Option<HealthCheck>,
@@ -75,6 +79,7 @@ impl Parse {
                 .between_bytes_timeout
                 .or(&defaults.between_bytes_timeout)
                 .unless(Duration::from_secs(60)),
+            tunnel_timeout: table.tunnel_timeout.or(&defaults.tunnel_timeout).unless(TUNNEL_TIMEOUT),
             idle_connections: idle_connections.map_or(64, |at| at.value.0),
             idle_timeout: table.idle_timeout.or(&defaults.idle_timeout).unless(Duration::from_secs(60)),
             attempts: number(attempts.map(|at| at.value.0), 3),
