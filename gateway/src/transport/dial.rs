@@ -8,6 +8,25 @@ use tokio::net::TcpStream;
 use super::stream::Stream;
 use super::tls::ClientTls;
 
+/// What is spoken with nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeProtocol {
+    /// HTTP/1.1: a connection serves one request after the other.
+    Http1,
+    /// HTTP/2: a connection serves many at once. Agreed on under TLS (ALPN), and known before in the clear.
+    Http2,
+}
+
+impl NodeProtocol {
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NodeProtocol::Http1 => "http1",
+            NodeProtocol::Http2 => "http2",
+        }
+    }
+}
+
 /// Where a connection leads, and how it was made: what one may be used for that another made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Way {
@@ -20,6 +39,11 @@ impl Way {
     /// The way to a node of a pool with this TLS.
     pub fn new(address: SocketAddr, tls: Option<&ClientTls>) -> Way {
         Way { address, tls: tls.map_or(0, ClientTls::id) }
+    }
+
+    /// Where it leads.
+    pub(super) fn address(self) -> SocketAddr {
+        self.address
     }
 }
 

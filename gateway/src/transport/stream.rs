@@ -232,6 +232,14 @@ impl Writer<'_> {
         }
     }
 
+    /// Ends a message's body with what stands behind it, where its end is not a part of its bytes.
+    ///
+    /// # Errors
+    /// The peer is gone.
+    pub fn end(&self, trailers: Option<&Fields>) -> io::Result<()> {
+        if let WriterKind::Http2(stream) = &self.0 { stream.finish(trailers) } else { Ok(()) }
+    }
+
     /// Writes all bytes.
     ///
     /// # Errors
