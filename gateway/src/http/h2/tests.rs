@@ -95,6 +95,7 @@ fn asked(client: http::request::Builder, body: BodyLength, secure: bool) -> Requ
         peer_trusted: false,
         proto: "https",
         host: b"a.test",
+        certificate: None,
     };
     let options =
         RequestEncoding { body, host: b"b.test:81", forwarded: &forwarded, request_id: "7", upgrade: false };
