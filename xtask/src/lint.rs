@@ -35,7 +35,8 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn formatting() -> Result<()> {
-    tools::run(tools::cargo().args(["fmt", "--all", "--check"]))
+    tools::run(tools::cargo().args(["fmt", "--all", "--check"]))?;
+    tools::run(tools::cargo().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
 }
 
 fn clippy() -> Result<()> {

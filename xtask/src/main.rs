@@ -7,6 +7,7 @@ mod bench;
 mod client;
 mod demo;
 mod freeze;
+mod fuzz;
 mod lint;
 mod plugins;
 mod samples;
@@ -40,6 +41,8 @@ enum Command {
     Plugins(plugins::Options),
     /// Install the real servers that tests and benchmarks use (Redis, etcd, ZooKeeper, Consul), as far as they are missing
     Servers,
+    /// Look for input that breaks what must hold of the codec, paths, configuration, sessions and HTTP/2's heads
+    Fuzz(fuzz::Options),
     /// Keep the plugin contract as it is now, and plugins that were built for it, for the tests
     Freeze(freeze::Options),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
             servers::prepare(&Program::ALL);
             Ok(())
         }
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Freeze(options) => freeze::run(&options),
     };
     match done {
