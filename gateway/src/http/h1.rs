@@ -81,6 +81,13 @@ pub struct RequestFraming {
     pub upgrade: bool,
 }
 
+impl RequestFraming {
+    /// Whether its head is all that the client sends on this connection, by its own word.
+    pub fn is_last(&self) -> bool {
+        !self.keep_alive && self.body == BodyLength::Empty
+    }
+}
+
 /// What HTTP/1.1 says about a response's exchange beside its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseFraming {

@@ -152,7 +152,11 @@ impl Exchange<'_> {
             return (begin_http2(stream, &context.response, &options), After::KeepAlive);
         }
         h1::encode_response(&context.response, &options, out);
-        let after = if options.keeps_alive(status) { After::KeepAlive } else { After::Close };
+        let after = match options.keeps_alive(status) {
+            true => After::KeepAlive,
+            false if self.framing.is_last() => After::Last,
+            false => After::Close,
+        };
         (options.body_encoder(status), after)
     }
 

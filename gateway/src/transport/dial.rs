@@ -53,12 +53,10 @@ impl Way {
 /// The system's: refused, unreachable, out of descriptors. Or the node is not whom it has to be.
 pub async fn dial(address: SocketAddr, tls: Option<&ClientTls>) -> io::Result<Stream> {
     let tcp = TcpStream::connect(address).await?;
+    tcp.set_nodelay(true)?;
     match tls {
-        None => Stream::new(tcp),
-        Some(tls) => {
-            tcp.set_nodelay(true)?;
-            // Boxed: a handshake's state is large, and most nodes are spoken to in the clear.
-            Box::pin(tls.connect(tcp, address)).await
-        }
+        None => Ok(Stream::new(tcp)),
+        // Boxed: a handshake's state is large, and most nodes are spoken to in the clear.
+        Some(tls) => Box::pin(tls.connect(tcp, address)).await,
     }
 }
