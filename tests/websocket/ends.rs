@@ -6,7 +6,6 @@ use crate::support::websocket::{Socket, WebSocketNode, close, echo, echoes, next
 use crate::support::{TestClient, TestGateway, TestNode};
 use futures_util::{SinkExt, StreamExt};
 use std::cell::Cell;
-use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -118,10 +117,10 @@ fn a_gateway_that_stops_waits_for_it() {
     let gateway = gateway(&[&node], "");
     converse(async {
         node.echo();
-        let address = gateway.address();
-        let mut client = open(address).await;
+        let admin = gateway.admin_address();
+        let mut client = open(gateway.address()).await;
         let stopping = std::thread::spawn(move || gateway.stop());
-        until("it accepts no more", || TcpStream::connect(address).is_err()).await;
+        until("it stops", || TestClient::connect(admin).get("/readyz").status == 503).await;
         echoes(&mut client, "still here").await;
         client.close(Some(close(1000, ""))).await.unwrap();
         while client.next().await.is_some() {}

@@ -11,6 +11,7 @@ use crate::control::config::reading::{Entry, Key, List, OneOrMany, Texts};
 use crate::control::config::resolved::{Discovery, HealthCheck, HostHeader, Node, Outlier, Pool};
 use crate::control::config::value::NodeEntry;
 use crate::name::Name;
+use crate::transport::dial::NodeProtocol;
 
 /// People leave chats open while they do other things, and expect them to be there still; whoever has lost the connection has
 /// tried again by then. HAProxy's manual has the same for `timeout tunnel`.
@@ -63,11 +64,13 @@ impl Parse {
         let load_report_ttl = self.load_reports(table.load_reports, table.load_report_ttl, defaults);
         let limits = table.limits.or(&defaults.limits).get();
         let host = table.host.or(&defaults.host).unless(HostHeader::Keep);
+        let protocol = table.protocol.or(&defaults.protocol).unless(NodeProtocol::Http1);
         Pool {
             policy,
             nodes,
             discovery,
-            tls: self.node_tls(table.tls.or(&defaults.tls), &host),
+            protocol,
+            tls: self.node_tls(table.tls.or(&defaults.tls), &host, protocol),
             host,
             connect_timeout: table
                 .connect_timeout
