@@ -67,7 +67,7 @@ impl Site {
         let server = TlsWish::believing(CertificateDer::from_pem_slice(&authority).unwrap()).build();
         let answer = server.get(self.pebble.management(), "localhost", "/roots/0").unwrap();
         let start = answer.find("-----BEGIN").unwrap();
-        TlsWish::believing(CertificateDer::from_pem_slice(answer[start..].as_bytes()).unwrap()).build()
+        TlsWish::believing(CertificateDer::from_pem_slice(&answer.as_bytes()[start..]).unwrap()).build()
     }
 
     /// The files that the gateway keeps.
