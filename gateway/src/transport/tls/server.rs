@@ -160,7 +160,6 @@ impl ServerTls {
     /// # Errors
     /// The client spoke no TLS, or none that is good enough.
     pub async fn accept(&self, tcp: TcpStream) -> io::Result<Option<Accepted>> {
-        tcp.set_nodelay(true)?;
         let stream = TlsAcceptor::from(Arc::clone(&self.config)).accept(tcp).await?;
         let session = stream.get_ref().1;
         if session.alpn_protocol() == Some(ALPN) {
