@@ -19,7 +19,7 @@ mod retry;
 mod stores;
 
 pub use discovery::{
-    ClientIdentity, ClientTls, ConsulDiscovery, Discovery, DnsDiscovery, DnsRecord, EtcdDiscovery, Login,
+    ClientIdentity, ClientTls, ConsulDiscovery, Discovery, DnsDiscovery, DnsRecord, EtcdKeys, Login,
     Provider, ZookeeperDiscovery,
 };
 pub use edge::{EscapedSlashes, Strictness, Underscores};
