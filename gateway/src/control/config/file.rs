@@ -23,6 +23,7 @@ use super::value::{
 use super::value::{RedisModeWord, StoreWord};
 use crate::cidr::Cidr;
 use crate::name::Name;
+use crate::transport::dial::NodeProtocol;
 
 table! { "the configuration" File {
     include: List<String>,
@@ -188,6 +189,7 @@ table! { "a pool" Pool {
     nodes: List<NodeEntry>,
     discovery: Discovery,
     host: HostHeader,
+    protocol: NodeProtocol,
     tls: NodeTls,
     connect_timeout: Duration,
     first_byte_timeout: Duration,
@@ -324,6 +326,7 @@ table! {
     "the defaults of pools" PoolDefaults {
         policy: OneOrMany<Name>,
         host: HostHeader,
+        protocol: NodeProtocol,
         tls: NodeTls,
         connect_timeout: Duration,
         first_byte_timeout: Duration,
