@@ -67,7 +67,7 @@ pub(super) struct RegistryRow {
 enum Store {
     Memory(Arc<Memory>),
     Redis(Shared),
-    Etcd(InEtcd),
+    Etcd(Box<InEtcd>),
 }
 
 /// Why nothing was done.
@@ -132,7 +132,7 @@ impl Registry {
                 let redis = Arc::clone(redis.expect("a configuration with this store has a table [redis]"));
                 Store::Redis(Shared::new(Leases::new(redis), most))
             }
-            LeaseStore::Etcd(etcd) => Store::Etcd(InEtcd::new(etcd, most)),
+            LeaseStore::Etcd(etcd) => Store::Etcd(Box::new(InEtcd::new(etcd, most))),
         };
         let (followed, counts, named) = (Mutex::default(), Counts::default(), Named::default());
         Self { settings, address, store, followed, counts, named }

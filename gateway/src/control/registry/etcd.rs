@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use etcd_client::{GetOptions, KeyValue};
 use futures_util::future::BoxFuture;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
@@ -56,7 +56,7 @@ impl InEtcd {
 
     pub(super) async fn put(&self, pool: &Name, lease: &Lease) -> Result<Change, Refusal> {
         let (key, text) = (self.key(pool, &lease.node.id), entry::json(lease).to_string());
-        let put = self.ask(|etcd| self.put_with(etcd, pool, &key, &text, lease));
+        let put = self.ask(|etcd| self.put_with(etcd, pool, &key, &text, lease).boxed());
         put.await?.ok_or(Refusal::Full)
     }
 
@@ -93,12 +93,15 @@ impl InEtcd {
     pub(super) async fn take(&self, pool: &Name, node: &str) -> Result<bool, Refusal> {
         let key = self.key(pool, node);
         let key = &key;
-        let taken = self.ask(|etcd| async move {
-            let old = etcd.delete(key).await?;
-            if let Some(lease) = old.as_ref().map(KeyValue::lease).filter(|lease| *lease != 0) {
-                let _ends_itself = etcd.revoke(lease).await;
+        let taken = self.ask(|etcd| {
+            async move {
+                let old = etcd.delete(key).await?;
+                if let Some(lease) = old.as_ref().map(KeyValue::lease).filter(|lease| *lease != 0) {
+                    let _ends_itself = etcd.revoke(lease).await;
+                }
+                Ok(old.is_some())
             }
-            Ok(old.is_some())
+            .boxed()
         });
         taken.await
     }
@@ -106,21 +109,25 @@ impl InEtcd {
     pub(super) async fn rows(&self, pool: &Name) -> Result<Vec<(Lease, Duration)>, Refusal> {
         let prefix = self.prefix(pool);
         let prefix = &prefix;
-        let rows = self.ask(|etcd| async move {
-            let mut leases = Vec::new();
-            let read = etcd.read(prefix, |pair| {
-                let id = pair.key().strip_prefix(prefix.as_bytes()).and_then(|id| str::from_utf8(id).ok());
-                let lease = id.and_then(|id| Lease::read(id, pair.value()).ok());
-                leases.extend(lease.map(|lease| (lease, pair.lease())));
-                true
-            });
-            read.await?;
-            let left = leases.into_iter().map(|(lease, id)| {
-                let etcd = etcd.clone();
-                async move { etcd.left(id).await.map(|left| (lease, left)) }
-            });
-            let rows: Vec<Result<_, Failed>> = stream::iter(left).buffered(AT_ONCE).collect().await;
-            rows.into_iter().collect()
+        let rows = self.ask(|etcd| {
+            async move {
+                let mut leases = Vec::new();
+                let read = etcd.read(prefix, |pair| {
+                    let id =
+                        pair.key().strip_prefix(prefix.as_bytes()).and_then(|id| str::from_utf8(id).ok());
+                    let lease = id.and_then(|id| Lease::read(id, pair.value()).ok());
+                    leases.extend(lease.map(|lease| (lease, pair.lease())));
+                    true
+                });
+                read.await?;
+                let left = leases.into_iter().map(|(lease, id)| {
+                    let etcd = etcd.clone();
+                    async move { etcd.left(id).await.map(|left| (lease, left)) }
+                });
+                let rows: Vec<Result<_, Failed>> = stream::iter(left).buffered(AT_ONCE).collect().await;
+                rows.into_iter().collect()
+            }
+            .boxed()
         });
         rows.await
     }
@@ -138,11 +145,8 @@ impl InEtcd {
         self.prefix(pool) + node
     }
 
-    /// Asks, and once more if there is no answer: what is asked for may be done twice.
-    async fn ask<T, F>(&self, ask: impl Fn(Etcd) -> F) -> Result<T, Refusal>
-    where
-        F: Future<Output = Result<T, Failed>>,
-    {
+    /// Asks, and once more if there is no answer: what is asked for may be done twice. Boxed: etcd's futures have kilobytes.
+    async fn ask<'a, T>(&self, ask: impl Fn(Etcd) -> BoxFuture<'a, Result<T, Failed>>) -> Result<T, Refusal> {
         let tried = async {
             match self.once(&ask).await {
                 Ok(answer) => Ok(answer),
@@ -160,10 +164,10 @@ impl InEtcd {
         Err(Refusal::Unavailable("the etcd that keeps the leases does not answer"))
     }
 
-    async fn once<T, F>(&self, ask: &impl Fn(Etcd) -> F) -> Result<T, Failed>
-    where
-        F: Future<Output = Result<T, Failed>>,
-    {
+    async fn once<'a, T>(
+        &self,
+        ask: &impl Fn(Etcd) -> BoxFuture<'a, Result<T, Failed>>,
+    ) -> Result<T, Failed> {
         let asked = match self.connection().await {
             Ok(etcd) => ask(etcd).await,
             Err(failed) => Err(failed),
