@@ -15,7 +15,7 @@ use super::module::Role;
 use super::output::{LONGEST_LINE, Output};
 use super::ticker::Pulse;
 use super::use_::Use;
-use crate::node::selection::{Estimate, Load};
+use crate::node::selection::{Estimate, Load, Scales};
 use crate::store::Space;
 
 /// Log lines that one call may write.
@@ -98,6 +98,7 @@ pub(super) struct Host {
     metrics: Vec<(Box<str>, Kind, Option<Arc<Metric>>)>,
     lines: u32,
     /// The line that the plugin prints and has not ended yet.
+    pub(super) scales: Scales,
     stdout: Output,
     /// All that it printed as an error in this call.
     pub(super) stderr: Output,
@@ -126,6 +127,7 @@ impl Host {
             stdout: Output::default(),
             stderr: Output::default(),
             owner,
+            scales: Scales::default(),
         }
     }
 

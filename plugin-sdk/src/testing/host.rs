@@ -215,6 +215,10 @@ pub(crate) mod nodes {
             world.some(most).into_iter().filter_map(|index| world.estimate(index)).flat_map(numbers).collect()
         })
     }
+    pub(crate) fn soonest(sample: u32, quantile: f64, slow: f64) -> Option<u32> {
+        let candidates = crate::nodes::Nodes::CURRENT.estimates(sample);
+        crate::testing::soonest::soonest(&candidates, quantile, slow).map(|node| node.index())
+    }
     pub(crate) fn two_random() -> Option<(Load, Load)> {
         with(|world| {
             let first = world.draw(None)?;

@@ -150,6 +150,7 @@ impl Balancer for Everything {
             && nodes.by_hash_bounded("key", 125).is_some()
             && nodes.by_client(0) == nodes.by_hash(request.client_address())
             && nodes.by_path(125).is_some()
+            && nodes.soonest(8, 0.0, 4.0).is_some()
             && nodes.by_header("x-nobody-sends-it", 0).is_none()
             && nodes.by_cookie("nobody-sends-it", 125).is_none()
             && request.pool_hash() != 0
