@@ -84,6 +84,10 @@ pub(super) struct Host {
     pub(super) reply: Reply,
     /// The use's note, if this call wrote it.
     pub(super) note: Option<(u64, String)>,
+    /// Whether it does without on-request, for its whole life.
+    pub(super) spares_requests: bool,
+    /// Whether this call does without the request's on-response.
+    pub(super) spares_response: bool,
     pub(super) meter: Meter,
     /// What hears that a call runs.
     pub(super) pulse: Arc<Pulse>,
@@ -94,11 +98,11 @@ pub(super) struct Host {
     pub(super) estimates: Vec<Estimate>,
     /// Costs of candidates, for the length of an import.
     pub(super) costs: Vec<(u64, u32)>,
+    pub(super) scales: Scales,
     pub(super) space: Space,
     metrics: Vec<(Box<str>, Kind, Option<Arc<Metric>>)>,
     lines: u32,
     /// The line that the plugin prints and has not ended yet.
-    pub(super) scales: Scales,
     stdout: Output,
     /// All that it printed as an error in this call.
     pub(super) stderr: Output,
@@ -114,6 +118,8 @@ impl Host {
             caps: Tally::default(),
             reply: Reply::default(),
             note: None,
+            spares_requests: false,
+            spares_response: false,
             meter: Meter::default(),
             pulse: Arc::clone(&owner.module.pulse),
             limiter: Limiter::new(owner.spec.limits.memory, owner.spec.limits.table_elements),
@@ -121,13 +127,13 @@ impl Host {
             loads: Vec::new(),
             estimates: Vec::new(),
             costs: Vec::new(),
+            scales: Scales::default(),
             space: owner.space.clone(),
             metrics: Vec::new(),
             lines: 0,
             stdout: Output::default(),
             stderr: Output::default(),
             owner,
-            scales: Scales::default(),
         }
     }
 
@@ -138,6 +144,7 @@ impl Host {
         self.edits = 0;
         self.edit_bytes = 0;
         self.lines = 0;
+        self.spares_response = false;
         self.limiter.refused_memory = false;
         self.limiter.refused_elements = false;
         self.meter.restart(allowed, self.pulse.ticks());
