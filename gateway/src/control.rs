@@ -24,6 +24,7 @@ mod library;
 mod listening;
 mod members;
 mod memory;
+mod pem;
 mod prepare;
 mod probation;
 mod registry;
