@@ -3,16 +3,21 @@
 //! Each check has an expectation, and one that is not met makes the command fail. A tool that is not there is named and
 //! skipped. Without a name all parts are played, and docs/conformance.md is written anew.
 
+mod clients;
 mod ground;
 mod http2;
 mod report;
+mod script;
+mod slow;
+mod tls;
+mod tool;
 
 use crate::{bench, tools};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use ground::Ground;
-use report::{Outcome, Part};
-use std::path::PathBuf;
+use report::{Check, Outcome, Part};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What `cargo xtask conformance` takes.
@@ -30,6 +35,24 @@ pub(crate) struct Options {
 enum Name {
     /// The cases of h2spec, beside nginx and HAProxy
     Http2,
+    /// curl by HTTP/1.1, HTTP/2 and TLS
+    Curl,
+    /// nghttp's frames, windows and trailers
+    Nghttp,
+    /// h2load, of which no request may fail
+    H2load,
+    /// Calls and streams of gRPC
+    Grpc,
+    /// Messages, fragments, pings and close codes of WebSocket
+    Websocket,
+    /// What openssl s_client negotiates, resumes and is refused
+    Openssl,
+    /// Protocols and suites
+    Sslscan,
+    /// Protocols, suites and known vulnerabilities
+    Testssl,
+    /// Slow heads, bodies and reads
+    Slowhttptest,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -43,9 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let ground = Ground::prepare(&gateway)?;
     let mut parts = Vec::new();
     for name in Name::value_variants().iter().filter(|name| options.part.is_none_or(|part| part == **name)) {
-        let part = match name {
-            Name::Http2 => http2(&ground)?,
-        };
+        let part = play(*name, &ground, &gateway)?;
         part.print();
         parts.push(part);
     }
@@ -56,6 +77,47 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         0 => Ok(()),
         failures => bail!("{failures} expectations are not met; they are named above"),
     }
+}
+
+fn play(name: Name, ground: &Ground, gateway: &Path) -> Result<Part> {
+    match name {
+        Name::Http2 => http2(ground),
+        Name::Curl => with("curl", &["--version"], || clients::curl(ground)),
+        Name::Nghttp => with("nghttp", &["--version"], || clients::nghttp(ground)),
+        Name::H2load => with("h2load", &["--version"], || Ok(clients::h2load(ground))),
+        Name::Grpc => {
+            let packages = ["grpcio", "grpcio-health-checking"];
+            scripted("grpc", &packages, "grpc_cases.py", gateway, "protocol = \"http2\"\n")
+        }
+        Name::Websocket => scripted("websocket", &["websockets"], "websocket.py", gateway, ""),
+        Name::Openssl => with("openssl", &["version"], || Ok(tls::openssl(ground))),
+        Name::Sslscan => with("sslscan", &["--version"], || Ok(tls::sslscan(ground))),
+        Name::Testssl => with("testssl", &["--version"], || tls::testssl(ground)),
+        Name::Slowhttptest => with("slowhttptest", &["-h"], || Ok(slow::slowhttptest(ground))),
+    }
+}
+
+/// Plays a part that is one program's, if that is there.
+fn with(program: &'static str, version: &[&str], play: impl FnOnce() -> Result<Vec<Check>>) -> Result<Part> {
+    if tools::find(program).is_none() {
+        let outcome = Outcome::Skipped(format!("there is no {program}"));
+        return Ok(Part { name: program, tool: program.to_owned(), outcome });
+    }
+    let outcome = Outcome::Played { ours: play()?, others: Vec::new() };
+    Ok(Part { name: program, tool: tool::version(program, version), outcome })
+}
+
+/// Plays a part that is a script's, if its packages can be had.
+fn scripted(name: &'static str, packages: &[&str], script: &str, gateway: &Path, pool: &str) -> Result<Part> {
+    let python = match script::python(packages) {
+        Ok(python) => python,
+        Err(why) => {
+            let outcome = Outcome::Skipped(format!("{why:#}"));
+            return Ok(Part { name, tool: packages.join(", "), outcome });
+        }
+    };
+    let outcome = Outcome::Played { ours: script::play(&python, script, gateway, pool)?, others: Vec::new() };
+    Ok(Part { name, tool: script::versions(&python, packages), outcome })
 }
 
 fn http2(ground: &Ground) -> Result<Part> {

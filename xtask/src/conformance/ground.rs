@@ -8,13 +8,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// What a tool is pointed at.
 pub(super) struct Ground {
     // Dropped in this order: what runs ends before its folder goes.
     _gateway: Server,
-    _node: Server,
-    folder: tempfile::TempDir,
+    _node: Option<Server>,
+    folder: TempDir,
     /// The gateway's port without TLS, and the one with it.
     pub(super) plain: u16,
     pub(super) tls: u16,
@@ -27,19 +28,33 @@ impl Ground {
     /// # Errors
     /// When something does not start; its log is shown.
     pub(super) fn prepare(gateway: &Path) -> Result<Ground> {
-        let folder = tempfile::Builder::new().prefix("bascule-conformance-").tempdir()?;
+        let folder = folder()?;
         let place = folder.path();
-        // nginx's worker is another user when root starts it.
-        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755))?;
-        std::fs::create_dir(place.join("no-plugins"))?;
         std::fs::write(place.join("large"), vec![b'x'; 1_000_000])?;
-        certificate(place)?;
         let [node, _] = free_ports()?;
         let running = nginx(place, "node", node, &node_server(node, place))?;
-        let [plain, admin] = free_ports()?;
-        let [tls, _] = free_ports()?;
+        Ground::start(gateway, folder, node, Some(running), "")
+    }
+
+    /// Starts the gateway in front of a node that somebody else runs; `pool` is more of the pool's table.
+    ///
+    /// # Errors
+    /// When it does not start; its log is shown.
+    pub(super) fn before(gateway: &Path, node: u16, pool: &str) -> Result<Ground> {
+        Ground::start(gateway, folder()?, node, None, pool)
+    }
+
+    fn start(
+        gateway: &Path,
+        folder: TempDir,
+        node: u16,
+        running: Option<Server>,
+        pool: &str,
+    ) -> Result<Ground> {
+        let place = folder.path();
+        let ([plain, admin], [tls, _]) = (free_ports()?, free_ports()?);
         let file = place.join("bascule.toml");
-        std::fs::write(&file, configuration(place, [plain, admin, tls, node]))?;
+        std::fs::write(&file, configuration(place, [plain, admin, tls, node]) + pool)?;
         let words = [gateway, Path::new("run"), Path::new("--config"), &file];
         let command: Vec<String> = words.iter().map(|word| word.display().to_string()).collect();
         let started = servers::start(place, "bascule", None, [plain, admin], &command)?;
@@ -91,6 +106,16 @@ impl Ground {
     }
 }
 
+/// A folder with a certificate, and without plugins.
+fn folder() -> Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("bascule-conformance-").tempdir()?;
+    // nginx's worker is another user when root starts it.
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
+    std::fs::create_dir(folder.path().join("no-plugins"))?;
+    certificate(folder.path())?;
+    Ok(folder)
+}
+
 /// Starts nginx with one server.
 fn nginx(place: &Path, name: &str, port: u16, server: &str) -> Result<Server> {
     let program = tools::require("nginx", "it is the node behind the gateway", "apt-get install nginx")?;
@@ -105,12 +130,14 @@ fn nginx(place: &Path, name: &str, port: u16, server: &str) -> Result<Server> {
     servers::start(place, name, None, [port, 0], &command)
 }
 
-/// A node that answers anything with a line, and /large with a million bytes.
+/// A node that answers anything with a line at once, /large with a million bytes, and /upload when it has the whole body.
 fn node_server(port: u16, place: &Path) -> String {
     let place = place.display();
     format!(
-        "server {{ listen 127.0.0.1:{port}; keepalive_requests 1000000;\n    location = /large {{ root {place}; }}\n    \
-         location / {{ return 200 'hello from the node'; }} }}"
+        "server {{ listen 127.0.0.1:{port}; keepalive_requests 1000000; large_client_header_buffers 4 64k;
+    location = /large {{ root {place}; }}
+    location = /upload {{ proxy_pass http://127.0.0.1:{port}/; }}
+    location / {{ return 200 'hello from the node'; }} }}"
     )
 }
 
@@ -131,7 +158,7 @@ address = "127.0.0.1:{plain}"
 [listener.secure]
 address = "127.0.0.1:{tls}"
 [listener.secure.tls]
-certificates = [{{ certificate = "{place}/site.pem", key = "{place}/site.key" }}]
+certificates = [{{ certificate = "{place}/site.pem", key = "{place}/site.key", ocsp = "{place}/site.ocsp" }}]
 [route.all]
 pool = "nodes"
 [pool.nodes]
@@ -140,27 +167,31 @@ nodes = ["127.0.0.1:{node}"]
     )
 }
 
-/// A certificate for this machine's own name, by openssl.
+/// A certificate for this machine's own name that signs itself, and a response of OCSP by it, made by openssl.
 fn certificate(place: &Path) -> Result<()> {
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "site.key"];
+    let names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
+    let beside = ["-x509", "-days", "30", "-set_serial", "0x1000", "-out", "site.pem"];
+    openssl(place, &[&["req"], &beside[..], &key, &names].concat())?;
+    // One line of a certificate authority's index: valid, until when, not revoked, number, file, subject.
+    std::fs::write(place.join("index"), "V\t400101000000Z\t\t1000\tunknown\t/CN=localhost\n")?;
+    openssl(place, &["ocsp", "-issuer", "site.pem", "-cert", "site.pem", "-reqout", "request.der"])?;
+    let responder = ["-CA", "site.pem", "-rsigner", "site.pem", "-rkey", "site.key", "-ndays", "7"];
+    openssl(
+        place,
+        &[&["ocsp", "-index", "index", "-reqin", "request.der", "-respout", "site.ocsp"], &responder[..]]
+            .concat(),
+    )
+}
+
+fn openssl(place: &Path, words: &[&str]) -> Result<()> {
     let program = tools::require("openssl", "it makes the certificate", "apt-get install openssl")?;
-    let mut command = Command::new(program);
-    command.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "30",
-    ]);
-    command.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
-    command.arg("-keyout").arg(place.join("site.key")).arg("-out").arg(place.join("site.pem"));
-    let made = command.output().context("cannot start openssl")?;
+    let made =
+        Command::new(program).current_dir(place).args(words).output().context("cannot start openssl")?;
     anyhow::ensure!(
         made.status.success(),
-        "openssl makes no certificate: {}",
+        "openssl {} fails: {}",
+        words[0],
         String::from_utf8_lossy(&made.stderr)
     );
     Ok(())
