@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::control::config::error::At;
 use crate::name::Name;
+use crate::transport::dial::NodeProtocol;
 
 /// An address that the gateway accepts on.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,4 +112,6 @@ pub struct NodeTls {
     pub server_name: Option<At<String>>,
     /// What nodes are shown: a certificate and its key.
     pub shown: Option<(At<PathBuf>, At<PathBuf>)>,
+    /// What is agreed on with them.
+    pub protocol: NodeProtocol,
 }
