@@ -40,7 +40,7 @@ enum Command {
     Bench(bench::Options),
     /// Build every shipped plugin into target/plugins
     Plugins(plugins::Options),
-    /// Install the real servers that tests and benchmarks use (Redis, etcd, ZooKeeper, Consul), as far as they are missing
+    /// Install the real servers that tests and benchmarks use (Redis, etcd, ZooKeeper, Consul, Pebble), as far as they are missing
     Servers,
     /// Check the gateway with tools from outside, and write docs/conformance.md
     Conformance(conformance::Options),
