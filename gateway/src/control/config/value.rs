@@ -211,6 +211,7 @@ pub(super) enum ProviderWord {
 pub(super) enum LeaseWord {
     Memory,
     Redis,
+    Etcd,
 }
 
 /// What a name server is asked for.
