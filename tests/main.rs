@@ -18,6 +18,7 @@ mod errors;
 mod events;
 mod forwarding;
 mod framing;
+mod grpc;
 mod health;
 mod http2;
 mod http2_nodes;
