@@ -23,6 +23,7 @@ mod lifecycle;
 mod limits;
 mod nodefaults;
 mod plugins;
+mod proxy_protocol;
 mod registry;
 mod reload;
 mod retries;

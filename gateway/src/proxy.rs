@@ -21,6 +21,7 @@ mod node_connection;
 mod notices;
 mod patience;
 mod pick;
+mod proxied;
 mod retry;
 mod route;
 mod timeouts;

@@ -81,6 +81,11 @@ impl Snapshot {
         Snapshot { number: self.number + 1, pools: pools.into(), ..self.clone() }
     }
 
+    /// A listener, by its sockets.
+    pub fn listener(&self, id: PortId) -> Option<&ListenerSpec> {
+        self.listeners.iter().find(|listener| listener.id == id)
+    }
+
     /// The place of a listener in [`Snapshot::listeners`], by its sockets.
     pub fn listener_of(&self, id: PortId) -> Option<u16> {
         // There are a few.
@@ -206,10 +211,19 @@ pub struct ListenerSpec {
     pub limits: DoorLimits,
     /// How many there are; shared with the listener of the same name in an earlier snapshot.
     pub door: Arc<Door>,
+    /// Peers that begin each connection with a PROXY header.
+    pub proxy_protocol: Arc<[Cidr]>,
     /// The port under HTTPS where its clients are sent instead of being served, if they are.
     pub redirect: Option<u16>,
     /// How its clients are met, if that is not in the clear.
     pub tls: Option<Arc<ServerTls>>,
     /// How many requests at once a client may have on a connection of HTTP/2; none if that is not spoken.
     pub http2_streams: Option<u32>,
+}
+
+impl ListenerSpec {
+    /// Whether this peer tells whose its connections are.
+    pub fn hears(&self, peer: IpAddr) -> bool {
+        self.proxy_protocol.iter().any(|block| block.contains(peer))
+    }
 }

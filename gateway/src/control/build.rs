@@ -104,6 +104,7 @@ fn listener(
             per_client: listener.connections_per_client.map(NonZeroU32::get),
         },
         door: same.map(|same| Arc::clone(&same.door)).unwrap_or_default(),
+        proxy_protocol: listener.proxy_protocol.clone().into(),
         http2_streams: listener.http2_streams,
         redirect: listener.redirect.map(|redirect| redirect.port),
         tls: prepared.secured.listeners.get(name).cloned(),

@@ -15,12 +15,12 @@ use tracing::{debug, warn};
 
 use super::connection::{self, BUSY, Connection};
 use super::handshake;
+use super::proxied::Arrival;
 use super::view::View;
 use super::worker::Worker;
 use crate::transport::deadline::TICK;
 use crate::transport::listen::refuse_new;
 use crate::transport::ports::PortId;
-use crate::transport::stream::Stream;
 
 /// How long handshakes that are under way may take to end before a socket is closed: a round trip around the world.
 const HANDSHAKE: Duration = Duration::from_millis(250);
@@ -117,15 +117,14 @@ impl Worker {
 
     fn start(self: Rc<Self>, tcp: TcpStream, peer: SocketAddr, listener: Rc<Listener>) {
         let view = listener.view(&self);
-        let snapshot = &view.snapshot;
-        let place = snapshot.listener_of(listener.id).map(usize::from);
-        let spec = place.and_then(|place| snapshot.listeners.get(place));
-        let tls = spec.and_then(|spec| spec.tls.clone());
         // No view without its own listeners.
-        let Some(entered) = spec.and_then(|spec| self.let_in(snapshot, spec, peer.ip())) else {
+        let Some(spec) = view.snapshot.listener(listener.id) else { return };
+        let (tls, is_proxied) = (spec.tls.clone(), spec.hears(peer.ip()));
+        let arrival = Arrival { tcp, peer, reached: None };
+        let Some(mut entered) = self.let_in(&view.snapshot, spec, peer.ip()) else {
             // Under TLS nothing can be told before a handshake, which is what there is no room for.
             if tls.is_none() {
-                self.turn_away(tcp, peer, listener);
+                self.turn_away(arrival, listener);
             }
             return;
         };
@@ -133,10 +132,15 @@ impl Worker {
         self.metrics.connections_accepted.increment();
         self.metrics.connections_open.increment();
         tokio::task::spawn_local(async move {
-            let connection = match tls {
-                None => Stream::new(tcp).map(|stream| Connection::new(&self, stream, peer, listener)).ok(),
-                // Boxed: a handshake's state is large, and gone when the connection has become idle.
-                Some(tls) => Box::pin(handshake::make(&self, tls, tcp, peer, listener)).await,
+            // Boxed: what a header or a handshake needs is large, and gone when the connection has become idle.
+            let arrival = match is_proxied {
+                true => Box::pin(self.hear(arrival, &listener, &mut entered)).await,
+                false => Some(arrival),
+            };
+            let connection = match (arrival, tls) {
+                (None, _) => None,
+                (Some(arrival), None) => Connection::plain(&self, arrival, listener),
+                (Some(arrival), Some(tls)) => Box::pin(handshake::make(&self, tls, arrival, listener)).await,
             };
             if let Some(connection) = connection {
                 connection::serve(&self, connection).await;

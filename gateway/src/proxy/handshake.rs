@@ -1,15 +1,14 @@
 //! Before the first request of a connection under TLS: its handshake, which has a time limit of its own.
 
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::accept::Listener;
 use super::connection::Connection;
+use super::proxied::Arrival;
 use super::worker::Worker;
 use crate::telemetry::HandshakeOutcome;
 use crate::transport::deadline::Elapsed;
@@ -27,10 +26,10 @@ pub(super) struct Handshake {
 pub(super) async fn make(
     worker: &Worker,
     tls: Arc<ServerTls>,
-    tcp: TcpStream,
-    peer: SocketAddr,
+    arrival: Arrival,
     listener: Rc<Listener>,
 ) -> Option<Connection> {
+    let Arrival { tcp, peer, reached } = arrival;
     let deadline = worker.deadlines.deadline(listener.id.number());
     deadline.set(tls.handshake_timeout);
     let made = deadline.race(tls.accept(tcp)).await;
@@ -44,6 +43,7 @@ pub(super) async fn make(
     match made {
         Ok(Ok(Accepted { stream, name, http2 })) => {
             let mut connection = Connection::new(worker, stream, peer, listener);
+            connection.reached = reached;
             connection.secure = Some(Rc::new(Handshake { tls, name }));
             connection.http2 = http2;
             Some(connection)

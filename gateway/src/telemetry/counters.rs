@@ -9,8 +9,8 @@ use std::time::Duration;
 mod kinds;
 
 pub use kinds::{
-    ErrorKind, FallbackReason, HandshakeOutcome, HedgeOutcome, LoadReport, NoRoom, Refusal, RetryReason,
-    RetryRefusal,
+    ErrorKind, FallbackReason, HandshakeOutcome, HedgeOutcome, LoadReport, NoRoom, ProxyHeader, Refusal,
+    RetryReason, RetryRefusal,
 };
 
 /// A number that only grows. Only one thread may add to it.
@@ -96,6 +96,7 @@ pub struct WorkerMetrics {
     pub node_connections: Counter,
     no_room: [Counter; NoRoom::ALL.len()],
     handshakes: [Counter; HandshakeOutcome::ALL.len()],
+    proxy_headers: [Counter; ProxyHeader::ALL.len()],
     errors: [Counter; ErrorKind::ALL.len()],
 }
 
@@ -118,6 +119,16 @@ impl WorkerMetrics {
     /// How many came to this.
     pub fn handshakes(&self, outcome: HandshakeOutcome) -> u64 {
         self.handshakes[outcome as usize].get()
+    }
+
+    /// Counts a PROXY header that a peer had to send.
+    pub fn proxy_header(&self, outcome: ProxyHeader) {
+        self.proxy_headers[outcome as usize].increment();
+    }
+
+    /// How many came to this.
+    pub fn proxy_headers(&self, outcome: ProxyHeader) -> u64 {
+        self.proxy_headers[outcome as usize].get()
     }
 
     /// Counts an error that belongs to no route.

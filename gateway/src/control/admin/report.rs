@@ -71,6 +71,8 @@ struct Listener<'a> {
     open: u32,
     connections: Option<u32>,
     connections_per_client: Option<u32>,
+    /// Who begins with a PROXY header.
+    proxy_protocol: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -233,6 +235,7 @@ fn listener(listener: &ListenerSpec) -> Listener<'_> {
         open: listener.door.open(),
         connections: listener.limits.connections,
         connections_per_client: listener.limits.per_client,
+        proxy_protocol: listener.proxy_protocol.iter().map(ToString::to_string).collect(),
     }
 }
 

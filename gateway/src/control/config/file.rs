@@ -137,6 +137,7 @@ table! { "a listener" Listener {
     address: SocketAddr,
     connections: Number<1, 10_000_000>,
     connections_per_client: Number<1, 1_000_000>,
+    proxy_protocol: List<Cidr>,
     redirect: Redirect,
     http2: bool,
     http2_streams: Number<1, 10_000>,

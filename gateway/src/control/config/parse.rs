@@ -8,6 +8,7 @@ mod health;
 mod limits;
 mod listener;
 mod pool;
+mod proxy_protocol;
 mod registry;
 mod retry;
 mod route;

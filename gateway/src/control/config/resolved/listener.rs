@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cidr::Cidr;
 use crate::control::config::error::At;
 use crate::name::Name;
 
@@ -21,6 +22,8 @@ pub struct Listener {
     pub connections_per_client: Option<NonZeroU32>,
     /// How many requests at once a client may have on a connection of HTTP/2; none if that is not spoken.
     pub http2_streams: Option<u32>,
+    /// Peers that begin each connection with a PROXY header.
+    pub proxy_protocol: Vec<Cidr>,
     /// Where its clients are sent instead of being served, if they are.
     pub redirect: Option<Redirect>,
     /// How its clients are met, if that is not in the clear.
