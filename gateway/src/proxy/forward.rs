@@ -171,6 +171,7 @@ impl Exchange<'_> {
             peer_trusted: view.snapshot.settings.trusts(peer),
             proto: if context.secure { "https" } else { "http" },
             host: authority,
+            certificate: self.connection.secure.as_ref().and_then(|secure| secure.certificate_field()),
         };
         let options = RequestEncoding {
             body: self.framing.body,

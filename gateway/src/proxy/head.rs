@@ -45,6 +45,7 @@ impl Exchange<'_> {
         self.started = Instant::now();
         context.now = self.started;
         context.secure = connection.secure.is_some();
+        context.certificate = connection.secure.as_ref().and_then(|secure| secure.certificate.clone());
         let peer = connection.peer.ip();
         context.client = Some(client_address(&context.request, peer, |address| settings.trusts(address)));
         Ok(true)

@@ -16,7 +16,7 @@ use super::accept::Listener;
 use super::notices::Notices;
 use super::timers::Timers;
 use super::view::View;
-use crate::plugin::Context;
+use crate::plugin::{Context, Services};
 use crate::snapshot::{Published, Snapshot};
 use crate::telemetry::{Telemetry, WorkerMetrics};
 use crate::transport::buffers::Buffers;
@@ -43,6 +43,8 @@ pub struct Start {
     pub telemetry: Arc<Telemetry>,
     /// Becomes true when the gateway stops.
     pub stop: watch::Receiver<bool>,
+    /// The stores that plugins ask.
+    pub services: Arc<Services>,
 }
 
 /// What all connections of one worker share.
@@ -199,6 +201,7 @@ pub fn run(start: Start) -> std::io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let mut stop = start.stop.clone();
+        start.services.connect();
         let worker = Rc::new(Worker::new(start));
         worker.listen()?;
         let ticking = tokio::task::spawn_local(worker.clone().tick());

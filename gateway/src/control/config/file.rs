@@ -150,6 +150,7 @@ table! { "a listener's `tls`" ListenerTls {
     min_version: TlsVersion,
     client_ca: Folder,
     client_certificate: ClientCertificate,
+    client_certificate_field: bool,
     handshake_timeout: Duration,
     hsts: Duration,
 } }

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Secure, provider};
+use super::{Facts, Secure, provider};
 use crate::transport::stream::Stream;
 
 /// How the nodes of a pool are met.
@@ -19,6 +19,8 @@ pub struct ClientTls {
     config: Arc<ClientConfig>,
     /// Whom the nodes have to be; their own addresses if it is none.
     name: Option<ServerName<'static>>,
+    /// The certificate that they are shown, for who looks after it.
+    pub shown: Option<Facts>,
     id: u32,
 }
 
@@ -37,13 +39,14 @@ impl ClientTls {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots);
+        let facts = shown.as_ref().map(|(chain, _)| Facts::read(chain)).transpose()?;
         let mut config = match shown {
             Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        Ok(ClientTls { config: Arc::new(config), name, id })
+        Ok(ClientTls { config: Arc::new(config), name, shown: facts, id })
     }
 
     /// Tells connections apart that were made in different ways; 0 stands for none.

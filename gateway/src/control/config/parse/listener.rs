@@ -107,12 +107,21 @@ impl Parse {
             let write = "add `client_ca = \"clients.pem\"`: whose certificates are believed";
             self.wrong(&wanted.place, "nobody says which certificates of clients are good", write);
         }
+        if let (Key::Is(wanted), true) = (&table.client_certificate_field, table.client_ca.is_absent()) {
+            let write = "add `client_ca = \"clients.pem\"`: whose certificates are believed";
+            self.wrong(
+                &wanted.place,
+                "clients are not asked for certificates, so there is none to tell of",
+                write,
+            );
+        }
         let certificate = table.client_certificate.unless(ClientCertificate::Required);
+        let field = table.client_certificate_field.unless(false);
         let tls = ListenerTls {
             certificates,
             unknown_name: table.unknown_name.unless(UnknownName::First),
             min_version: table.min_version.unless(TlsVersion::V12),
-            clients: path(table.client_ca).map(|ca| ClientCertificates { ca, certificate }),
+            clients: path(table.client_ca).map(|ca| ClientCertificates { ca, certificate, field }),
             http2,
             handshake_timeout: table.handshake_timeout.unless(Duration::from_secs(10)),
             hsts: table.hsts.get().map(|at| at.value),

@@ -92,6 +92,8 @@ pub struct ClientCertificates {
     pub ca: At<PathBuf>,
     /// Whether one must be shown.
     pub certificate: ClientCertificate,
+    /// Whether nodes are told of it as Client-Cert (RFC 9440).
+    pub field: bool,
 }
 
 /// Whether clients must show a certificate.
