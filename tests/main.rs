@@ -18,6 +18,7 @@ mod forwarding;
 mod framing;
 mod health;
 mod http2;
+mod http2_nodes;
 mod layering;
 mod lifecycle;
 mod limits;

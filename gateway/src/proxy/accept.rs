@@ -19,7 +19,7 @@ use super::proxied::Arrival;
 use super::view::View;
 use super::worker::Worker;
 use crate::transport::deadline::TICK;
-use crate::transport::listen::refuse_new;
+use crate::transport::listen::{accepting, refuse_new};
 use crate::transport::ports::PortId;
 
 /// How long handshakes that are under way may take to end before a socket is closed: a round trip around the world.
@@ -112,7 +112,7 @@ impl Worker {
 
     fn sockets(&self, id: PortId) -> io::Result<Vec<TcpListener>> {
         let sockets = self.ports.take(id, self.index)?;
-        sockets.into_iter().map(TcpListener::from_std).collect()
+        sockets.into_iter().map(accepting).collect()
     }
 
     fn start(self: Rc<Self>, tcp: TcpStream, peer: SocketAddr, listener: Rc<Listener>) {
@@ -139,7 +139,7 @@ impl Worker {
             };
             let connection = match (arrival, tls) {
                 (None, _) => None,
-                (Some(arrival), None) => Connection::plain(&self, arrival, listener),
+                (Some(arrival), None) => Some(Connection::plain(&self, arrival, listener)),
                 (Some(arrival), Some(tls)) => Box::pin(handshake::make(&self, tls, arrival, listener)).await,
             };
             if let Some(connection) = connection {

@@ -17,7 +17,6 @@ use crate::name::Name;
 use crate::snapshot::{ListenerSpec, Snapshot};
 use crate::telemetry::NoRoom;
 use crate::transport::room::Entered;
-use crate::transport::stream::Stream;
 
 /// So many at once are told, on each worker. Chosen: they fit the reserve of descriptors of a few workers.
 const MOST_TOLD: usize = 32;
@@ -51,9 +50,7 @@ impl Worker {
         if self.told.get() >= MOST_TOLD {
             return;
         }
-        // Whoever is gone needs to be told nothing.
-        let Ok(stream) = Stream::new(arrival.tcp) else { return };
-        let mut connection = Connection::new(self, stream, arrival.peer, listener);
+        let mut connection = Connection::plain(self, arrival, listener);
         self.told.set(self.told.get() + 1);
         let worker = self.clone();
         tokio::task::spawn_local(async move {

@@ -21,6 +21,7 @@ use crate::snapshot::{Published, Snapshot};
 use crate::telemetry::{Telemetry, WorkerMetrics};
 use crate::transport::buffers::Buffers;
 use crate::transport::deadline::{Deadlines, TICK};
+use crate::transport::http2::SharedConnections;
 use crate::transport::idle::IdleConnections;
 use crate::transport::ports::Ports;
 
@@ -76,6 +77,8 @@ pub(super) struct Worker {
     pub metrics: Arc<WorkerMetrics>,
     /// Connections to nodes that wait for their next request.
     pub idle: IdleConnections,
+    /// Connections to nodes that many requests share.
+    pub shared: Rc<SharedConnections>,
     /// The clock and all deadlines.
     pub deadlines: Rc<Deadlines>,
     /// Free buffers.
@@ -107,6 +110,7 @@ impl Worker {
             ports,
             listeners: RefCell::default(),
             idle: IdleConnections::default(),
+            shared: Rc::default(),
             deadlines: Deadlines::new(),
             buffers: Buffers::default(),
             notices: Notices::default(),
@@ -170,6 +174,8 @@ impl Worker {
             if tick % SWEEP_TICKS == 0 {
                 *self.date.borrow_mut() = imf_fixdate(SystemTime::now());
                 self.idle.sweep(now);
+                self.shared.sweep(now);
+                self.metrics.node_http2_connections.set(self.shared.len() as u64);
             }
         }
     }
@@ -178,6 +184,7 @@ impl Worker {
     async fn drain(&self) {
         self.draining.set(true);
         self.idle.clear();
+        self.shared.clear();
         for listener in self.listeners.borrow().iter() {
             listener.drain(self);
         }

@@ -93,6 +93,8 @@ struct RouteRow<'a> {
 struct PoolRow<'a> {
     name: &'a Name,
     policy: Vec<&'a str>,
+    /// What is spoken with its nodes.
+    protocol: &'static str,
     candidates: usize,
     /// Whether nodes that are not healthy are used, since too few are.
     panic: bool,
@@ -276,6 +278,7 @@ fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, known: &Known<'a>, now: 
     PoolRow {
         name: &pool.name,
         policy: names_of(snapshot, &pool.policies),
+        protocol: pool.protocol.as_str(),
         candidates: pool.candidates.count(),
         panic: known.health.panic(&pool.name).0,
         attempts: AttemptsRow::of(pool),

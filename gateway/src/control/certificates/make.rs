@@ -74,7 +74,7 @@ impl FromFiles for NodeTls {
             )),
             None => None,
         };
-        ClientTls::new(roots, name, shown).map_err(|error| {
+        ClientTls::new(roots, name, shown, self.protocol).map_err(|error| {
             let (certificate, key) = self.shown.as_ref().expect("nothing else can be wrong");
             misfit(certificate, key, &error)
         })

@@ -23,6 +23,7 @@ use super::value::{
 use super::value::{RedisModeWord, StoreWord};
 use crate::cidr::Cidr;
 use crate::name::Name;
+use crate::transport::dial::NodeProtocol;
 
 table! { "the configuration" File {
     include: List<String>,
@@ -180,6 +181,7 @@ table! { "a pool" Pool {
     nodes: List<NodeEntry>,
     discovery: Discovery,
     host: HostHeader,
+    protocol: NodeProtocol,
     tls: NodeTls,
     connect_timeout: Duration,
     first_byte_timeout: Duration,
@@ -316,6 +318,7 @@ table! {
     "the defaults of pools" PoolDefaults {
         policy: OneOrMany<Name>,
         host: HostHeader,
+        protocol: NodeProtocol,
         tls: NodeTls,
         connect_timeout: Duration,
         first_byte_timeout: Duration,

@@ -154,7 +154,6 @@ impl ServerTls {
     /// # Errors
     /// The client spoke no TLS, or none that is good enough.
     pub async fn accept(&self, tcp: TcpStream) -> io::Result<Accepted> {
-        tcp.set_nodelay(true)?;
         let stream = TlsAcceptor::from(Arc::clone(&self.config)).accept(tcp).await?;
         let session = stream.get_ref().1;
         let name = session.server_name().map(Into::into);

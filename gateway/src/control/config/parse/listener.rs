@@ -17,6 +17,7 @@ use crate::control::config::resolved::{
 };
 use crate::control::config::value::Folder;
 use crate::name::Name;
+use crate::transport::dial::NodeProtocol;
 
 impl Parse {
     pub(super) fn listeners(
@@ -152,7 +153,12 @@ impl Parse {
     }
 
     /// How a pool's nodes are met. They are asked to be whom they are sent as Host, unless it is said otherwise.
-    pub(super) fn node_tls(&mut self, table: Key<file::NodeTls>, host: &HostHeader) -> Option<At<NodeTls>> {
+    pub(super) fn node_tls(
+        &mut self,
+        table: Key<file::NodeTls>,
+        host: &HostHeader,
+        protocol: NodeProtocol,
+    ) -> Option<At<NodeTls>> {
         let At { value: table, place } = table.get()?;
         let shows = !table.certificate.is_absent() || !table.key.is_absent();
         let shown = if shows { self.pair(table.certificate, table.key, &place) } else { None };
@@ -170,7 +176,7 @@ impl Parse {
             }
             (_, HostHeader::Keep) => None,
         };
-        Some(At::new(NodeTls { ca: path(table.ca), server_name, shown }, place))
+        Some(At::new(NodeTls { ca: path(table.ca), server_name, shown, protocol }, place))
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::cidr::Cidr;
 use crate::control::config::error::At;
 use crate::name::Name;
+use crate::transport::dial::NodeProtocol;
 
 /// An address that the gateway accepts on.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,4 +115,6 @@ pub struct NodeTls {
     pub server_name: Option<At<String>>,
     /// What nodes are shown: a certificate and its key.
     pub shown: Option<(At<PathBuf>, At<PathBuf>)>,
+    /// What is agreed on with them.
+    pub protocol: NodeProtocol,
 }
