@@ -140,6 +140,9 @@ impl<'a> Exchange<'a> {
     }
 
     async fn answer(&mut self) -> Result<Answer, Error> {
+        if let Some(proof) = self.prove() {
+            return Ok(proof);
+        }
         if let Some(elsewhere) = self.redirect() {
             return Ok(elsewhere);
         }

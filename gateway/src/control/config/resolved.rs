@@ -9,6 +9,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod acme;
 mod discovery;
 mod edge;
 mod health;
@@ -18,6 +19,7 @@ mod registry;
 mod retry;
 mod stores;
 
+pub use acme::{Acme, AcmeChallenge};
 pub use discovery::{
     ClientIdentity, ClientTls, ConsulDiscovery, Discovery, DnsDiscovery, DnsRecord, EtcdDiscovery, Login,
     Provider, ZookeeperDiscovery,
