@@ -24,6 +24,7 @@ mod layering;
 mod lifecycle;
 mod limits;
 mod nodefaults;
+mod passthrough;
 mod plugins;
 mod proxy_protocol;
 mod registry;

@@ -2,6 +2,7 @@
 
 use crate::support::http2::{Http2Client, converse};
 use crate::support::{Authority, TestClient, TestGateway, TestNode, wait_until};
+use std::sync::{Arc, Mutex};
 
 const LINE: &str = "PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n";
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -165,4 +166,97 @@ fn a_redirect_and_a_reload_come_behind_it() {
         gateway.snapshot()["listeners"][0]["proxy_protocol"] == serde_json::json!([])
     });
     assert_eq!(TestClient::connect(gateway.address()).get("/").status, 200);
+}
+
+/// A pool whose nodes get a header of this version.
+fn telling(version: &str, listener: &str, more: &str, nodes: &[&TestNode]) -> TestGateway {
+    let text = format!(
+        "[listener.public]\naddress = \"127.0.0.1:0\"\n{listener}\n[route.all]\npool = \"main\"\n\
+         [pool.main]\nnodes = [{{nodes}}]\nproxy_protocol = \"{version}\"\n{more}"
+    );
+    TestGateway::with(&text, nodes)
+}
+
+/// A node that keeps the lines before each request, and answers it.
+fn keeping_lines(lines: &Arc<Mutex<Vec<String>>>) -> TestNode {
+    let lines = lines.clone();
+    TestNode::scripted(move |connection| {
+        let mut line = String::new();
+        while !line.ends_with("\r\n") {
+            match connection.read_bytes(1).first() {
+                Some(byte) => line.push(char::from(*byte)),
+                None => return,
+            }
+        }
+        lines.lock().unwrap().push(line);
+        while connection.read_request().is_some() {
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+        }
+    })
+}
+
+#[test]
+fn a_node_is_told_whose_a_connection_is_and_gets_none_of_anothers() {
+    let lines = Arc::<Mutex<Vec<String>>>::default();
+    let node = keeping_lines(&lines);
+    let gateway = telling("v1", HEARD, "", &[&node]);
+    let mut first = gateway.client();
+    first.send(format!("{LINE}{REQUEST}"));
+    assert_eq!(first.read_response().status, 200);
+    assert_eq!(first.get("/again").status, 200);
+    let mut second = gateway.client();
+    second.send([&binary(), REQUEST.as_bytes()].concat());
+    assert_eq!(second.read_response().status, 200);
+    let told = "PROXY TCP4 192.0.2.2 198.51.100.1 56324 443\r\n";
+    assert_eq!(*lines.lock().unwrap(), [LINE, LINE, told], "whatever it came in");
+
+    let response = converse(async {
+        let mut client = Http2Client::connect_behind(LINE.as_bytes(), gateway.address()).await;
+        client.get("/").await.unwrap()
+    });
+    assert_eq!((response.status, lines.lock().unwrap()[3].as_str()), (200, LINE));
+}
+
+#[test]
+fn without_a_header_the_sockets_addresses_are_told() {
+    let lines = Arc::<Mutex<Vec<String>>>::default();
+    let node = keeping_lines(&lines);
+    let gateway = telling("v1", "", "", &[&node]);
+    assert_eq!(gateway.get("/").status, 200);
+    let line = lines.lock().unwrap()[0].clone();
+    let port = format!(" {}\r\n", gateway.address().port());
+    assert!(line.starts_with("PROXY TCP4 127.0.0.1 127.0.0.1 ") && line.ends_with(&port), "{line:?}");
+}
+
+#[test]
+fn checks_speak_for_the_gateway_itself() {
+    let lines = Arc::<Mutex<Vec<String>>>::default();
+    let node = keeping_lines(&lines);
+    let gateway = telling("v1", "", "health = { path = \"/health\", interval = \"50ms\" }", &[&node]);
+    wait_until("the node was checked", || !lines.lock().unwrap().is_empty());
+    assert_eq!(lines.lock().unwrap()[0], "PROXY UNKNOWN\r\n");
+    wait_until("it is well", || gateway.metric("bascule_node_checks_total", &[("outcome", "good")]) > 0.0);
+}
+
+#[test]
+fn one_gateway_tells_the_next_before_tls() {
+    let (authority, node) = (Authority::new(), TestNode::answering("hello"));
+    let site = authority.issue("site", &["site.test"]);
+    let inner = gateway("", &format!("{HEARD}\ntls = {{ certificates = {site} }}"), &node);
+    let tls = format!(
+        "tls = {{ ca = {:?}, server_name = \"site.test\" }}\nhealth = {{ path = \"/\", interval = \"50ms\" }}",
+        authority.file()
+    );
+    let text = format!(
+        "[listener.public]\naddress = \"127.0.0.1:0\"\n{HEARD}\n[route.all]\npool = \"main\"\n\
+         [pool.main]\nnodes = [\"{}\"]\nproxy_protocol = \"v2\"\n{tls}",
+        inner.address()
+    );
+    let outer = TestGateway::with(&text, &[]);
+    let mut client = outer.client();
+    client.send(format!("{LINE}{REQUEST}"));
+    assert_eq!(client.read_response().status, 200);
+    let served = node.requests().into_iter().find(|asked| asked.header("host") == Some("a.test"));
+    assert_eq!(served.unwrap().header("x-forwarded-for"), Some("192.0.2.1"));
+    wait_until("checks spoke for themselves", || counted(&inner, "unknown") > 0.0);
 }

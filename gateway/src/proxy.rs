@@ -21,6 +21,7 @@ mod load_report;
 mod node_connection;
 mod notices;
 mod open;
+mod passthrough;
 mod patience;
 mod pick;
 mod proxied;

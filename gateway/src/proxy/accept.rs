@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 
 use super::connection::{self, BUSY, Connection};
 use super::handshake;
+use super::passthrough;
 use super::proxied::Arrival;
 use super::view::View;
 use super::worker::Worker;
@@ -119,11 +120,10 @@ impl Worker {
         let view = listener.view(&self);
         // No view without its own listeners.
         let Some(spec) = view.snapshot.listener(listener.id) else { return };
-        let (tls, is_proxied) = (spec.tls.clone(), spec.hears(peer.ip()));
+        let (tls, passing, is_proxied) = (spec.tls.clone(), spec.passing, spec.hears(peer.ip()));
         let arrival = Arrival { tcp, peer, reached: None };
         let Some(mut entered) = self.let_in(&view.snapshot, spec, peer.ip()) else {
-            // Under TLS nothing can be told before a handshake, which is what there is no room for.
-            if tls.is_none() {
+            if spec.can_tell() {
                 self.turn_away(arrival, listener);
             }
             return;
@@ -142,8 +142,12 @@ impl Worker {
                 (Some(arrival), None) => Some(Connection::plain(&self, arrival, listener)),
                 (Some(arrival), Some(tls)) => Box::pin(handshake::make(&self, tls, arrival, listener)).await,
             };
-            if let Some(connection) = connection {
-                connection::serve(&self, connection).await;
+            match (connection, passing) {
+                (None, _) => {}
+                (Some(connection), None) => connection::serve(&self, connection).await,
+                (Some(connection), Some(passing)) => {
+                    Box::pin(passthrough::serve(&self, connection, passing)).await;
+                }
             }
             drop(entered);
             self.metrics.connections_open.decrement();

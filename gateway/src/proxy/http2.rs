@@ -48,6 +48,8 @@ pub(super) async fn serve(worker: &Rc<Worker>, connection: Connection) {
     let Connection { stream, peer, reached, secure, listener, deadline, .. } = connection;
     // A reload may have taken it away since the client was told.
     let Some(limits) = limits(worker, &listener) else { return };
+    // Its exchanges have no sockets to ask.
+    let reached = reached.or_else(|| stream.local_address());
     deadline.set(worker.view().snapshot.settings.head_timeout);
     let Ok(Ok(mut http2)) = deadline.race(Http2Connection::accept(stream, limits)).await else { return };
     let client = Client { peer, reached, secure, listener };

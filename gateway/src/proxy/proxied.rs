@@ -70,7 +70,7 @@ impl Worker {
             return Some(arrival);
         }
         self.note_no_room(&spec.name, NoRoom::Client);
-        if spec.tls.is_none() {
+        if spec.can_tell() {
             self.turn_away(arrival, listener.clone());
         }
         None

@@ -158,6 +158,8 @@ pub struct RouteMetrics {
     errors: [Counter; ErrorKind::ALL.len()],
     /// From the end of a request's head to the last byte of its response.
     pub latencies: Latencies,
+    /// Connections that were passed on as they are.
+    pub passed: Counter,
     /// Bytes of request bodies.
     pub bytes_in: Counter,
     /// Bytes of response bodies.

@@ -172,6 +172,14 @@ fn write_routes(text: &mut Exposition, routes: &ByName<RouteMetrics>) {
         let (buckets, micros) = sum_latencies(workers, |metrics| &metrics.latencies);
         family.latencies(&[("route", route.as_str())], &buckets, micros);
     }
+    let mut family = text.family(
+        "bascule_passed_connections_total",
+        Kind::Counter,
+        "Connections that were passed on to a node as they are.",
+    );
+    for (route, workers) in routes {
+        family.sample(&[("route", route.as_str())], sum(workers, |route| route.passed.get()));
+    }
     let mut bytes = |name: &str, help: &str, read: fn(&RouteMetrics) -> u64| {
         let mut family = text.family(name, Kind::Counter, help);
         for (route, workers) in routes {

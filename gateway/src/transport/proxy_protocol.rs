@@ -59,6 +59,16 @@ pub enum Version {
     V2,
 }
 
+impl Version {
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Version::V1 => "v1",
+            Version::V2 => "v2",
+        }
+    }
+}
+
 /// The header at the front of these bytes; none if its end is not there yet.
 ///
 /// # Errors

@@ -18,6 +18,8 @@ pub struct Listener {
     pub name: At<Name>,
     /// Where. Port 0 takes a free one, for tests.
     pub address: At<SocketAddr>,
+    /// What is done with its connections.
+    pub protocol: ListenerProtocol,
     /// Clients' connections at once, if that is limited.
     pub connections: Option<NonZeroU32>,
     /// The same for each client; not above `connections`.
@@ -30,6 +32,22 @@ pub struct Listener {
     pub redirect: Option<Redirect>,
     /// How its clients are met, if that is not in the clear.
     pub tls: Option<At<ListenerTls>>,
+}
+
+/// What is done with a listener's connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerProtocol {
+    /// HTTP is spoken on them.
+    Http,
+    /// They are passed on to nodes as they are.
+    Tcp,
+}
+
+impl Listener {
+    /// Whether its connections are passed on as they are.
+    pub fn passes(&self) -> bool {
+        self.protocol == ListenerProtocol::Tcp
+    }
 }
 
 /// Sends clients to the same place under HTTPS.
