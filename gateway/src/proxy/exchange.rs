@@ -52,6 +52,8 @@ pub(super) struct Exchange<'a> {
     /// Those among each of the two that need not see the response.
     pub filters_done: Places,
     pub policies_done: Places,
+    /// Policies that need not see it as long as no other node is picked.
+    pub policies_spared: Places,
     /// The name of the policy that picked.
     pub policy: &'a str,
     /// The node that was picked last, as an index of the selection, until it is left out of it.
@@ -113,6 +115,7 @@ impl<'a> Exchange<'a> {
             policies_filtered: false,
             filters_done: Places::default(),
             policies_done: Places::default(),
+            policies_spared: Places::default(),
             policy: "",
             picked: None,
             attempts: 0,

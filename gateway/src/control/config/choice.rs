@@ -63,7 +63,7 @@ choices! {
     ProviderWord, "a provider such as \"dns\"": {
         "registry" => Registry, "file" => File, "dns" => Dns, "consul" => Consul, "etcd" => Etcd, "zookeeper" => Zookeeper
     };
-    LeaseWord, "\"memory\" or \"redis\"": { "memory" => Memory, "redis" => Redis };
+    LeaseWord, "\"memory\", \"redis\" or \"etcd\"": { "memory" => Memory, "redis" => Redis, "etcd" => Etcd };
     RecordWord, "\"address\" or \"srv\"": { "address" => Address, "srv" => Srv };
 }
 

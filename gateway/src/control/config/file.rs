@@ -100,7 +100,16 @@ table! { "the registry" Registry {
     address: SocketAddr,
     token: Secret,
     store: LeaseWord,
+    etcd: LeaseEtcd,
     max_nodes: Number<1, 10_000>,
+} }
+
+table! { "the registry's etcd" LeaseEtcd {
+    endpoints: List<Origin>,
+    prefix: Word,
+    user: Word,
+    password: Secret,
+    tls: ClientTls,
 } }
 
 table! { "the plugins" Plugins {

@@ -21,7 +21,7 @@ mod stores;
 
 pub use acme::{Acme, AcmeChallenge};
 pub use discovery::{
-    ClientIdentity, ClientTls, ConsulDiscovery, Discovery, DnsDiscovery, DnsRecord, EtcdDiscovery, Login,
+    ClientIdentity, ClientTls, ConsulDiscovery, Discovery, DnsDiscovery, DnsRecord, EtcdKeys, Login,
     Provider, ZookeeperDiscovery,
 };
 pub use edge::{EscapedSlashes, Strictness, Underscores};

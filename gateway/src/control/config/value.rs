@@ -202,6 +202,7 @@ pub(super) enum ProviderWord {
 pub(super) enum LeaseWord {
     Memory,
     Redis,
+    Etcd,
 }
 
 /// What a name server is asked for.
