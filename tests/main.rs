@@ -17,6 +17,7 @@ mod edge;
 mod errors;
 mod forwarding;
 mod framing;
+mod grpc;
 mod health;
 mod http2;
 mod http2_nodes;

@@ -17,7 +17,7 @@ mod paced;
 mod plugin_faults;
 mod process;
 mod reloads;
-mod servers;
+pub(crate) mod servers;
 mod table;
 mod wrk;
 

@@ -53,7 +53,7 @@ choices! {
     Underscores, "\"drop\" or \"keep\"": { "drop" => Drop, "keep" => Keep };
     ProxyVersion, "\"v1\" or \"v2\"": { "v1" => V1, "v2" => V2 };
     NodeProtocol, "\"http1\" or \"http2\"": { "http1" => Http1, "http2" => Http2 };
-    CheckType, "\"http\" or \"tcp\"": { "http" => Http, "tcp" => Tcp };
+    CheckType, "\"http\", \"tcp\" or \"grpc\"": { "http" => Http, "tcp" => Tcp, "grpc" => Grpc };
     ListenerProtocol, "\"http\" or \"tcp\"": { "http" => Http, "tcp" => Tcp };
     UnknownName, "\"first\" or \"refuse\"": { "first" => First, "refuse" => Refuse };
     TlsVersion, "\"1.2\" or \"1.3\"": { "1.2" => V12, "1.3" => V13 };
