@@ -76,7 +76,7 @@ fn a_line_has_107_bytes_at_most() {
     let header = Header { ends: None, length: 107 };
     assert_eq!(parse(line(91).as_bytes()), Ok(Some(header)));
     assert_eq!(parse(line(92).as_bytes()), Err(Malformed::TooLong));
-    assert_eq!(parse("PROXY UNKNOWN".repeat(20)[..107].as_bytes()), Err(Malformed::TooLong));
+    assert_eq!(parse(&"PROXY UNKNOWN".repeat(20).as_bytes()[..107]), Err(Malformed::TooLong));
 }
 
 #[test]
