@@ -124,7 +124,7 @@ impl Exchange<'_> {
         body
     }
 
-    fn count_error(&self, kind: ErrorKind) {
+    pub(super) fn count_error(&self, kind: ErrorKind) {
         match self.route {
             Some(route) => self.view.routes[route.index as usize].metrics.error(kind),
             None => self.worker.metrics.error(kind),
@@ -309,8 +309,9 @@ impl Exchange<'_> {
     pub(super) fn keep_connection(&mut self, response: NodeResponse, is_sent: bool) {
         let NodeResponse { connection, framing } = response;
         let is_clean = framing.keep_alive && is_sent && connection.buffer.is_empty();
-        if is_clean && !self.worker.is_draining() {
-            let pool = self.view.pool(self.pool);
+        let pool = self.view.pool(self.pool);
+        // One that began with a PROXY header is this client's alone.
+        if is_clean && !self.worker.is_draining() && pool.proxy_protocol.is_none() {
             let now = self.context().now;
             self.worker.idle.put(
                 connection.way,

@@ -101,6 +101,17 @@ impl Exchange<'_> {
         }
     }
 
+    /// The same of an attempt that came to a connection, where that is all that is asked of it.
+    pub(super) async fn tell_reached(&mut self, in_flight: &mut InFlight) {
+        let now = Instant::now();
+        let context = self.context_mut();
+        context.now = now;
+        context.outcome =
+            Outcome { status: None, latency: now.duration_since(in_flight.started()), error: None };
+        in_flight.observe(now, AttemptResult::Ok);
+        self.observe_attempt().await;
+    }
+
     async fn send_and_await(&mut self, attempt: &InFlight) -> Result<NodeResponse, Error> {
         let address = attempt.node().spec.address;
         // An earlier attempt's is at its start again.

@@ -19,6 +19,7 @@ use crate::transport::http2::{Http2Connection, Http2Limits, Http2Request, next_r
 /// What all exchanges of a connection have in common.
 struct Client {
     peer: SocketAddr,
+    reached: Option<SocketAddr>,
     secure: Option<Rc<Handshake>>,
     listener: Rc<Listener>,
 }
@@ -44,12 +45,14 @@ pub(super) fn limits(worker: &Worker, listener: &Listener) -> Option<Http2Limits
 
 /// Serves a connection until one side closes it.
 pub(super) async fn serve(worker: &Rc<Worker>, connection: Connection) {
-    let Connection { stream, peer, secure, listener, deadline, .. } = connection;
+    let Connection { stream, peer, reached, secure, listener, deadline, .. } = connection;
     // A reload may have taken it away since the client was told.
     let Some(limits) = limits(worker, &listener) else { return };
+    // Its exchanges have no sockets to ask.
+    let reached = reached.or_else(|| stream.local_address());
     deadline.set(worker.view().snapshot.settings.head_timeout);
     let Ok(Ok(mut http2)) = deadline.race(Http2Connection::accept(stream, limits)).await else { return };
-    let client = Client { peer, secure, listener };
+    let client = Client { peer, reached, secure, listener };
     let mut closing = false;
     loop {
         let patience = if closing { BUSY } else { worker.view().snapshot.settings.idle_timeout };
@@ -92,6 +95,7 @@ async fn next(http2: &mut Http2Connection, listener: &Listener, deadline: &Deadl
 fn start(worker: &Rc<Worker>, client: &Client, request: Http2Request) {
     let Http2Request { parts, ended, stream } = request;
     let mut connection = Connection::new(worker, stream, client.peer, client.listener.clone());
+    connection.reached = client.reached;
     connection.secure = client.secure.clone();
     connection.asked = Some(Box::new(Http2Head { parts, ended }));
     let worker = worker.clone();

@@ -28,6 +28,7 @@ pub(super) struct Notices {
     nodes: Last<SocketAddr>,
     pools: Last<Arc<str>>,
     listeners: Last<(Name, NoRoom)>,
+    headers: Last<Name>,
 }
 
 /// When each had its last line, and how many were not worth one since.
@@ -57,6 +58,14 @@ impl Notices {
         if let Some(not_logged) = self.listeners.count((listener.clone(), why), now) {
             let why = why.as_str();
             tracing::warn!(%listener, why, not_logged, "connections are turned away: there is no room for them");
+        }
+    }
+
+    /// A peer that has to send a PROXY header sent none.
+    #[cold]
+    pub(super) fn no_header(&self, listener: &Name, peer: SocketAddr, why: &dyn fmt::Display, now: Instant) {
+        if let Some(not_logged) = self.headers.count(listener.clone(), now) {
+            tracing::warn!(%listener, %peer, not_logged, "a connection is closed: {why}");
         }
     }
 }

@@ -73,6 +73,10 @@ struct Listener<'a> {
     open: u32,
     connections: Option<u32>,
     connections_per_client: Option<u32>,
+    /// What is done with its connections.
+    protocol: &'static str,
+    /// Who begins with a PROXY header.
+    proxy_protocol: Vec<String>,
     /// How its clients are met, if that is not in the clear.
     tls: Option<TlsRow<'a>>,
 }
@@ -93,6 +97,8 @@ struct PoolRow<'a> {
     policy: Vec<&'a str>,
     /// What is spoken with its nodes.
     protocol: &'static str,
+    /// The version of the PROXY header with which a connection to a node begins.
+    proxy_protocol: Option<&'static str>,
     candidates: usize,
     /// Whether nodes that are not healthy are used, since too few are.
     panic: bool,
@@ -244,6 +250,8 @@ fn listener<'a>(listener: &'a ListenerSpec, outcomes: &'a Outcomes) -> Listener<
         open: listener.door.open(),
         connections: listener.limits.connections,
         connections_per_client: listener.limits.per_client,
+        protocol: if listener.passing.is_some() { "tcp" } else { "http" },
+        proxy_protocol: listener.proxy_protocol.iter().map(ToString::to_string).collect(),
         tls: listener.tls.as_ref().map(|tls| TlsRow::of(&tls.certificates, files, acme)),
     }
 }
@@ -277,6 +285,7 @@ fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, known: &Known<'a>, now: 
         name: &pool.name,
         policy: names_of(snapshot, &pool.policies),
         protocol: pool.protocol.as_str(),
+        proxy_protocol: pool.proxy_protocol.map(|version| version.as_str()),
         candidates: pool.candidates.count(),
         panic: known.health.panic(&pool.name).0,
         attempts: AttemptsRow::of(pool),

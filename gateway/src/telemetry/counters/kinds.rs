@@ -190,6 +190,22 @@ impl std::fmt::Display for Refusal {
 }
 
 kinds! {
+    /// What came of the PROXY header that a peer has to send.
+    ProxyHeader {
+        /// It told whose the connection is.
+        Told = "told",
+        /// It told that its sender does not know, or speaks for itself.
+        Unknown = "unknown",
+        /// There was none, or it was malformed.
+        Refused = "refused",
+        /// It took too long.
+        Late = "timeout",
+        /// The peer went away.
+        Gone = "gone",
+    }
+}
+
+kinds! {
     /// What came of a client's TLS handshake.
     HandshakeOutcome {
         /// It was made.

@@ -76,6 +76,7 @@ impl Parse {
             nodes,
             discovery,
             protocol,
+            proxy_protocol: self.told_nodes(table.proxy_protocol.or(&defaults.proxy_protocol), protocol),
             tls: self.node_tls(table.tls.or(&defaults.tls), &host, protocol),
             host,
             connect_timeout: table
