@@ -11,7 +11,8 @@ mod registry;
 
 pub use counters::{
     Counter, ErrorKind, FallbackReason, Gauge, HandshakeOutcome, HedgeOutcome, LATENCY_BUCKETS, Latencies,
-    LoadReport, NoRoom, PoolMetrics, Refusal, RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
+    LoadReport, NoRoom, PoolMetrics, Refusal, Refused, RetryReason, RetryRefusal, RouteMetrics,
+    WorkerMetrics,
 };
 pub use exposition::{Exposition, Family, Kind};
 pub use log::{FILTER_VARIABLE, InvalidFilter, change as change_log, init};

@@ -20,7 +20,7 @@ use crate::node::gradient::LimitRange;
 use crate::node::{Node, NodeSpec};
 use crate::snapshot::retry::{Hedge, RetryRules};
 use crate::snapshot::routes::{HostPattern, PathPattern, RouteMatch, RouteTable};
-use crate::snapshot::{HostPolicy, ListenerSpec, Pool, PoolLimits, Route, Settings, Snapshot};
+use crate::snapshot::{HostPolicy, ListenerSpec, MinRate, Pool, PoolLimits, Route, Settings, Snapshot};
 use crate::telemetry::RetryReason;
 use crate::transport::ports::Opened;
 use crate::transport::room::{DoorLimits, Room};
@@ -48,6 +48,7 @@ pub(super) fn snapshot(prepared: &Prepared, found: &Found, earlier: Option<&Snap
             timeout: route.timeout,
             total_timeout: route.total_timeout,
             max_body: route.max_body.map(config::Size::get),
+            min_rate: route.min_rate.map(|rate| MinRate { bytes: rate.bytes.get(), per: rate.per }),
         };
         (route_match(route, &listeners), leads_to)
     });
@@ -104,6 +105,7 @@ fn listener(
             per_client: listener.connections_per_client.map(NonZeroU32::get),
         },
         door: same.map(|same| Arc::clone(&same.door)).unwrap_or_default(),
+        requests: listener.requests_per_connection,
         http2_streams: listener.http2_streams,
         redirect: listener.redirect.map(|redirect| redirect.port),
         tls: prepared.secured.listeners.get(name).cloned(),

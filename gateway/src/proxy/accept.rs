@@ -121,6 +121,7 @@ impl Worker {
         let place = snapshot.listener_of(listener.id).map(usize::from);
         let spec = place.and_then(|place| snapshot.listeners.get(place));
         let tls = spec.and_then(|spec| spec.tls.clone());
+        let requests = spec.map_or(u32::MAX, |spec| spec.requests.get());
         // No view without its own listeners.
         let Some(entered) = spec.and_then(|spec| self.let_in(snapshot, spec, peer.ip())) else {
             // Under TLS nothing can be told before a handshake, which is what there is no room for.
@@ -138,7 +139,8 @@ impl Worker {
                 // Boxed: a handshake's state is large, and gone when the connection has become idle.
                 Some(tls) => Box::pin(handshake::make(&self, tls, tcp, peer, listener)).await,
             };
-            if let Some(connection) = connection {
+            if let Some(mut connection) = connection {
+                connection.requests_left = requests;
                 connection::serve(&self, connection).await;
             }
             drop(entered);

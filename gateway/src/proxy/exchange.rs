@@ -22,6 +22,7 @@ use super::connection::{After, Connection};
 use super::error::Error;
 use super::filters::Places;
 use super::node_connection::NodeResponse;
+use super::pace::Pace;
 use super::timeouts::Timeouts;
 use super::transfer::Transfer;
 use super::view::View;
@@ -68,6 +69,8 @@ pub(super) struct Exchange<'a> {
     pub begun: bool,
     /// The time limits that it is under.
     pub timeouts: Timeouts,
+    /// What had moved when the client was looked at last.
+    pub pace: Pace,
     /// Its place in a pool with limits. Given back last: who waits for it finds the node's free, too.
     pub place: Option<Place<'a>>,
 }
@@ -111,6 +114,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, connection: &mut Connection) -> A
         upload: None,
         begun: false,
         timeouts: Timeouts::none(),
+        pace: Pace::default(),
         place: None,
     };
     let after = exchange.run().await;

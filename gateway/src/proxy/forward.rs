@@ -36,6 +36,8 @@ enum Event {
     Head(ResponseFraming),
     /// It is time to look whether the node was taken out meanwhile.
     Look,
+    /// It is time to look whether the body comes at a pace.
+    Measure,
     /// Not in time, gone, or not to be understood.
     Failed(Error),
 }
@@ -189,6 +191,18 @@ impl Exchange<'_> {
         // A client that waits for 100 sends its body when the node wants it, not before.
         upload.hold(self.framing.expect_continue && self.connection.buffer.is_empty());
         self.upload = Some(upload);
+        if self.framing.body != BodyLength::Empty {
+            self.start_pace(0);
+        }
+    }
+
+    fn measure_upload(&mut self) -> Result<(), Error> {
+        let Some(upload) = self.upload.as_ref().filter(|upload| !upload.is_over()) else {
+            self.timeouts.stop(&[Limit::Pace], &self.connection.deadline);
+            return Ok(());
+        };
+        let (moved, is_starved) = (upload.body_bytes(), upload.is_starved());
+        if self.is_too_slow(moved, is_starved) { Err(Error::BodyLate) } else { Ok(()) }
     }
 
     /// Sends the request, passes on informational heads, and reads the final one into the context.
@@ -210,6 +224,7 @@ impl Exchange<'_> {
                         let deadline = &self.connection.deadline;
                         self.timeouts.start(Limit::Ejected, Some(EJECTION_LOOK), deadline);
                     }
+                    Event::Measure => self.measure_upload()?,
                     Event::Failed(error) => return Err(error),
                 }
             };
@@ -284,7 +299,8 @@ impl Exchange<'_> {
         let waits_for_client = self.upload.as_ref().is_some_and(|up| !up.is_over() && up.is_starved());
         client.deadline.poll_elapsed(cx).map(|()| match self.timeouts.first() {
             Limit::Ejected => Event::Look,
-            _ if waits_for_client => Event::Failed(Error::RequestLate),
+            Limit::Pace => Event::Measure,
+            _ if waits_for_client => Event::Failed(Error::BodyLate),
             limit => Event::Failed(Error::Late(limit)),
         })
     }

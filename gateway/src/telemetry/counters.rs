@@ -9,8 +9,8 @@ use std::time::Duration;
 mod kinds;
 
 pub use kinds::{
-    ErrorKind, FallbackReason, HandshakeOutcome, HedgeOutcome, LoadReport, NoRoom, Refusal, RetryReason,
-    RetryRefusal,
+    ErrorKind, FallbackReason, HandshakeOutcome, HedgeOutcome, LoadReport, NoRoom, Refusal, Refused,
+    RetryReason, RetryRefusal,
 };
 
 /// A number that only grows. Only one thread may add to it.
@@ -95,6 +95,7 @@ pub struct WorkerMetrics {
     /// Connections to nodes that were made.
     pub node_connections: Counter,
     no_room: [Counter; NoRoom::ALL.len()],
+    refused: [Counter; Refused::ALL.len()],
     handshakes: [Counter; HandshakeOutcome::ALL.len()],
     errors: [Counter; ErrorKind::ALL.len()],
 }
@@ -103,6 +104,17 @@ impl WorkerMetrics {
     /// Counts a connection that was turned away.
     pub fn no_room(&self, why: NoRoom) {
         self.no_room[why as usize].increment();
+        self.refused(Refused::NoRoom);
+    }
+
+    /// Counts what the front door refused.
+    pub fn refused(&self, what: Refused) {
+        self.refused[what as usize].increment();
+    }
+
+    /// How often that was this.
+    pub fn refusals(&self, what: Refused) -> u64 {
+        self.refused[what as usize].get()
     }
 
     /// How many were for this reason.
@@ -113,6 +125,11 @@ impl WorkerMetrics {
     /// Counts a client's TLS handshake.
     pub fn handshake(&self, outcome: HandshakeOutcome) {
         self.handshakes[outcome as usize].increment();
+        match outcome {
+            HandshakeOutcome::Refused => self.refused(Refused::Handshake),
+            HandshakeOutcome::Late => self.refused(Refused::SlowHandshake),
+            HandshakeOutcome::Made | HandshakeOutcome::Gone => {}
+        }
     }
 
     /// How many came to this.

@@ -137,6 +137,7 @@ table! { "a listener" Listener {
     address: SocketAddr,
     connections: Number<1, 10_000_000>,
     connections_per_client: Number<1, 1_000_000>,
+    requests_per_connection: Number<1, 1_000_000_000>,
     redirect: Redirect,
     http2: bool,
     http2_streams: Number<1, 10_000>,
@@ -171,6 +172,12 @@ table! { "a route" Route {
     timeout: Duration,
     total_timeout: Duration,
     max_body: Size,
+    min_rate: OrOff<MinRate>,
+} }
+
+table! { "a `min_rate`" MinRate {
+    bytes: Size,
+    per: Duration,
 } }
 
 table! { "a pool" Pool {
@@ -306,6 +313,7 @@ table! {
         timeout: Duration,
         total_timeout: Duration,
         max_body: Size,
+        min_rate: OrOff<MinRate>,
     }
 }
 

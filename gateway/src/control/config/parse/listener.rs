@@ -61,8 +61,17 @@ impl Parse {
             let redirect = listener.redirect.get().map(|at| at.value);
             let http2_streams = self.http2_streams(listener.http2, listener.http2_streams);
             let tls = self.listener_tls(listener.tls, http2_streams.is_some());
-            let listener =
-                Listener { name, address, connections, connections_per_client, http2_streams, redirect, tls };
+            let requests_per_connection = Parse::requests(listener.requests_per_connection);
+            let listener = Listener {
+                name,
+                address,
+                connections,
+                connections_per_client,
+                requests_per_connection,
+                http2_streams,
+                redirect,
+                tls,
+            };
             listeners.insert(listener.name.value.clone(), listener);
         }
         listeners

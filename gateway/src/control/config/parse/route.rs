@@ -110,6 +110,7 @@ impl Parse {
             timeout,
             total_timeout,
             max_body: table.max_body.or(&defaults.max_body).get().map(|at| at.value),
+            min_rate: Parse::min_rate(table.min_rate.or(&defaults.min_rate)),
             name,
         })
     }
