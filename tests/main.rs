@@ -19,6 +19,7 @@ mod forwarding;
 mod framing;
 mod health;
 mod http2;
+mod http2_nodes;
 mod layering;
 mod lifecycle;
 mod limits;

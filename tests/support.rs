@@ -10,6 +10,7 @@ mod discovery;
 pub mod frames;
 mod gateway;
 pub mod http2;
+mod http2_node;
 mod load;
 mod log;
 mod name_server;
@@ -26,6 +27,7 @@ pub use discovery::{
     changes_serve_soon,
 };
 pub use gateway::{TestGateway, plugin_file, write_configuration};
+pub use http2_node::Http2Node;
 pub use load::Load;
 pub use log::{keep_log, logged};
 pub use name_server::{Mood, NameServer};

@@ -1,5 +1,8 @@
 //! TLS on both sides of the gateway, seen by a client that speaks it.
 
+mod files;
+mod told;
+
 use crate::support::{Authority, PATIENCE, TestClient, TestGateway, TestNode, TlsClients, wait_until};
 use rustls::ProtocolVersion;
 use std::fs;

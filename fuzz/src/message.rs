@@ -62,6 +62,7 @@ pub(crate) fn list(fields: &Fields, wanted: impl Fn(Known) -> bool) -> Vec<(Vec<
 /// Whether a field goes from one side to the other as it is.
 pub(crate) fn is_end_to_end(known: Known) -> bool {
     !known.is_hop_by_hop()
+        && !known.is_of_certificate()
         && !matches!(
             known,
             Known::ContentLength

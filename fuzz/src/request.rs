@@ -81,6 +81,7 @@ pub(crate) fn encode(head: &RequestHead, framing: &RequestFraming, body: &[u8]) 
         peer_trusted: false,
         proto: "http",
         host: head.authority(),
+        certificate: None,
     };
     let options = RequestEncoding {
         body: framing.body,

@@ -24,6 +24,7 @@ mod library;
 mod listening;
 mod members;
 mod memory;
+mod pem;
 mod prepare;
 mod probation;
 mod registry;
@@ -302,6 +303,7 @@ fn run_control(
         let running = local.run_until(async {
             let (end, ended) = watch::channel(());
             let phase = Arc::clone(&admin.phase);
+            let services = Arc::clone(&admin.services);
             let api = tokio::spawn(admin::serve(socket, Arc::new(admin), ended.clone()));
             let registry = tokio::spawn(async move {
                 if let Some(door) = door {
@@ -309,6 +311,7 @@ fn run_control(
                 }
             });
             tokio::spawn(memory::watch(Arc::clone(&writer.published)));
+            services.connect();
             writer.run(events, stopped).await;
             // It answers what it was asked.
             drop(end);

@@ -90,7 +90,7 @@ impl Gateway {
             path,
             config,
             Arc::new(engine),
-            services,
+            Arc::clone(&services),
             Arc::clone(&ports),
             Arc::clone(&telemetry),
         )?;
@@ -105,6 +105,7 @@ impl Gateway {
                 published: Arc::clone(&published),
                 telemetry: Arc::clone(&telemetry),
                 stop: stopped.clone(),
+                services: Arc::clone(&services),
             };
             let thread =
                 thread::Builder::new().name(format!("bascule-worker-{index}")).stack_size(WORKER_STACK);

@@ -1,5 +1,6 @@
 //! HTTP messages: heads, body lengths and the HTTP/1.1 codec. Pure: no socket, no clock, no node.
 
+pub mod client_certificate;
 pub mod error_body;
 pub mod fields;
 pub mod forwarded;

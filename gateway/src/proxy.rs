@@ -19,6 +19,7 @@ mod http2;
 mod load_report;
 mod node_connection;
 mod notices;
+mod open;
 mod pace;
 mod patience;
 mod pick;

@@ -19,6 +19,7 @@ use crate::node::Node;
 use crate::node::candidates::Candidates;
 use crate::node::gate::Gate;
 use crate::plugin::{Samples, Use};
+use crate::transport::dial::NodeProtocol;
 use crate::transport::ports::PortId;
 use crate::transport::room::{Door, DoorLimits, Room};
 use crate::transport::tls::{ClientTls, ServerTls};
@@ -121,7 +122,9 @@ pub struct Pool {
     pub policies: Vec<u32>,
     /// What nodes are sent as Host.
     pub host: HostPolicy,
-    /// How its nodes are met, if that is not in the clear.
+    /// What is spoken with its nodes.
+    pub protocol: NodeProtocol,
+    /// How they are met, if that is not in the clear.
     pub tls: Option<Arc<ClientTls>>,
     /// How long a connection to a node may take to be made, its handshake included.
     pub connect_timeout: Duration,

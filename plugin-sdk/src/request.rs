@@ -39,6 +39,22 @@ impl Request {
         host::client_address()
     }
 
+    /// The subject of the certificate that the client showed and that was found good, as RFC 4514 writes it:
+    /// `CN=shop,O=Example`; none if it showed none.
+    pub fn client_certificate_subject(&self) -> Option<String> {
+        host::client_certificate_subject()
+    }
+
+    /// The SHA-256 of that certificate, as 64 lower-case hexadecimal digits.
+    pub fn client_certificate_fingerprint(&self) -> Option<String> {
+        host::client_certificate_fingerprint()
+    }
+
+    /// Its subject alternative names of a kind, which is "dns", "uri", "email" or "ip".
+    pub fn client_certificate_names(&self, kind: &str) -> Vec<String> {
+        host::client_certificate_names(kind)
+    }
+
     /// The id of this request, as logs and error bodies name it.
     pub fn id(&self) -> String {
         host::id()

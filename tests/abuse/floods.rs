@@ -148,7 +148,7 @@ fn streams_beyond_the_limit_are_refused_and_many_of_them_end_the_connection() {
     assert_eq!((refused.stream, refused.code()), (7, 7));
     wait_until("three are served", || node.open_connections() == 3);
     drop(client);
-    flood(&gateway, "http2_provoked_resets", |stream| head(stream));
+    flood(&gateway, "http2_provoked_resets", head);
 }
 
 #[test]

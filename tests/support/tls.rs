@@ -1,7 +1,10 @@
 //! An authority that makes certificates, and a client that speaks TLS: whatever it sends and reads is plain text here.
 
 use super::wire::PATIENCE;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    KeyUsagePurpose, SanType,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, StreamOwned};
@@ -43,11 +46,32 @@ impl Authority {
         self.issue_into(self.folder.path(), stem, names)
     }
 
+    /// The same, with an end: year, month and day.
+    pub fn issue_until(&self, stem: &str, names: &[&str], end: (i32, u8, u8)) -> String {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        params.not_after = rcgen::date_time_ymd(end.0, end.1, end.2);
+        self.sign_into(self.folder.path(), stem, &params)
+    }
+
+    /// Writes a client's certificate with this common name and URI.
+    pub fn issue_client(&self, stem: &str, common_name: &str, uri: &str) {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.subject_alt_names = vec![SanType::URI(uri.try_into().expect("ASCII"))];
+        self.sign_into(self.folder.path(), stem, &params);
+    }
+
     /// The same into another folder.
     pub fn issue_into(&self, folder: &Path, stem: &str, names: &[&str]) -> String {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        self.sign_into(folder, stem, &CertificateParams::new(names).expect("names"))
+    }
+
+    /// Signs what is wished, and writes it with a key of its own.
+    fn sign_into(&self, folder: &Path, stem: &str, params: &CertificateParams) -> String {
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(names).expect("names");
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
         let path = |end: &str| folder.join(format!("{stem}.{end}"));
         fs::write(path("pem"), certificate.pem()).expect("written");

@@ -4,6 +4,7 @@
 //! It runs on control's thread, so a scrape never touches a worker.
 
 mod attempts;
+mod certificates;
 mod change;
 mod discovery;
 mod health;

@@ -200,6 +200,7 @@ fn build_pool(
             HostHeader::Keep => HostPolicy::Keep,
             HostHeader::Name(host) => HostPolicy::Name(host.as_bytes().into()),
         },
+        protocol: pool.protocol,
         tls: prepared.secured.pools.get(&pool.name.value).cloned(),
         connect_timeout: pool.connect_timeout,
         first_byte_timeout: pool.first_byte_timeout,

@@ -3,26 +3,22 @@
 //! A pair that does not fit leaves the one before in place, as long as the configuration names the same files: whoever
 //! renews a certificate writes two files, and between the two nothing fits. Reading is for control's builder thread.
 
+mod expiry;
+mod make;
+mod seen;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use super::config::{
-    At, CertificateFiles, ClientCertificate, Config, Error, Errors, ListenerTls, NodeTls, TlsVersion,
-    UnknownName,
-};
+use super::config::{At, Config, Error, Errors, ListenerTls, NodeTls, Place};
 use crate::name::Name;
-use crate::transport::tls::{Asked, Certificate, ClientTls, ServerTls, Terms, Tickets, Unknown};
-
-/// A file of certificates is small; this is no such file.
-const LARGEST: usize = 1 << 20;
+use crate::transport::tls::{ClientTls, Facts, ServerTls, Tickets};
+use expiry::Expiry;
+use seen::{Hash, Seen};
 
 /// How listeners' clients and pools' nodes are met, by the names of those that have TLS.
 #[derive(Clone, Default)]
@@ -47,6 +43,8 @@ pub(super) struct Certificates {
     tickets: Option<Tickets>,
     listeners: BTreeMap<Name, Made<ListenerTls, ServerTls>>,
     pools: BTreeMap<Name, Made<NodeTls, ClientTls>>,
+    seen: Seen,
+    expiry: Expiry,
 }
 
 /// What was made as it was wanted, and from which contents; those of the last try, if that failed.
@@ -54,22 +52,41 @@ struct Made<W, T> {
     wanted: W,
     contents: Hash,
     made: Arc<T>,
+    outcome: FilesOutcome,
 }
 
-type Hash = [u8; 32];
+/// What became of the files of a listener or of a pool.
+#[derive(Clone, Debug)]
+pub(super) struct FilesOutcome {
+    /// When what is used was read.
+    pub(super) loaded: SystemTime,
+    /// Since when they hold something else that cannot be used, and why; what was read before stays.
+    pub(super) refused: Option<(SystemTime, String)>,
+}
+
+/// The same for all listeners and pools.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FilesOutcomes {
+    pub(super) listeners: BTreeMap<Name, FilesOutcome>,
+    pub(super) pools: BTreeMap<Name, FilesOutcome>,
+}
 
 /// What names files and can be made of them.
 trait FromFiles: Clone + PartialEq {
     type Made;
     /// Every file that it names.
-    fn files(&self) -> Vec<&At<PathBuf>>;
-    fn make(&self, tickets: &Tickets) -> Result<Self::Made, Error>;
+    fn files(&self) -> Vec<&Path>;
+    /// Reads them. The place is that of the table.
+    fn make(&self, place: &Place, tickets: &Tickets) -> Result<Self::Made, Error>;
+    /// The certificates that are shown to others.
+    fn shown(made: &Self::Made) -> &[Facts];
 }
 
 impl Certificates {
     /// Nothing is read yet.
     pub(super) fn new() -> Self {
-        Self { tickets: None, listeners: BTreeMap::new(), pools: BTreeMap::new() }
+        let (listeners, pools) = Default::default();
+        Self { tickets: None, listeners, pools, seen: Seen::default(), expiry: Expiry::default() }
     }
 
     /// Reads what a configuration names; what did not change stays what it is.
@@ -96,23 +113,50 @@ impl Certificates {
                 }
             },
         };
-        Secured {
-            listeners: load_all(&mut self.listeners, "listener", &listeners, &tickets, errors),
-            pools: load_all(&mut self.pools, "pool", &pools, &tickets, errors),
-        }
+        let mut load = Load { seen: &mut self.seen, tickets, errors };
+        let secured = Secured {
+            listeners: load.all(&mut self.listeners, "listener", &listeners),
+            pools: load.all(&mut self.pools, "pool", &pools),
+        };
+        let files: BTreeSet<PathBuf> = self.files().into_iter().map(Path::to_owned).collect();
+        self.seen.retain(|path| files.contains(path));
+        secured
     }
 
     /// Whether a file has another content than when it was read.
-    pub(super) fn changed(&self) -> bool {
-        self.listeners.values().any(|made| hash(&made.wanted) != made.contents)
-            || self.pools.values().any(|made| hash(&made.wanted) != made.contents)
+    pub(super) fn changed(&mut self) -> bool {
+        fn changed<W: FromFiles>(all: &BTreeMap<Name, Made<W, W::Made>>, seen: &mut Seen) -> bool {
+            all.values().any(|made| seen.hash(made.wanted.files()) != made.contents)
+        }
+        changed(&self.listeners, &mut self.seen) || changed(&self.pools, &mut self.seen)
     }
 
     /// The files that were read.
     pub(super) fn files(&self) -> BTreeSet<&Path> {
         let listeners = self.listeners.values().flat_map(|made| made.wanted.files());
-        let pools = self.pools.values().flat_map(|made| made.wanted.files());
-        listeners.chain(pools).map(|at| at.value.as_path()).collect()
+        listeners.chain(self.pools.values().flat_map(|made| made.wanted.files())).collect()
+    }
+
+    /// What became of them.
+    pub(super) fn outcomes(&self) -> FilesOutcomes {
+        fn all<W, T>(made: &BTreeMap<Name, Made<W, T>>) -> BTreeMap<Name, FilesOutcome> {
+            made.iter().map(|(name, made)| (name.clone(), made.outcome.clone())).collect()
+        }
+        FilesOutcomes { listeners: all(&self.listeners), pools: all(&self.pools) }
+    }
+
+    /// Tells of certificates that end soon, each in good time and once.
+    pub(super) fn tell_of_ends(&mut self, now: SystemTime) {
+        fn all<'a, W: FromFiles>(
+            kind: &'a str,
+            made: &'a BTreeMap<Name, Made<W, W::Made>>,
+        ) -> impl Iterator<Item = (String, &'a Facts)> {
+            let shown = made.iter().map(|(name, made)| (name, W::shown(&made.made)));
+            shown.flat_map(move |(name, facts)| {
+                facts.iter().map(move |facts| (format!("{kind} {name}"), facts))
+            })
+        }
+        self.expiry.look(all("listener", &self.listeners).chain(all("pool", &self.pools)), now);
     }
 }
 
@@ -126,185 +170,65 @@ pub fn check_certificates(config: &Config) -> Result<(), Errors> {
     Errors::from_list(errors).map_or(Ok(()), Err)
 }
 
-fn load_all<W: FromFiles>(
-    made: &mut BTreeMap<Name, Made<W, W::Made>>,
-    kind: &str,
-    wanted: &[(&Name, &At<W>)],
-    tickets: &Tickets,
-    errors: &mut Vec<Error>,
-) -> BTreeMap<Name, Arc<W::Made>> {
-    made.retain(|name, _| wanted.iter().any(|(wanted, _)| *wanted == name));
-    let mut all = BTreeMap::new();
-    for (name, wanted) in wanted {
-        let contents = hash(&wanted.value);
-        let earlier = made.get_mut(*name).filter(|earlier| earlier.wanted == wanted.value);
-        if let Some(same) = earlier.as_ref().filter(|earlier| earlier.contents == contents) {
-            all.insert((*name).clone(), Arc::clone(&same.made));
-            continue;
+/// One look at all files that a configuration names.
+struct Load<'a> {
+    seen: &'a mut Seen,
+    tickets: Tickets,
+    errors: &'a mut Vec<Error>,
+}
+
+impl Load<'_> {
+    fn all<W: FromFiles>(
+        &mut self,
+        made: &mut BTreeMap<Name, Made<W, W::Made>>,
+        kind: &str,
+        wanted: &[(&Name, &At<W>)],
+    ) -> BTreeMap<Name, Arc<W::Made>> {
+        made.retain(|name, _| wanted.iter().any(|(wanted, _)| *wanted == name));
+        let mut all = BTreeMap::new();
+        for (name, wanted) in wanted {
+            let what = format!("{kind} {name}");
+            let earlier = made.remove(*name).filter(|earlier| earlier.wanted == wanted.value);
+            if let Some(one) = self.one(&what, wanted, earlier) {
+                all.insert((*name).clone(), Arc::clone(&one.made));
+                made.insert((*name).clone(), one);
+            }
         }
-        match (wanted.value.make(tickets), earlier) {
+        all
+    }
+
+    /// What comes of one, in place of what there was; none if it is new and wrong.
+    fn one<W: FromFiles>(
+        &mut self,
+        what: &str,
+        wanted: &At<W>,
+        earlier: Option<Made<W, W::Made>>,
+    ) -> Option<Made<W, W::Made>> {
+        let contents = self.seen.hash(wanted.value.files());
+        if let Some(same) = &earlier
+            && same.contents == contents
+        {
+            return earlier;
+        }
+        let now = SystemTime::now();
+        match (wanted.value.make(&wanted.place, &self.tickets), earlier) {
             (Ok(new), earlier) => {
                 if earlier.is_some() {
-                    info!("{kind} {name}: new certificates took over");
+                    info!("{what}: new certificates took over");
                 }
-                let new = Made { wanted: wanted.value.clone(), contents, made: Arc::new(new) };
-                all.insert((*name).clone(), Arc::clone(&new.made));
-                made.insert((*name).clone(), new);
+                let outcome = FilesOutcome { loaded: now, refused: None };
+                Some(Made { wanted: wanted.value.clone(), contents, made: Arc::new(new), outcome })
             }
             (Err(error), Some(earlier)) => {
-                warn!(
-                    "{kind} {name}: new certificates are not used, and those before stay: {}",
-                    error.line()
-                );
-                earlier.contents = contents;
-                all.insert((*name).clone(), Arc::clone(&earlier.made));
+                let why = error.line();
+                warn!("{what}: new certificates are not used, and those before stay: {why}");
+                let outcome = FilesOutcome { refused: Some((now, why)), ..earlier.outcome };
+                Some(Made { contents, outcome, ..earlier })
             }
-            (Err(error), None) => errors.push(error),
+            (Err(error), None) => {
+                self.errors.push(error);
+                None
+            }
         }
     }
-    all
-}
-
-/// What stands in all of the files, and which of them cannot be read.
-fn hash<W: FromFiles>(wanted: &W) -> Hash {
-    let mut all = Sha256::new();
-    for file in wanted.files() {
-        match read(&file.value) {
-            Ok(content) => {
-                all.update((content.len() as u64).to_be_bytes());
-                all.update(content);
-            }
-            Err(_) => all.update(u64::MAX.to_be_bytes()),
-        }
-    }
-    all.finalize().into()
-}
-
-impl FromFiles for ListenerTls {
-    type Made = ServerTls;
-
-    fn files(&self) -> Vec<&At<PathBuf>> {
-        let pairs = self
-            .certificates
-            .iter()
-            .flat_map(|files| [Some(&files.certificate), Some(&files.key), files.ocsp.as_ref()]);
-        pairs.flatten().chain(self.clients.as_ref().map(|clients| &clients.ca)).collect()
-    }
-
-    fn make(&self, tickets: &Tickets) -> Result<ServerTls, Error> {
-        let certificates = self.certificates.iter().map(certificate).collect::<Result<Vec<_>, _>>()?;
-        let asked = match &self.clients {
-            Some(clients) => Some(Asked {
-                roots: roots(&clients.ca)?,
-                required: clients.certificate == ClientCertificate::Required,
-            }),
-            None => None,
-        };
-        let terms = Terms {
-            unknown: match self.unknown_name {
-                UnknownName::First => Unknown::First,
-                UnknownName::Refuse => Unknown::Refuse,
-            },
-            only_newest: self.min_version == TlsVersion::V13,
-            asked,
-            http2: self.http2,
-            handshake_timeout: self.handshake_timeout,
-            hsts: self.hsts.map(|age| format!("max-age={}", age.as_secs()).into_bytes().into()),
-        };
-        ServerTls::new(certificates, terms, tickets).map_err(|error| {
-            let first = self.certificates.first().expect("a configuration without any is refused");
-            Error::new(&first.certificate.place, format!("TLS cannot be set up: {error}"))
-        })
-    }
-}
-
-impl FromFiles for NodeTls {
-    type Made = ClientTls;
-
-    fn files(&self) -> Vec<&At<PathBuf>> {
-        let shown = self.shown.iter().flat_map(|(certificate, key)| [certificate, key]);
-        self.ca.iter().chain(shown).collect()
-    }
-
-    fn make(&self, _: &Tickets) -> Result<ClientTls, Error> {
-        let roots = match &self.ca {
-            Some(ca) => roots(ca)?,
-            None => system_roots(),
-        };
-        let name = self.server_name.as_ref().and_then(|name| ServerName::try_from(name.value.clone()).ok());
-        let shown = match &self.shown {
-            Some((certificate, key)) => Some((chain(certificate)?, private_key(key)?)),
-            None => None,
-        };
-        ClientTls::new(roots, name, shown).map_err(|error| {
-            let (certificate, key) = self.shown.as_ref().expect("nothing else can be wrong");
-            misfit(certificate, key, &error)
-        })
-    }
-}
-
-fn certificate(files: &CertificateFiles) -> Result<Certificate, Error> {
-    let ocsp = files
-        .ocsp
-        .as_ref()
-        .map(|file| read(&file.value).map_err(|error| unreadable(file, &error)))
-        .transpose()?;
-    let made = Certificate::new(chain(&files.certificate)?, private_key(&files.key)?, ocsp);
-    made.map_err(|error| misfit(&files.certificate, &files.key, &error))
-}
-
-fn chain(file: &At<PathBuf>) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let content = read(&file.value).map_err(|error| unreadable(file, &error))?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
-    match chain {
-        Ok(chain) if !chain.is_empty() => Ok(chain),
-        _ => Err(Error::new(&file.place, format!("there is no certificate in {}", file.display()))
-            .note("it has to be PEM: \"-----BEGIN CERTIFICATE-----\", the site's own first")),
-    }
-}
-
-fn private_key(file: &At<PathBuf>) -> Result<PrivateKeyDer<'static>, Error> {
-    let content = read(&file.value).map_err(|error| unreadable(file, &error))?;
-    PrivateKeyDer::from_pem_slice(&content).map_err(|_| {
-        Error::new(&file.place, format!("there is no private key in {}", file.display()))
-            .note("it has to be PEM and not encrypted: \"-----BEGIN PRIVATE KEY-----\"")
-    })
-}
-
-fn roots(file: &At<PathBuf>) -> Result<RootCertStore, Error> {
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(chain(file)?);
-    if added == 0 {
-        let what = format!("no certificate in {} can be an authority's", file.display());
-        return Err(Error::new(&file.place, what).note("name the file with the authority's certificate"));
-    }
-    Ok(roots)
-}
-
-fn system_roots() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        warn!("the system has no authorities, so no node under TLS can be believed; name a file with `ca`");
-    }
-    roots
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let length = std::fs::metadata(path)?.len();
-    if length > LARGEST as u64 {
-        return Err(io::Error::other(format!("it has {length} bytes, and 1 MiB is the most")));
-    }
-    std::fs::read(path)
-}
-
-fn unreadable(file: &At<PathBuf>, error: &io::Error) -> Error {
-    Error::new(&file.place, format!("{} cannot be read: {error}", file.display()))
-        .note("create it, readable for the gateway, or name another")
-}
-
-fn misfit(certificate: &At<PathBuf>, key: &At<PathBuf>, error: &rustls::Error) -> Error {
-    let what = format!("{} and {} do not fit: {error}", certificate.display(), key.display());
-    Error::new(&certificate.place, what).note("name the certificate's own private key")
 }

@@ -2,34 +2,20 @@
 //!
 //! The files are read when a connection is made anew after a loss, so a certificate that was renewed is taken by itself.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
 use super::config::ClientTls;
+use super::pem::{self, PemError};
 
 /// What a client needs to speak TLS.
 ///
 /// # Errors
 /// Which file cannot be used, and why, as a sentence without its full stop.
 pub(crate) fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore::empty();
-    match &tls.ca {
-        Some(path) => {
-            for certificate in certificates(path)? {
-                roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
-            }
-        }
-        // The system's list may hold what rustls cannot read; the others of it serve.
-        None => _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
-    }
-    if roots.is_empty() {
-        return Err("this system has no list of certificate authorities: name them with `ca`".to_owned());
-    }
+    let roots = pem::roots(tls.ca.as_deref()).map_err(said)?;
     // Named, since a dependency may have chosen another for the process.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
@@ -37,10 +23,13 @@ pub(crate) fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, String
         .expect("the provider knows TLS 1.2 and 1.3")
         .with_root_certificates(roots);
     let Some(identity) = &tls.identity else { return Ok(Arc::new(builder.with_no_client_auth())) };
-    let path = identity.key.display();
-    let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|error| format!("{path}: {error}"))?;
-    let shown = builder.with_client_auth_cert(certificates(&identity.certificate)?, key);
+    let chain = pem::chain(&identity.certificate).map_err(said)?;
+    let shown = builder.with_client_auth_cert(chain, pem::private_key(&identity.key).map_err(said)?);
     Ok(Arc::new(shown.map_err(|error| format!("{}: {error}", identity.certificate.display()))?))
+}
+
+fn said(error: PemError) -> String {
+    format!("{error}: {}", error.advice())
 }
 
 /// What the files hold, still as text: for clients that make of it what they need.
@@ -58,8 +47,10 @@ impl Pem {
     /// # Errors
     /// Which file cannot be read, and why, as a sentence without its full stop.
     pub(super) fn read(tls: &ClientTls) -> Result<Self, String> {
-        let text =
-            |path: &Path| fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+        let text = |path: &Path| {
+            let content = pem::read(path).map_err(said)?;
+            String::from_utf8(content).map_err(|_| format!("{} is no text", path.display()))
+        };
         let ca = tls.ca.as_deref().map(text).transpose()?;
         let identity = match &tls.identity {
             Some(own) => Some((text(&own.certificate)?, text(&own.key)?)),
@@ -67,14 +58,6 @@ impl Pem {
         };
         Ok(Self { ca, identity })
     }
-}
-
-/// The certificates of a file in PEM; at least one.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))?;
-    let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(|error| wrong(&error))?;
-    if certificates.is_empty() { Err(wrong(&"there is no certificate in PEM")) } else { Ok(certificates) }
 }
 
 #[cfg(test)]
@@ -94,10 +77,7 @@ mod tests {
         let missing = made.folder().join("missing.pem");
         for (tls, named) in [
             (ClientTls { ca: Some(missing.clone()), identity: None }, "missing.pem"),
-            (
-                ClientTls { ca: Some(made.client_key()), identity: None },
-                "client.key: there is no certificate",
-            ),
+            (ClientTls { ca: Some(made.client_key()), identity: None }, "there is no certificate in"),
             (ClientTls { identity: identity(made.client(), missing), ..good.clone() }, "missing.pem"),
             (
                 ClientTls { identity: identity(made.client(), made.server_key()), ..good.clone() },

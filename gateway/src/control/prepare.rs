@@ -9,7 +9,7 @@ mod replays;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tracing::{debug, warn};
 
@@ -92,6 +92,7 @@ impl Builder {
         builder.note_gone(found.gone);
         builder.adopt();
         builder.remembered();
+        builder.note_certificates();
         Ok(builder)
     }
 
@@ -123,6 +124,7 @@ impl Builder {
         soon |= found.not_yet;
         let prepared = if self.untried && !soon { self.prepare() } else { None };
         self.remembered();
+        self.note_certificates();
         let length = self.current.config.plugins.probation;
         let watchful = self.probation.is_watchful(length, Instant::now());
         (prepared.or(judged), Next { folders: self.folders(), soon, watchful })
@@ -280,6 +282,12 @@ impl Builder {
             let pin = history.and_then(History::pin);
             self.status.remembered(file, pin, history.is_some_and(History::is_unproven));
         }
+    }
+
+    /// Tells what became of certificates' files, and of those that end soon.
+    fn note_certificates(&mut self) {
+        self.status.read().certificates = self.certificates.outcomes();
+        self.certificates.tell_of_ends(SystemTime::now());
     }
 
     fn folders(&self) -> BTreeSet<PathBuf> {

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use tracing::{error, info, warn};
 
+use super::certificates::FilesOutcomes;
 use super::config::{Config, Errors};
 use crate::name::Name;
 use crate::plugin::{Replay, Version};
@@ -37,6 +38,8 @@ pub(super) struct Outcomes {
     pub(super) files: BTreeMap<String, FileOutcomes>,
     /// Uses that the configuration names and that cannot be loaded at all, and why on one line.
     pub(super) unavailable: Missing,
+    /// What became of the files of listeners' and pools' certificates.
+    pub(super) certificates: FilesOutcomes,
 }
 
 /// Uses that cannot be loaded, and why.

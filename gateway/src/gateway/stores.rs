@@ -14,9 +14,9 @@ use crate::store::{Sessions, Shared};
 /// Opens them. A Redis need not be there yet.
 ///
 /// # Errors
-/// A file of a certificate cannot be read, or the system gives no thread.
+/// A file of a certificate cannot be read.
 pub(super) fn open(config: &Config) -> Result<Services, StartError> {
-    let redis = config.redis.as_ref().map(start).transpose()?;
+    let redis = config.redis.as_ref().map(self::redis).transpose()?;
     let most = config.sessions.capacity.get();
     let sessions = match (&config.sessions.store, &redis) {
         (Store::Cookie { keys }, _) => Sessions::in_cookies(keys.iter().map(|key| key.reveal().as_bytes())),
@@ -33,7 +33,7 @@ pub(super) fn open(config: &Config) -> Result<Services, StartError> {
     Ok(Services { sessions, shared: Shared::new(redis.clone()), redis, ..Services::default() })
 }
 
-fn start(redis: &config::Redis) -> Result<Arc<Redis>, StartError> {
+fn redis(redis: &config::Redis) -> Result<Arc<Redis>, StartError> {
     let host = |host: &NodeHost| match host {
         NodeHost::Ip(ip) => ip.to_string(),
         NodeHost::Dns(name) => name.clone(),
@@ -52,7 +52,7 @@ fn start(redis: &config::Redis) -> Result<Arc<Redis>, StartError> {
         timeout: redis.timeout,
     };
     let failed = |error: io::Error| StartError::System(format!("[redis]: {error}"));
-    Redis::start(spec).map(Arc::new).map_err(failed)
+    Redis::new(spec).map(Arc::new).map_err(failed)
 }
 
 fn tls(tls: &config::ClientTls) -> Result<Tls, StartError> {

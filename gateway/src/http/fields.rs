@@ -76,9 +76,16 @@ known! {
     XForwardedProto = "x-forwarded-proto",
     XForwardedHost = "x-forwarded-host",
     XRequestId = "x-request-id",
+    ClientCert = "client-cert",
+    ClientCertChain = "client-cert-chain",
 }
 
 impl Known {
+    /// Whether the field tells of a client's certificate: the gateway's word alone, so nobody else's is heard (RFC 9440, 2.4).
+    pub fn is_of_certificate(self) -> bool {
+        matches!(self, Known::ClientCert | Known::ClientCertChain)
+    }
+
     /// Whether the field speaks of one connection only and is never forwarded (RFC 9110, 7.6.1).
     pub fn is_hop_by_hop(self) -> bool {
         matches!(
@@ -300,6 +307,8 @@ mod tests {
             ("X-Forwarded-Proto", Known::XForwardedProto),
             ("X-Forwarded-Host", Known::XForwardedHost),
             ("X-Request-Id", Known::XRequestId),
+            ("Client-Cert", Known::ClientCert),
+            ("Client-Cert-Chain", Known::ClientCertChain),
             ("x-other", Known::Other),
         ] {
             assert_eq!(Known::from_name(name.as_bytes()), known, "{name}");

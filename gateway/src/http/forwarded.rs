@@ -1,5 +1,5 @@
-//! Who asked: X-Forwarded-For, -Proto, -Host and Forwarded (RFC 7239) for the nodes, and the client's
-//! address for ourselves.
+//! Who asked: X-Forwarded-For, -Proto, -Host, Forwarded (RFC 7239) and Client-Cert (RFC 9440) for the nodes, and the
+//! client's address for ourselves.
 //!
 //! What a client says about itself counts only if its address is trusted. The fields are
 //! written on every attempt, so that is done without allocating or formatting.
@@ -21,10 +21,12 @@ pub struct Forwarded<'a> {
     pub proto: &'a str,
     /// The authority that was asked for; empty if none was.
     pub host: &'a [u8],
+    /// The value of Client-Cert, if nodes are told whose certificate the client showed.
+    pub certificate: Option<&'a [u8]>,
 }
 
 impl Forwarded<'_> {
-    /// Writes the four fields; `fields` are those that the peer sent.
+    /// Writes these fields; `fields` are those that the peer sent.
     pub(crate) fn write(&self, fields: &Fields, out: &mut Vec<u8>) {
         let address = Address::new(self.peer);
         out.extend_from_slice(b"x-forwarded-for: ");
@@ -56,6 +58,11 @@ impl Forwarded<'_> {
         out.extend_from_slice(b";proto=");
         out.extend_from_slice(self.proto.as_bytes());
         out.extend_from_slice(b"\r\n");
+        if let Some(certificate) = self.certificate {
+            for piece in [b"client-cert: ", certificate, b"\r\n"] {
+                out.extend_from_slice(piece);
+            }
+        }
     }
 
     /// What a trusted peer says.

@@ -25,6 +25,7 @@ pub use encode_body::{BodyEncoder, ChunkFrame};
 pub use error::Malformed;
 pub use parse::{parse_request, parse_response};
 pub use target::{valid_authority, valid_path};
+pub use trailers::is_allowed as is_allowed_trailer;
 
 use super::BodyLength;
 
@@ -80,6 +81,13 @@ pub struct RequestFraming {
     pub upgrade: bool,
 }
 
+impl RequestFraming {
+    /// Whether its head is all that the client sends on this connection, by its own word.
+    pub fn is_last(&self) -> bool {
+        !self.keep_alive && self.body == BodyLength::Empty
+    }
+}
+
 /// What HTTP/1.1 says about a response's exchange beside its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseFraming {
@@ -87,8 +95,16 @@ pub struct ResponseFraming {
     pub body: BodyLength,
     /// Whether the connection may be used again once the body ended.
     pub keep_alive: bool,
-    /// False: the body ends with the connection.
+    /// False: the body ends with the connection, or with its stream of HTTP/2.
     pub delimited: bool,
     /// Whether an unknown length is told by chunks.
     pub chunked: bool,
+}
+
+impl ResponseFraming {
+    /// What takes the framing off the body.
+    pub fn decoder(self) -> BodyDecoder {
+        let body = if self.delimited { self.body } else { BodyLength::Unknown };
+        BodyDecoder::new(body, self.chunked)
+    }
 }

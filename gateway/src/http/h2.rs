@@ -1,15 +1,20 @@
 //! Heads between HTTP/2's shape and the gateway's own (RFC 9113, 8.3).
 //!
-//! A request is written as a head of HTTP/1.1 and read by that codec, so that what is refused there is refused here, by the
-//! same few lines: no input may mean one thing in one version and another in the next. Frames and streams are h2's business.
+//! What comes is written as a head of HTTP/1.1 and read by that codec, so that what is refused there is refused here, by the
+//! same few lines: no input may mean one thing in one version and another in the next. What goes to nodes is written by that
+//! codec and taken apart, for the same reason. Frames and streams are h2's business.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, StatusCode, Uri};
 
 use super::BodyLength;
 use super::fields::{Fields, Known};
-use super::h1::{Edge, HeadLimits, Malformed, RequestFraming, ResponseEncoding, parse_request};
+use super::h1::{
+    Edge, HeadLimits, Malformed, RequestEncoding, RequestFraming, ResponseEncoding, ResponseFraming,
+    encode_request, is_allowed_trailer, parse_request, parse_response,
+};
 use super::head::{Method, RequestHead, ResponseHead};
 
 /// Takes a request's head. `ended`: nothing follows it.
@@ -63,13 +68,97 @@ fn write_request(parts: &Parts, text: &mut Vec<u8>) -> Result<(), Malformed> {
     for (name, value) in &parts.headers {
         match Known::from_name(name.as_str().as_bytes()) {
             Known::Host | Known::Cookie => {}
-            // h2 refuses those that speak of a connection, but for `te: trailers`.
-            known if known.is_hop_by_hop() => {}
+            // h2 refuses those that speak of a connection, but for `te: trailers`, which nodes of HTTP/2 are told.
+            known if known.is_hop_by_hop() && known != Known::Te => {}
             _ => write_field(name.as_str().as_bytes(), value.as_bytes(), text),
         }
     }
     text.extend_from_slice(b"\r\n");
     Ok(())
+}
+
+/// Makes a request to a node of the head of one attempt, `secure` if that is met under TLS; `text` is for scratch.
+///
+/// # Errors
+/// HTTP/2 has no way to say it.
+pub fn request(
+    head: &RequestHead,
+    options: &RequestEncoding<'_>,
+    secure: bool,
+    text: &mut Vec<u8>,
+) -> Result<Request<()>, Malformed> {
+    encode_request(head, options, text);
+    let mut request = Request::new(());
+    *request.method_mut() =
+        http::Method::from_bytes(head.method_name().as_bytes()).map_err(|_| Malformed::Method)?;
+    *request.uri_mut() = uri(head.path(), options.host, secure).ok_or(Malformed::Target)?;
+    let fields = request.headers_mut();
+    let mut rest = &text[..];
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        let line = rest[..end].trim_ascii_end();
+        rest = &rest[end + 1..];
+        // The request line's first colon, if it has one, stands behind a space.
+        let Some(colon) = memchr::memchr(b':', line) else { continue };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        match Known::from_name(name) {
+            Known::Host | Known::TransferEncoding => {}
+            _ => append(fields, name, value),
+        }
+    }
+    if head.fields.known_all(Known::Te).any(takes_trailers) {
+        append(fields, b"te", b"trailers");
+    }
+    Ok(request)
+}
+
+fn uri(path: &[u8], host: &[u8], secure: bool) -> Option<Uri> {
+    let mut parts = http::uri::Parts::default();
+    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
+    // A client of HTTP/1.0 may have named none.
+    if !host.is_empty() {
+        parts.authority = Some(Authority::try_from(host).ok()?);
+        parts.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
+    }
+    Uri::from_parts(parts).ok()
+}
+
+/// Whether a value of TE has this one, which is all that HTTP/2 knows (RFC 9113, 8.2.2).
+fn takes_trailers(te: &[u8]) -> bool {
+    te.split(|&byte| byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// Takes the head of a node's response to a request of this method. `ended`: nothing follows it; `text` is for scratch.
+///
+/// # Errors
+/// As in HTTP/1.1; and another protocol, which HTTP/2 has no such way to (RFC 9113, 8.6).
+pub fn take_response(
+    response: &Response<()>,
+    ended: bool,
+    head: &mut ResponseHead,
+    method: Method,
+    limits: &HeadLimits,
+    text: &mut Vec<u8>,
+) -> Result<ResponseFraming, Malformed> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Malformed::StatusLine);
+    }
+    for piece in [&b"HTTP/1.1 "[..], response.status().as_str().as_bytes(), b" \r\n"] {
+        text.extend_from_slice(piece);
+    }
+    for (name, value) in response.headers() {
+        write_field(name.as_str().as_bytes(), value.as_bytes(), text);
+    }
+    text.extend_from_slice(b"\r\n");
+    let (framing, _) = parse_response(text, head, method, limits)?.ok_or(Malformed::HeadTooLarge)?;
+    let body = match framing.body {
+        _ if ended || is_bodiless(head.status, method) => BodyLength::Empty,
+        // Trailers may stand behind no byte.
+        BodyLength::Empty => BodyLength::Unknown,
+        body => body,
+    };
+    // Whatever its length, the body ends with the stream: h2 sees to it that both agree.
+    let delimited = body == BodyLength::Empty;
+    Ok(ResponseFraming { body, keep_alive: false, delimited, chunked: false })
 }
 
 fn write_field(name: &[u8], value: &[u8], text: &mut Vec<u8>) {
@@ -124,10 +213,10 @@ fn append(fields: &mut HeaderMap, name: &[u8], value: &[u8]) {
     }
 }
 
-/// Trailers for HTTP/2.
+/// Trailers for HTTP/2: those that may be passed on.
 pub fn trailers(fields: &Fields) -> HeaderMap {
     let mut map = HeaderMap::new();
-    for field in fields.iter() {
+    for field in fields.iter().filter(|field| is_allowed_trailer(fields.bytes(field.name))) {
         append(&mut map, fields.bytes(field.name), fields.bytes(field.value));
     }
     map
@@ -148,91 +237,4 @@ pub fn is_bodiless(status: u16, method: Method) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn take(
-        request: http::request::Builder,
-        ended: bool,
-    ) -> Result<(RequestHead, RequestFraming), Malformed> {
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        let mut head = RequestHead::default();
-        take_request(&parts, ended, &mut head, &HeadLimits::default(), Edge::default())
-            .map(|framing| (head, framing))
-    }
-
-    fn get(uri: &str) -> http::request::Builder {
-        http::Request::builder().uri(uri)
-    }
-
-    #[test]
-    fn a_request_becomes_what_http_1_would_have_said() {
-        let request =
-            get("https://a.test:8443/x?y=1").method("PURGE").header("x-a", "1").header("te", "trailers");
-        let (head, framing) = take(request, true).unwrap();
-        assert_eq!((head.method_name(), head.path()), ("PURGE", &b"/x?y=1"[..]));
-        assert_eq!(head.authority(), b"a.test:8443");
-        assert_eq!(head.fields.get("x-a"), Some(&b"1"[..]));
-        assert_eq!(head.fields.get("te"), None);
-        assert_eq!(framing.body, BodyLength::Empty);
-        assert!(framing.keep_alive && !framing.upgrade);
-    }
-
-    #[test]
-    fn a_bodys_length_is_what_is_told_or_unknown() {
-        let post = || get("https://a.test/").method("POST");
-        assert_eq!(take(post(), false).unwrap().1.body, BodyLength::Unknown);
-        assert_eq!(take(post().header("content-length", "5"), false).unwrap().1.body, BodyLength::Known(5));
-        assert_eq!(take(post(), true).unwrap().1.body, BodyLength::Empty);
-        assert!(take(post().header("content-length", "5, 5"), false).is_err());
-        let expects = post().header("expect", "100-continue");
-        assert!(take(expects, false).unwrap().1.expect_continue);
-    }
-
-    #[test]
-    fn crumbs_of_cookies_are_joined() {
-        let (head, _) =
-            take(get("https://a.test/").header("cookie", "a=1").header("cookie", "b=2"), true).unwrap();
-        assert_eq!(head.cookie("b"), Some(&b"2"[..]));
-        assert_eq!(head.fields.get("cookie"), Some(&b"a=1; b=2"[..]));
-    }
-
-    #[test]
-    fn a_host_has_to_be_the_authority() {
-        assert!(take(get("https://a.test/").header("host", "A.test"), true).is_ok());
-        assert_eq!(take(get("https://a.test/").header("host", "b.test"), true).err(), Some(Malformed::Host));
-        let (head, _) = take(get("/").header("host", "b.test"), true).unwrap();
-        assert_eq!(head.authority(), b"b.test");
-        assert_eq!(take(get("/"), true).err(), Some(Malformed::HostMissing));
-        assert_eq!(take(get("a.test:443").method("CONNECT"), true).err(), Some(Malformed::Connect));
-    }
-
-    fn options<'a>(body: BodyLength, extra: &'a [(&'a str, &'a [u8])]) -> ResponseEncoding<'a> {
-        ResponseEncoding {
-            body,
-            client_version: crate::http::head::Version::Http11,
-            keep_alive: true,
-            head_request: false,
-            upgrade: false,
-            date: b"Sun, 06 Nov 1994 08:49:37 GMT",
-            extra,
-        }
-    }
-
-    #[test]
-    fn a_response_has_no_field_of_a_connection() {
-        let mut head = ResponseHead { status: 200, ..ResponseHead::default() };
-        for (name, value) in
-            [("X-A", "1"), ("connection", "close"), ("transfer-encoding", "chunked"), ("content-length", "9")]
-        {
-            head.fields.add(name.as_bytes(), value.as_bytes());
-        }
-        let made = response(&head, &options(BodyLength::Known(4), &[("x-b", b"2")]));
-        let names: Vec<&str> = made.headers().keys().map(HeaderName::as_str).collect();
-        assert_eq!(names, ["x-a", "x-b", "date", "content-length"]);
-        assert_eq!(made.headers()["content-length"], "4");
-        head.status = 103;
-        assert!(!response(&head, &options(BodyLength::Empty, &[])).headers().contains_key("date"));
-    }
-}
+mod tests;

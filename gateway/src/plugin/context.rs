@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::http::client_certificate::ClientCertificate;
 use crate::http::head::{RequestHead, ResponseHead};
 use crate::node::Node;
 use crate::node::selection::Selection;
@@ -22,6 +23,8 @@ pub struct Context {
     pub client: Option<IpAddr>,
     /// Whether the client reached the gateway over TLS.
     pub secure: bool,
+    /// The certificate that the client showed there.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The id of the request.
     pub id: RequestId,
     /// The name of the route.
@@ -123,6 +126,7 @@ impl Context {
             response: ResponseHead::default(),
             client: None,
             secure: false,
+            certificate: None,
             id: RequestId::default(),
             route: Arc::default(),
             pool: Arc::default(),
@@ -142,6 +146,7 @@ impl Context {
         self.request.clear();
         self.response.clear();
         self.client = None;
+        self.certificate = None;
         self.id = RequestId::default();
         self.attempt = 0;
         self.selection.clear();

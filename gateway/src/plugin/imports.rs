@@ -118,6 +118,9 @@ fn check_field(host: &mut Host, name: &[u8], value: Option<&[u8]>) -> Edited {
         let why = "the gateway alone sets this field: it frames messages or speaks of one connection";
         return refuse(host, Cap::Forbidden, why);
     }
+    if known.is_of_certificate() {
+        return refuse(host, Cap::Forbidden, "the gateway alone says which certificate a client showed");
+    }
     if known == Known::Host {
         return check_host(host, value);
     }
@@ -174,5 +177,9 @@ fn readable_field<'a>(host: &'a Host, name: &str) -> Option<&'a [u8]> {
 
 /// Whether the plugin may read a field.
 fn may_read(host: &Host, known: Known) -> bool {
-    host.owner.grants.credentials || !matches!(known, Known::Authorization | Known::ProxyAuthorization)
+    match known {
+        Known::Authorization | Known::ProxyAuthorization => host.owner.grants.credentials,
+        // Anybody may have written it; what the client showed is asked for by functions of its own.
+        known => !known.is_of_certificate(),
+    }
 }

@@ -18,3 +18,12 @@ pub struct Services {
     /// The Redis behind them, if there is one; for what concerns it alone.
     pub redis: Option<Arc<Redis>>,
 }
+
+impl Services {
+    /// Begins to connect for the event loop that this is called on, so that the first who asks need not wait for that.
+    pub fn connect(&self) {
+        if let Some(redis) = &self.redis {
+            redis.connect();
+        }
+    }
+}

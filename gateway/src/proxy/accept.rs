@@ -18,7 +18,7 @@ use super::handshake;
 use super::view::View;
 use super::worker::Worker;
 use crate::transport::deadline::TICK;
-use crate::transport::listen::refuse_new;
+use crate::transport::listen::{accepting, refuse_new};
 use crate::transport::ports::PortId;
 use crate::transport::stream::Stream;
 
@@ -112,7 +112,7 @@ impl Worker {
 
     fn sockets(&self, id: PortId) -> io::Result<Vec<TcpListener>> {
         let sockets = self.ports.take(id, self.index)?;
-        sockets.into_iter().map(TcpListener::from_std).collect()
+        sockets.into_iter().map(accepting).collect()
     }
 
     fn start(self: Rc<Self>, tcp: TcpStream, peer: SocketAddr, listener: Rc<Listener>) {
@@ -135,7 +135,7 @@ impl Worker {
         self.metrics.connections_open.increment();
         tokio::task::spawn_local(async move {
             let connection = match tls {
-                None => Stream::new(tcp).map(|stream| Connection::new(&self, stream, peer, listener)).ok(),
+                None => Some(Connection::new(&self, Stream::new(tcp), peer, listener)),
                 // Boxed: a handshake's state is large, and gone when the connection has become idle.
                 Some(tls) => Box::pin(handshake::make(&self, tls, tcp, peer, listener)).await,
             };

@@ -59,6 +59,8 @@ pub(super) enum After {
     KeepAlive,
     /// The answer was the last one; what the client still sends is of no interest.
     Close,
+    /// The same, and the client said that it sends nothing more.
+    Last,
     /// There is nobody to answer.
     Gone,
     /// Not all of an answer was sent, and its end must not look like an end.
@@ -107,7 +109,9 @@ pub(super) async fn serve(worker: &Rc<Worker>, mut connection: Connection) {
         // Boxed so that an idle connection is small: the exchange's state is some kilobytes.
         match Box::pin(serve_while_busy(worker, &mut connection)).await {
             After::KeepAlive => {}
-            After::Close => return linger(worker, connection).await,
+            // All that it sent was read, so that closing is no reset: there is nothing to wait for.
+            After::Last if connection.stream.is_plain() && connection.buffer.is_empty() => return,
+            After::Close | After::Last => return linger(worker, connection).await,
             After::Gone => return,
             After::Abort => return connection.stream.reset(),
         }

@@ -46,9 +46,7 @@ impl Worker {
         if self.told.get() >= MOST_TOLD {
             return;
         }
-        // Whoever is gone needs to be told nothing.
-        let Ok(stream) = Stream::new(tcp) else { return };
-        let mut connection = Connection::new(self, stream, peer, listener);
+        let mut connection = Connection::new(self, Stream::new(tcp), peer, listener);
         self.told.set(self.told.get() + 1);
         let worker = self.clone();
         tokio::task::spawn_local(async move {

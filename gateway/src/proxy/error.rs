@@ -51,6 +51,12 @@ pub(super) enum Error {
     /// The node closed or reset the connection before its response was complete.
     #[error("the node closed the connection before its answer was complete")]
     NodeClosed,
+    /// The node did not look at the request (RFC 9113, 8.7), and so did nothing.
+    #[error("the node refused the request without looking at it")]
+    Unseen {
+        /// Since it leaves the connection, and takes requests on the next.
+        leaving: bool,
+    },
     /// The node's response cannot be understood.
     #[error("the node's response is malformed: {0}")]
     BadResponse(Malformed),
@@ -82,7 +88,7 @@ impl Error {
             Error::UnknownPool(_) | Error::PluginFault(_) => 500,
             Error::NoNode | Error::SessionLost | Error::Overloaded(_) => 503,
             Error::Refused(status) => *status,
-            Error::Connect(_) | Error::NodeClosed | Error::BadResponse(_) => 502,
+            Error::Connect(_) | Error::NodeClosed | Error::Unseen { .. } | Error::BadResponse(_) => 502,
             Error::Late(_) => 504,
         }
     }
@@ -108,7 +114,7 @@ impl Error {
             Error::Overloaded(Refusal::Memory) => ErrorKind::Memory,
             Error::Connect(_) => ErrorKind::Connect,
             Error::Late(limit) => late_kind(*limit),
-            Error::NodeClosed => ErrorKind::Reset,
+            Error::NodeClosed | Error::Unseen { .. } => ErrorKind::Reset,
             Error::BadResponse(_) => ErrorKind::Protocol,
         }
     }
@@ -123,7 +129,7 @@ impl Error {
     pub(super) fn node_error(&self) -> Option<&'static str> {
         match self {
             Error::Connect(_) | Error::Late(Limit::Connect) => Some("connect"),
-            Error::NodeClosed => Some("reset"),
+            Error::NodeClosed | Error::Unseen { .. } => Some("reset"),
             Error::BadResponse(_) => Some("protocol"),
             Error::Late(_) => Some("timeout"),
             _ => None,
@@ -133,7 +139,9 @@ impl Error {
     /// What it is as a reason to try another node, if it is one. A limit on the whole request leaves no time for that.
     pub(super) fn retry_reason(&self) -> Option<RetryReason> {
         match self {
-            Error::Connect(_) | Error::Late(Limit::Connect) => Some(RetryReason::Connect),
+            Error::Connect(_) | Error::Unseen { .. } | Error::Late(Limit::Connect) => {
+                Some(RetryReason::Connect)
+            }
             Error::NodeClosed => Some(RetryReason::Reset),
             Error::BadResponse(_) => Some(RetryReason::Malformed),
             Error::Late(Limit::FirstByte | Limit::Ejected | Limit::Attempt) => Some(RetryReason::Timeout),

@@ -93,8 +93,9 @@ pub(super) async fn serve(worker: &Rc<Worker>, connection: &mut Connection) -> A
         connection,
         // Until the head is there any time will do: the clock is read once more then.
         started: context.now,
+        // What a head that is not to be understood announces, nobody knows.
         framing: RequestFraming {
-            body: BodyLength::Empty,
+            body: BodyLength::Unknown,
             keep_alive: false,
             expect_continue: false,
             upgrade: false,

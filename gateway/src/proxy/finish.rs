@@ -160,7 +160,11 @@ impl Exchange<'_> {
             return (begin_http2(stream, &context.response, &options), After::KeepAlive);
         }
         h1::encode_response(&context.response, &options, out);
-        let after = if options.keeps_alive(status) { After::KeepAlive } else { After::Close };
+        let after = match options.keeps_alive(status) {
+            true => After::KeepAlive,
+            false if self.framing.is_last() => After::Last,
+            false => After::Close,
+        };
         (options.body_encoder(status), after)
     }
 
@@ -207,20 +211,22 @@ impl Exchange<'_> {
         let mut out = self.worker.buffers.head();
         let framing = response.framing;
         let (encoder, after) = self.encode_head(framing.body, is_sent, &mut out);
-        let decoder = BodyDecoder::new(framing.body, framing.chunked);
-        let mut download = Transfer::new(out, decoder, encoder).behind(response.connection.taken);
+        let mut download = Transfer::new(out, framing.decoder(), encoder).behind(response.connection.taken);
         if let Some(upload) = &mut self.upload {
             upload.keep_no_more();
         }
         self.timeouts.stop(&[Limit::Answer], &self.connection.deadline);
         let limit = Some(self.view.pool(self.pool).between_bytes_timeout);
         self.timeouts.start(Limit::BetweenBytes, limit, &self.connection.deadline);
-        self.start_pace(0);
         let mut progress = 0;
         let copied = poll_fn(|cx| {
             let polled = self.poll_copy(cx, &mut response, &mut download);
             // A node that began to answer may go on when it has the rest of the request.
             let moved = download.progress() + self.upload.as_ref().map_or(0, Transfer::body_bytes);
+            // Responses that are sent at once pay nothing for it.
+            if polled.is_pending() && !self.timeouts.is_running(Limit::Pace) {
+                self.start_pace(download.taken());
+            }
             if polled.is_pending() && moved != progress {
                 progress = moved;
                 self.timeouts.start(Limit::BetweenBytes, limit, &self.connection.deadline);
@@ -233,12 +239,8 @@ impl Exchange<'_> {
         if let Some(route) = self.route {
             self.view.routes[route.index as usize].metrics.bytes_out.add(download.body_bytes());
         }
-        let ended = match (&copied, self.connection.stream.as_http2()) {
-            (Ok(()), Some(stream)) => stream.finish(download.trailers()).map_err(|_| Error::ClientGone),
-            _ => Ok(()),
-        };
         self.worker.buffers.put(download.into_buffer());
-        if let Err(error) = copied.and(ended) {
+        if let Err(error) = copied {
             self.worker.buffers.put(response.connection.buffer);
             return self.cut_off(&error, encoder);
         }

@@ -4,7 +4,6 @@
 //! leaves is noticed, and the attempt dropped with it.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::task::{Context as Task, Poll};
 use std::time::Instant;
 
@@ -18,14 +17,13 @@ use crate::http::BodyLength;
 use crate::http::forwarded::Forwarded;
 use crate::http::h1::{self, BodyDecoder, BodyEncoder, RequestEncoding, ResponseEncoding, ResponseFraming};
 use crate::http::h2;
-use crate::http::head::Version;
+use crate::http::head::{RequestHead, Version};
 use crate::node::live::{AttemptResult, InFlight};
 use crate::plugin::Outcome;
 use crate::snapshot::HostPolicy;
 use crate::telemetry::RetryReason;
 use crate::transport::buffers::Buffers;
-use crate::transport::deadline::Elapsed;
-use crate::transport::dial::{Way, dial};
+use crate::transport::dial::NodeProtocol;
 use crate::transport::stream::Reader;
 
 /// So many 1xx heads are passed on before the final one; a node that sends more never means to answer. Chosen.
@@ -53,7 +51,8 @@ impl Exchange<'_> {
             let result = self.send_and_await(&in_flight).await;
             (in_flight, result)
         };
-        let ended = [Limit::Connect, Limit::FirstByte, Limit::Hedge, Limit::Ejected, Limit::Attempt];
+        let ended =
+            [Limit::Connect, Limit::FirstByte, Limit::Hedge, Limit::Ejected, Limit::Attempt, Limit::Pace];
         self.timeouts.stop(&ended, &self.connection.deadline);
         self.tell(&mut in_flight, result.as_ref().err()).await;
         self.in_flight = Some(in_flight);
@@ -103,45 +102,37 @@ impl Exchange<'_> {
 
     async fn send_and_await(&mut self, attempt: &InFlight) -> Result<NodeResponse, Error> {
         let address = attempt.node().spec.address;
-        let way = Way::new(address, self.view.pool(self.pool).tls.as_deref());
-        let mut connection = match self.worker.idle.take(way) {
-            Some(stream) => NodeConnection::new(stream, way, true),
-            None => self.connect(address).await?,
-        };
         // An earlier attempt's is at its start again.
         if self.upload.is_none() {
             self.start_upload();
         }
+        let mut connection = match self.take_idle(address) {
+            Some(connection) => connection,
+            None => self.connect(address).await?,
+        };
+        let mut is_last = false;
         loop {
-            match self.await_head(&mut connection, attempt).await {
+            let error = match self.await_head(&mut connection, attempt).await {
+                Ok(framing) => return Ok(NodeResponse { connection, framing }),
+                Err(error) => error,
+            };
+            let again = match &error {
                 // The node closed an idle connection just as it was used again. That is no failure of the node:
                 // the same attempt goes on, on a fresh connection, if that cannot do anything twice.
-                Err(Error::NodeClosed) if connection.was_idle() && self.may_resend() => {
-                    self.timeouts.stop(&[Limit::FirstByte, Limit::Ejected], &self.connection.deadline);
-                    connection = self.connect(address).await?;
-                }
-                Err(error) => {
-                    self.worker.buffers.put(connection.buffer);
-                    return Err(error);
-                }
-                Ok(framing) => return Ok(NodeResponse { connection, framing }),
+                Error::NodeClosed => connection.was_idle() && self.may_resend(),
+                // The node said goodbye just as the connection was used. It takes what it did not look at on the next.
+                Error::Unseen { leaving } => self.upload.as_mut().is_some_and(Transfer::rewind) && *leaving,
+                _ => false,
+            };
+            if !again || is_last {
+                self.worker.buffers.put(connection.buffer);
+                return Err(error);
             }
+            self.timeouts.stop(&[Limit::FirstByte, Limit::Ejected, Limit::Pace], &self.connection.deadline);
+            connection = self.connect(address).await?;
+            // In HTTP/2 a connection may be another's idle one again.
+            is_last = connection.stream.as_http2().is_some();
         }
-    }
-
-    async fn connect(&mut self, address: SocketAddr) -> Result<NodeConnection, Error> {
-        let deadline = &self.connection.deadline;
-        let pool = self.view.pool(self.pool);
-        let tls = pool.tls.as_deref();
-        self.timeouts.start(Limit::Connect, Some(pool.connect_timeout), deadline);
-        let stream = match deadline.race(dial(address, tls)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(Error::Connect(error)),
-            Err(Elapsed) => return Err(Error::Late(self.timeouts.first())),
-        };
-        self.timeouts.stop(&[Limit::Connect], deadline);
-        self.worker.metrics.node_connections.increment();
-        Ok(NodeConnection::new(stream, Way::new(address, tls), false))
     }
 
     /// Whether the request can go out again: the node has seen nothing of it, or may see it twice. Then it is at its
@@ -158,10 +149,30 @@ impl Exchange<'_> {
         self.upload.as_mut().is_some_and(Transfer::rewind)
     }
 
-    /// Encodes the head, which is the same for every node of a pool; the body follows as it comes.
+    /// Encodes the head, which is the same for every node of a pool; the body follows as it comes. In HTTP/2 the head goes
+    /// another way.
     pub(super) fn start_upload(&mut self) {
+        let is_http2 = self.view.pool(self.pool).protocol == NodeProtocol::Http2;
+        let mut out = self.worker.buffers.head();
+        let encoder = if is_http2 {
+            BodyEncoder::unframed(self.framing.body)
+        } else {
+            self.with_encoding(|head, options| h1::encode_request(head, options, &mut out));
+            BodyEncoder::for_request(self.framing.body)
+        };
+        let chunked = self.framing.body == BodyLength::Unknown && self.connection.stream.as_http2().is_none();
+        let decoder = BodyDecoder::new(self.framing.body, chunked);
+        let most = self.route.and_then(|route| route.max_body).unwrap_or(u64::MAX);
+        let mut upload = Transfer::new(out, decoder, encoder).keeping(self.replay_limit()).at_most(most);
+        // A client that waits for 100 sends its body when the node wants it, not before.
+        upload.hold(self.framing.expect_continue && self.connection.buffer.is_empty());
+        self.upload = Some(upload);
+    }
+
+    /// Lends the request's head, and what nodes are told beside it.
+    pub(super) fn with_encoding<T>(&self, encode: impl FnOnce(&RequestHead, &RequestEncoding<'_>) -> T) -> T {
         let view = self.view;
-        let context = self.context.as_ref().expect("no plugin is being called");
+        let context = self.context();
         let authority = context.request.authority();
         let host = match &view.pool(self.pool).host {
             HostPolicy::Keep => authority,
@@ -173,6 +184,7 @@ impl Exchange<'_> {
             peer_trusted: view.snapshot.settings.trusts(peer),
             proto: if context.secure { "https" } else { "http" },
             host: authority,
+            certificate: self.connection.secure.as_ref().and_then(|secure| secure.certificate_field()),
         };
         let options = RequestEncoding {
             body: self.framing.body,
@@ -181,28 +193,7 @@ impl Exchange<'_> {
             request_id: context.id.as_str(),
             upgrade: self.framing.upgrade,
         };
-        let mut out = self.worker.buffers.head();
-        h1::encode_request(&context.request, &options, &mut out);
-        let chunked = self.framing.body == BodyLength::Unknown && self.connection.stream.as_http2().is_none();
-        let decoder = BodyDecoder::new(self.framing.body, chunked);
-        let upload = Transfer::new(out, decoder, BodyEncoder::for_request(self.framing.body));
-        let most = self.route.and_then(|route| route.max_body).unwrap_or(u64::MAX);
-        let mut upload = upload.keeping(self.replay_limit()).at_most(most);
-        // A client that waits for 100 sends its body when the node wants it, not before.
-        upload.hold(self.framing.expect_continue && self.connection.buffer.is_empty());
-        self.upload = Some(upload);
-        if self.framing.body != BodyLength::Empty {
-            self.start_pace(0);
-        }
-    }
-
-    fn measure_upload(&mut self) -> Result<(), Error> {
-        let Some(upload) = self.upload.as_ref().filter(|upload| !upload.is_over()) else {
-            self.timeouts.stop(&[Limit::Pace], &self.connection.deadline);
-            return Ok(());
-        };
-        let (moved, is_starved) = (upload.body_bytes(), upload.is_starved());
-        if self.is_too_slow(moved, is_starved) { Err(Error::BodyLate) } else { Ok(()) }
+        encode(&context.request, &options)
     }
 
     /// Sends the request, passes on informational heads, and reads the final one into the context.
@@ -213,6 +204,7 @@ impl Exchange<'_> {
     ) -> Result<ResponseFraming, Error> {
         let look = self.may_leave_node().then_some(EJECTION_LOOK);
         self.timeouts.start(Limit::Ejected, look, &self.connection.deadline);
+        self.start_upload_pace();
         for _ in 0..=MOST_INFORMATIONAL {
             let framing = loop {
                 match poll_fn(|cx| self.poll_head(cx, node)).await {

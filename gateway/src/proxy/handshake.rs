@@ -11,6 +11,7 @@ use tracing::debug;
 use super::accept::Listener;
 use super::connection::Connection;
 use super::worker::Worker;
+use crate::http::client_certificate::ClientCertificate;
 use crate::telemetry::HandshakeOutcome;
 use crate::transport::deadline::Elapsed;
 use crate::transport::tls::{Accepted, ServerTls};
@@ -21,6 +22,15 @@ pub(super) struct Handshake {
     pub tls: Arc<ServerTls>,
     /// The name that it asked for (RFC 6066, 3).
     pub name: Option<Box<str>>,
+    /// The certificate that it showed, which was found good.
+    pub certificate: Option<Arc<ClientCertificate>>,
+}
+
+impl Handshake {
+    /// The value of Client-Cert, if nodes are told.
+    pub(super) fn certificate_field(&self) -> Option<&[u8]> {
+        self.certificate.as_ref().filter(|_| self.tls.client_certificate_field).map(|shown| shown.field())
+    }
 }
 
 /// Makes the handshake; none if nothing came of it, which is counted.
@@ -42,9 +52,9 @@ pub(super) async fn make(
     };
     worker.metrics.handshake(outcome);
     match made {
-        Ok(Ok(Accepted { stream, name, http2 })) => {
+        Ok(Ok(Accepted { stream, name, certificate, http2 })) => {
             let mut connection = Connection::new(worker, stream, peer, listener);
-            connection.secure = Some(Rc::new(Handshake { tls, name }));
+            connection.secure = Some(Rc::new(Handshake { tls, name, certificate }));
             connection.http2 = http2;
             Some(connection)
         }

@@ -46,6 +46,7 @@ impl Exchange<'_> {
         context.now = self.started;
         connection.requests_left = connection.requests_left.saturating_sub(1);
         context.secure = connection.secure.is_some();
+        context.certificate = connection.secure.as_ref().and_then(|secure| secure.certificate.clone());
         let peer = connection.peer.ip();
         context.client = Some(client_address(&context.request, peer, |address| settings.trusts(address)));
         Ok(true)

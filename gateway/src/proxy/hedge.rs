@@ -5,7 +5,6 @@
 //! Nothing here runs for a pool that does not hedge. See docs/decisions/0026.
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context as Task, Poll, ready};
 use std::time::{Duration, Instant};
@@ -21,8 +20,6 @@ use crate::http::h1::ResponseFraming;
 use crate::node::live::InFlight;
 use crate::snapshot::retry::Hedge;
 use crate::telemetry::{HedgeOutcome, RetryReason};
-use crate::transport::dial::{Way, dial};
-use crate::transport::stream::Stream;
 
 mod pace;
 
@@ -42,7 +39,7 @@ struct Lane<'a> {
 
 /// How far a lane's connection is.
 enum Link {
-    Dialing(Pin<Box<dyn Future<Output = io::Result<Stream>>>>),
+    Opening(Pin<Box<dyn Future<Output = Result<NodeConnection, Error>>>>),
     Open(NodeConnection),
 }
 
@@ -130,23 +127,22 @@ impl<'a> Exchange<'a> {
     }
 
     fn lane(&mut self, in_flight: InFlight) -> Lane<'a> {
-        let way = self.way(&in_flight);
-        let link = match self.worker.idle.take(way) {
-            Some(stream) => Link::Open(NodeConnection::new(stream, way, true)),
+        let link = match self.take_idle(in_flight.node().spec.address) {
+            Some(connection) => Link::Open(connection),
             None => self.dial(&in_flight),
         };
         Lane { in_flight, attempt: self.attempts, policy: self.policy, link, written: 0 }
     }
 
     fn dial(&mut self, in_flight: &InFlight) -> Link {
-        let pool = self.view.pool(self.pool);
-        self.timeouts.start(Limit::Connect, Some(pool.connect_timeout), &self.connection.deadline);
-        let (address, tls) = (in_flight.node().spec.address, pool.tls.clone());
-        Link::Dialing(Box::pin(async move { dial(address, tls.as_deref()).await }))
-    }
-
-    fn way(&self, in_flight: &InFlight) -> Way {
-        Way::new(in_flight.node().spec.address, self.view.pool(self.pool).tls.as_deref())
+        let limit = self.view.pool(self.pool).connect_timeout;
+        self.timeouts.start(Limit::Connect, Some(limit), &self.connection.deadline);
+        let address = in_flight.node().spec.address;
+        match self.shared_opening(address) {
+            Ok(None) => Link::Opening(Box::pin(self.opening(address).open())),
+            Ok(Some(opening)) => Link::Opening(Box::pin(opening.open())),
+            Err(error) => Link::Opening(Box::pin(std::future::ready(Err(error)))),
+        }
     }
 
     fn poll_race(&mut self, cx: &mut Task<'_>, lanes: &mut [Lane<'_>]) -> Poll<Event> {
@@ -185,11 +181,13 @@ impl<'a> Exchange<'a> {
     fn poll_lane(&mut self, cx: &mut Task<'_>, lane: &mut Lane<'_>) -> Poll<Result<ResponseFraming, Error>> {
         loop {
             match &mut lane.link {
-                Link::Dialing(dial) => {
-                    let stream = ready!(dial.as_mut().poll(cx)).map_err(Error::Connect)?;
-                    self.worker.metrics.node_connections.increment();
-                    let way = self.way(&lane.in_flight);
-                    lane.link = Link::Open(NodeConnection::new(stream, way, false));
+                Link::Opening(opening) => {
+                    let connection = ready!(opening.as_mut().poll(cx))?;
+                    self.head_went_out(&connection);
+                    if connection.stream.as_http2().is_some() {
+                        self.await_first_byte();
+                    }
+                    lane.link = Link::Open(connection);
                 }
                 Link::Open(connection) => {
                     match ready!(self.poll_connection(cx, connection, &mut lane.written)) {
@@ -219,12 +217,16 @@ impl<'a> Exchange<'a> {
             // A node may have answered before it stopped to listen: what it sent decides.
             let _ = writer.poll_write(cx, [request, b"", b""], written);
             if *written == request.len() {
-                let limit = self.view.pool(self.pool).first_byte_timeout;
-                self.timeouts.start(Limit::FirstByte, limit, &self.connection.deadline);
+                self.await_first_byte();
             }
         }
         let context = self.context.as_mut().expect("no plugin is being called");
         poll_response(cx, connection, context, &self.worker.buffers)
+    }
+
+    fn await_first_byte(&mut self) {
+        let limit = self.view.pool(self.pool).first_byte_timeout;
+        self.timeouts.start(Limit::FirstByte, limit, &self.connection.deadline);
     }
 
     /// The same as `may_resend` of `forward.rs`, for a request of which so much went out.
@@ -311,7 +313,7 @@ impl<'a> Exchange<'a> {
         self.timeouts.stop(&ended, &self.connection.deadline);
         let result = match (lane.link, result) {
             (Link::Open(connection), Ok(framing)) => self.follow(connection, framing, &lane.in_flight).await,
-            (Link::Dialing(_), Ok(_)) => Err(Error::NodeClosed),
+            (Link::Opening(_), Ok(_)) => Err(Error::NodeClosed),
             (_, Err(error)) => Err(error),
         };
         (lane.in_flight, result)
@@ -344,9 +346,9 @@ impl Lane<'_> {
     /// Whether this limit is over for this lane as well, when it is.
     fn is_under(&self, limit: Limit) -> bool {
         match (limit, &self.link) {
-            (Limit::Connect, link) => matches!(link, Link::Dialing(_)),
+            (Limit::Connect, link) => matches!(link, Link::Opening(_)),
             (Limit::FirstByte, Link::Open(connection)) => connection.buffer.is_empty(),
-            (Limit::FirstByte, Link::Dialing(_)) => false,
+            (Limit::FirstByte, Link::Opening(_)) => false,
             (Limit::Ejected, _) => self.in_flight.is_forsaken(),
             _ => true,
         }

@@ -3,10 +3,12 @@
 use std::task::{Context as Task, Poll, ready};
 
 use super::error::Error;
-use crate::http::h1::{self, HeadLimits, ResponseFraming};
+use crate::http::h1::{self, HeadLimits, Malformed, ResponseFraming};
+use crate::http::h2;
 use crate::plugin::Context;
 use crate::transport::buffers::Buffers;
 use crate::transport::dial::Way;
+use crate::transport::http2::{Http2Stream, Lost};
 use crate::transport::stream::Stream;
 
 /// What a response's head may hold. Nodes are ours, so it is wider than a request's.
@@ -14,7 +16,7 @@ const RESPONSE_LIMITS: HeadLimits = HeadLimits { max_bytes: 128 * 1024, max_fiel
 /// Room for the next read when a head fills its buffer.
 const MORE: usize = 16 * 1024;
 
-/// A connection to a node, in use.
+/// A connection to a node, in use; in HTTP/2, one stream of it.
 pub(super) struct NodeConnection {
     pub stream: Stream,
     pub way: Way,
@@ -54,6 +56,9 @@ pub(super) fn poll_response(
     context: &mut Context,
     buffers: &Buffers,
 ) -> Poll<Result<ResponseFraming, Error>> {
+    if let Some(stream) = node.stream.as_http2() {
+        return poll_http2_response(cx, stream, context, buffers);
+    }
     let method = context.request.method;
     let (mut reader, _) = node.stream.split();
     let buffer = &mut node.buffer;
@@ -76,6 +81,31 @@ pub(super) fn poll_response(
         match ready!(reader.poll_fill(cx, buffer)) {
             Ok(count) if count > 0 => {}
             _ => return Poll::Ready(Err(Error::NodeClosed)),
+        }
+    }
+}
+
+fn poll_http2_response(
+    cx: &mut Task<'_>,
+    stream: &Http2Stream,
+    context: &mut Context,
+    buffers: &Buffers,
+) -> Poll<Result<ResponseFraming, Error>> {
+    let (head, ended) = ready!(stream.poll_head(cx))?;
+    let method = context.request.method;
+    let mut text = buffers.head();
+    let taken = h2::take_response(&head, ended, &mut context.response, method, &RESPONSE_LIMITS, &mut text);
+    buffers.put(text);
+    Poll::Ready(taken.map_err(Error::BadResponse))
+}
+
+impl From<Lost> for Error {
+    fn from(lost: Lost) -> Error {
+        match lost {
+            Lost::Leaving => Error::Unseen { leaving: true },
+            Lost::Refused => Error::Unseen { leaving: false },
+            Lost::Malformed => Error::BadResponse(Malformed::Http2),
+            Lost::Broken => Error::NodeClosed,
         }
     }
 }

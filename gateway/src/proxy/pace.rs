@@ -5,8 +5,10 @@
 //! place for ever. It is looked at when a span is over, and only if the body waits for the client then: a node may be as
 //! slow as its own limits let it. So a piece that moves costs nothing, and nobody is judged by a single pause.
 
+use super::error::Error;
 use super::exchange::Exchange;
 use super::timeouts::Limit;
+use crate::http::BodyLength;
 
 /// What had moved when the span began.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +27,28 @@ impl Exchange<'_> {
         self.pace = Pace(moved);
         let per = self.route.and_then(|route| route.min_rate).map(|rate| rate.per);
         self.timeouts.start(Limit::Pace, per, &self.connection.deadline);
+    }
+
+    /// Looks at the upload from now on, if there is one.
+    pub(super) fn start_upload_pace(&mut self) {
+        if self.framing.body != BodyLength::Empty
+            && let Some(upload) = self.upload.as_ref().filter(|upload| !upload.is_over())
+        {
+            self.start_pace(upload.body_bytes());
+        }
+    }
+
+    /// Judges the upload.
+    ///
+    /// # Errors
+    /// It trickles.
+    pub(super) fn measure_upload(&mut self) -> Result<(), Error> {
+        let Some(upload) = self.upload.as_ref().filter(|upload| !upload.is_over()) else {
+            self.timeouts.stop(&[Limit::Pace], &self.connection.deadline);
+            return Ok(());
+        };
+        let (moved, is_starved) = (upload.body_bytes(), upload.is_starved());
+        if self.is_too_slow(moved, is_starved) { Err(Error::BodyLate) } else { Ok(()) }
     }
 
     /// Judges the span that is over, if the client is waited for; and begins the next one.

@@ -37,7 +37,8 @@ fn malformed_kind(malformed: Malformed) -> Refused {
         | Malformed::FieldName
         | Malformed::FieldValue
         | Malformed::Method
-        | Malformed::Connection => Refused::Syntax,
+        | Malformed::Connection
+        | Malformed::Http2 => Refused::Syntax,
         Malformed::Target | Malformed::Path => Refused::Target,
         Malformed::HostMissing | Malformed::HostRepeated | Malformed::Host | Malformed::HostDiffers => {
             Refused::Host

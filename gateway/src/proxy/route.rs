@@ -56,7 +56,7 @@ impl Exchange<'_> {
     /// A client asks for a host on a connection whose certificate is another host's (RFC 9110, 15.5.20): what is asked of
     /// clients may be another thing there.
     fn refuse_misdirected(&self) -> Result<(), Error> {
-        let Some(Handshake { tls, name: Some(name) }) = self.connection.secure.as_deref() else {
+        let Some(Handshake { tls, name: Some(name), .. }) = self.connection.secure.as_deref() else {
             return Ok(());
         };
         let host = without_port(self.context().request.authority());

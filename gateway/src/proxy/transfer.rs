@@ -44,6 +44,8 @@ pub(super) struct Transfer {
     ended: bool,
     /// Whether the message is at hand from its first byte on, in `out` and the large piece.
     whole: bool,
+    /// Whether the receiver got the head, otherwise than in bytes.
+    told: bool,
     /// It is kept so while its body has no more bytes than this.
     kept: u64,
     /// More body bytes than this are refused.
@@ -73,6 +75,7 @@ impl Transfer {
             position: 0,
             ended: false,
             whole: true,
+            told: false,
             kept: 0,
             most: u64::MAX,
             body_bytes: 0,
@@ -135,7 +138,12 @@ impl Transfer {
 
     /// Whether nothing was written yet.
     pub(super) fn is_untouched(&self) -> bool {
-        self.whole && self.written == 0
+        self.whole && self.written == 0 && !self.told
+    }
+
+    /// The head, of which there are no bytes, went out.
+    pub(super) fn head_went_out(&mut self) {
+        self.told = true;
     }
 
     /// Whether all that was taken so far can be sent again.
@@ -158,6 +166,7 @@ impl Transfer {
     pub(super) fn rewind(&mut self) -> bool {
         if self.whole {
             self.written = 0;
+            self.told = false;
             self.failed = false;
         }
         self.whole
@@ -174,11 +183,6 @@ impl Transfer {
     /// So many bytes of the message were written.
     pub(super) fn went_out(&mut self, written: usize) {
         self.written = written;
-    }
-
-    /// What stood behind the body, for receivers that are told of it otherwise than in bytes.
-    pub(super) fn trailers(&self) -> Option<&Fields> {
-        self.trailers.as_deref()
     }
 
     /// Gives the buffer back.
@@ -217,7 +221,9 @@ impl Transfer {
             if self.ended {
                 input.drain(..self.position);
                 self.position = 0;
-                return Poll::Ready(Ok(()));
+                let told = to.end(self.trailers.as_deref());
+                self.failed = told.is_err();
+                return Poll::Ready(told.map_err(|_| Failure::Write));
             }
             if self.held {
                 return Poll::Pending;

@@ -16,11 +16,12 @@ use super::accept::Listener;
 use super::notices::Notices;
 use super::timers::Timers;
 use super::view::View;
-use crate::plugin::Context;
+use crate::plugin::{Context, Services};
 use crate::snapshot::{Published, Snapshot};
 use crate::telemetry::{Telemetry, WorkerMetrics};
 use crate::transport::buffers::Buffers;
 use crate::transport::deadline::{Deadlines, TICK};
+use crate::transport::http2::SharedConnections;
 use crate::transport::idle::IdleConnections;
 use crate::transport::ports::Ports;
 
@@ -43,6 +44,8 @@ pub struct Start {
     pub telemetry: Arc<Telemetry>,
     /// Becomes true when the gateway stops.
     pub stop: watch::Receiver<bool>,
+    /// The stores that plugins ask.
+    pub services: Arc<Services>,
 }
 
 /// What all connections of one worker share.
@@ -74,6 +77,8 @@ pub(super) struct Worker {
     pub metrics: Arc<WorkerMetrics>,
     /// Connections to nodes that wait for their next request.
     pub idle: IdleConnections,
+    /// Connections to nodes that many requests share.
+    pub shared: Rc<SharedConnections>,
     /// The clock and all deadlines.
     pub deadlines: Rc<Deadlines>,
     /// Free buffers.
@@ -105,6 +110,7 @@ impl Worker {
             ports,
             listeners: RefCell::default(),
             idle: IdleConnections::default(),
+            shared: Rc::default(),
             deadlines: Deadlines::new(),
             buffers: Buffers::default(),
             notices: Notices::default(),
@@ -168,6 +174,8 @@ impl Worker {
             if tick % SWEEP_TICKS == 0 {
                 *self.date.borrow_mut() = imf_fixdate(SystemTime::now());
                 self.idle.sweep(now);
+                self.shared.sweep(now);
+                self.metrics.node_http2_connections.set(self.shared.len() as u64);
             }
         }
     }
@@ -176,6 +184,7 @@ impl Worker {
     async fn drain(&self) {
         self.draining.set(true);
         self.idle.clear();
+        self.shared.clear();
         for listener in self.listeners.borrow().iter() {
             listener.drain(self);
         }
@@ -199,6 +208,7 @@ pub fn run(start: Start) -> std::io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let mut stop = start.stop.clone();
+        start.services.connect();
         let worker = Rc::new(Worker::new(start));
         worker.listen()?;
         let ticking = tokio::task::spawn_local(worker.clone().tick());

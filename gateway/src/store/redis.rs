@@ -1,13 +1,15 @@
 //! One Redis, or several that form one, that all gateways share.
 //!
-//! A thread of its own (`bascule-stores`) holds the connection, over which the questions of all workers go one after the
-//! other without waiting for each other's answers. A worker hands a question over and awaits the answer, by its own clock and
-//! never longer than `timeout`. While Redis cannot be asked (`driver` decides that) the answer is "unavailable", at once.
+//! Each worker has a connection of its own, and so has control (`lane`): questions go over it one after the other without waiting
+//! for each other's answers. Whoever asks awaits the answer, never longer than `timeout`. While Redis cannot be asked (`driver`
+//! decides that) the answer is "unavailable", at once.
 //!
 //! Redis need not be there when the gateway starts, and comes back by itself.
 
 mod breaker;
 mod driver;
+mod health;
+mod lane;
 mod link;
 mod question;
 pub mod stats;
@@ -18,21 +20,18 @@ mod tests;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use ::redis::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::StoreError;
-use driver::{Driver, Job};
+use driver::Job;
+pub use health::State;
+use lane::Lanes;
 pub(super) use question::Question;
-use stats::{Asked, Outcome, State, Stats};
-
-/// Questions that wait for the thread. Chosen: what a busy Redis answers within some 20 ms.
-const QUEUE: usize = 4096;
+use stats::{Asked, Outcome, Stats};
 
 /// How Redis is reached.
 #[derive(Clone, Debug)]
@@ -83,31 +82,33 @@ impl fmt::Debug for Password {
     }
 }
 
-/// The shared Redis. Once the last copy is gone, its thread ends.
-#[derive(Debug)]
+/// The shared Redis. Once it is gone, so are its connections.
 pub struct Redis {
-    jobs: mpsc::Sender<Job>,
+    lanes: Lanes,
     prefix: Box<str>,
     timeout: Duration,
-    stats: Arc<Stats>,
+    stats: Stats,
 }
 
 impl Redis {
-    /// Starts the thread, which connects. It does not wait for that.
+    /// A Redis that is reached so. It does not connect.
     ///
     /// # Errors
-    /// The system gives no thread, or the certificates are none.
-    pub fn start(spec: Spec) -> io::Result<Redis> {
+    /// The certificates are none.
+    pub fn new(spec: Spec) -> io::Result<Redis> {
         // Several crates bring TLS along, so it is said here whose arithmetic it is. Somebody may have said so before.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let (jobs, received) = mpsc::channel(QUEUE);
-        let stats = Arc::<Stats>::default();
         let (prefix, timeout) = (spec.prefix.as_str().into(), spec.timeout);
-        let dial = link::Dial::new(spec).map_err(io::Error::other)?;
-        let driver = Driver::new(dial, timeout, received, Arc::clone(&stats));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        thread::Builder::new().name("bascule-stores".into()).spawn(move || runtime.block_on(driver.run()))?;
-        Ok(Redis { jobs, prefix, timeout, stats })
+        let lanes = Lanes::new(spec).map_err(io::Error::other)?;
+        Ok(Redis { lanes, prefix, timeout, stats: Stats::default() })
+    }
+
+    /// Begins to connect for this event loop, so that its first question need not wait for that.
+    ///
+    /// # Panics
+    /// Outside of an event loop (a tokio runtime), as all questions do.
+    pub fn connect(&self) {
+        let _begins = self.lanes.state();
     }
 
     /// What all keys begin with.
@@ -115,9 +116,19 @@ impl Redis {
         &self.prefix
     }
 
-    /// Whether it is known that it cannot be asked.
-    pub fn is_down(&self) -> bool {
-        self.stats.state() == State::Down
+    /// Whether it is known that it cannot be asked from here.
+    pub(super) fn is_down(&self) -> bool {
+        self.lanes.state() == State::Down
+    }
+
+    /// Whether it is asked, as all event loops together see it.
+    pub fn state(&self) -> State {
+        self.lanes.health().state()
+    }
+
+    /// How often it came to that it is not.
+    pub fn outages(&self) -> u64 {
+        self.lanes.health().outages()
     }
 
     /// What was asked, and how it went.
@@ -138,15 +149,26 @@ impl Redis {
 
     async fn outcome(&self, question: Question) -> (Outcome, Option<Value>) {
         let (answer, awaited) = oneshot::channel();
-        if self.is_down() || self.jobs.try_send(Job { question, answer }).is_err() {
-            return (Outcome::Unavailable, None);
-        }
-        match timeout(self.timeout, awaited).await {
-            Ok(Ok(Ok(value))) => (Outcome::Answered, Some(value)),
-            Ok(Ok(Err(outcome))) => (outcome, None),
+        let answer = match self.lanes.hand_over(Job { question, answer }) {
+            None => return (Outcome::Unavailable, None),
+            // The driver has the clock of what was asked, but not of what waits for its connection.
+            Some(State::Connecting) => match timeout(self.timeout, awaited).await {
+                Ok(answer) => answer,
+                Err(_) => return (Outcome::Late, None),
+            },
+            Some(_) => awaited.await,
+        };
+        match answer {
+            Ok(Ok(value)) => (Outcome::Answered, Some(value)),
+            Ok(Err(outcome)) => (outcome, None),
             // It was turned away with all others.
-            Ok(Err(_)) => (Outcome::Unavailable, None),
-            Err(_) => (Outcome::Late, None),
+            Err(_) => (Outcome::Unavailable, None),
         }
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("state", &self.state()).finish_non_exhaustive()
     }
 }

@@ -49,6 +49,11 @@ impl Gauge {
         self.0.store(self.0.load(Relaxed).saturating_sub(1), Relaxed);
     }
 
+    /// So many now.
+    pub fn set(&self, count: u64) {
+        self.0.store(count, Relaxed);
+    }
+
     /// How many now.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
@@ -94,6 +99,8 @@ pub struct WorkerMetrics {
     pub connections_open: Gauge,
     /// Connections to nodes that were made.
     pub node_connections: Counter,
+    /// Connections of HTTP/2 to nodes, at the last look.
+    pub node_http2_connections: Gauge,
     no_room: [Counter; NoRoom::ALL.len()],
     refused: [Counter; Refused::ALL.len()],
     handshakes: [Counter; HandshakeOutcome::ALL.len()],

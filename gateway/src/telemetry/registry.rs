@@ -115,6 +115,12 @@ fn write_connections(text: &mut Exposition, tables: &Tables) {
         "Connections to nodes that were made.",
         |worker| worker.node_connections.get(),
     );
+    counter(
+        "bascule_node_http2_connections",
+        Kind::Gauge,
+        "Connections of HTTP/2 to nodes that are open.",
+        |worker| worker.node_http2_connections.get(),
+    );
 }
 
 fn write_no_room(text: &mut Exposition, workers: &BTreeMap<usize, Arc<WorkerMetrics>>) {

@@ -8,6 +8,25 @@ use tokio::net::TcpStream;
 use super::stream::Stream;
 use super::tls::ClientTls;
 
+/// What is spoken with nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeProtocol {
+    /// HTTP/1.1: a connection serves one request after the other.
+    Http1,
+    /// HTTP/2: a connection serves many at once. Agreed on under TLS (ALPN), and known before in the clear.
+    Http2,
+}
+
+impl NodeProtocol {
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NodeProtocol::Http1 => "http1",
+            NodeProtocol::Http2 => "http2",
+        }
+    }
+}
+
 /// Where a connection leads, and how it was made: what one may be used for that another made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Way {
@@ -21,6 +40,11 @@ impl Way {
     pub fn new(address: SocketAddr, tls: Option<&ClientTls>) -> Way {
         Way { address, tls: tls.map_or(0, ClientTls::id) }
     }
+
+    /// Where it leads.
+    pub(super) fn address(self) -> SocketAddr {
+        self.address
+    }
 }
 
 /// Connects to a node, under TLS if its pool has it. The caller sets the time limit.
@@ -29,12 +53,10 @@ impl Way {
 /// The system's: refused, unreachable, out of descriptors. Or the node is not whom it has to be.
 pub async fn dial(address: SocketAddr, tls: Option<&ClientTls>) -> io::Result<Stream> {
     let tcp = TcpStream::connect(address).await?;
+    tcp.set_nodelay(true)?;
     match tls {
-        None => Stream::new(tcp),
-        Some(tls) => {
-            tcp.set_nodelay(true)?;
-            // Boxed: a handshake's state is large, and most nodes are spoken to in the clear.
-            Box::pin(tls.connect(tcp, address)).await
-        }
+        None => Ok(Stream::new(tcp)),
+        // Boxed: a handshake's state is large, and most nodes are spoken to in the clear.
+        Some(tls) => Box::pin(tls.connect(tcp, address)).await,
     }
 }

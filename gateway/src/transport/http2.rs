@@ -1,4 +1,4 @@
-//! HTTP/2 to clients (RFC 9113): connections, and each of their streams as a stream of bytes of its own.
+//! HTTP/2 (RFC 9113): clients' connections, and each stream of a client or to a node as a stream of bytes of its own.
 //!
 //! h2 does frames, flow control and header compression, and bounds what it would have to keep; `floods` bounds the rest. A stream's window is given
 //! back only when its bytes were taken, and written to only as far as the client's window goes, so a slow side slows its own
@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
+use h2::client::ResponseFuture;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use http::request::Parts;
@@ -27,10 +28,19 @@ mod floods;
 mod frames;
 mod watched;
 
-/// What a client may send ahead on one stream, and on all of a connection.
+mod lost;
+mod nodes;
+mod pulse;
+mod shared;
+
+pub use lost::Lost;
+pub use nodes::{SharedConnections, Terms};
+pub use shared::SharedConnection;
+
+/// What a client may send ahead on one stream, as a node may, and on all of a connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// What a response may have waiting for the client's window; a read of a body.
+/// What a body may have waiting for the peer's window; a read of one.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that the client gave up and that nobody looked at yet: more at once is an attack (CVE-2023-44487).
 const RESET_STREAMS: usize = 20;
@@ -144,7 +154,8 @@ pub struct Http2Stream {
 }
 
 struct Coming {
-    body: RecvStream,
+    /// None before the head of a node's response is there.
+    body: Option<RecvStream>,
     /// Read and not taken yet.
     piece: Bytes,
     trailers: Option<HeaderMap>,
@@ -153,9 +164,19 @@ struct Coming {
 }
 
 struct Going {
-    respond: SendResponse<Bytes>,
+    peer: Peer,
     /// There is none before the head is sent, nor if that was all.
     body: Option<SendStream<Bytes>>,
+}
+
+/// Who is at the other end, and by what the response's head comes or goes.
+enum Peer {
+    Client(SendResponse<Bytes>),
+    Node {
+        response: ResponseFuture,
+        /// Its place on the connection, which it gives back.
+        _place: shared::Place,
+    },
 }
 
 impl std::fmt::Debug for Http2Stream {
@@ -166,8 +187,37 @@ impl std::fmt::Debug for Http2Stream {
 
 impl Http2Stream {
     fn new(body: RecvStream, respond: SendResponse<Bytes>, ended: bool) -> Http2Stream {
-        let coming = Coming { body, piece: Bytes::new(), trailers: None, ended };
-        Http2Stream { coming: RefCell::new(coming), going: RefCell::new(Going { respond, body: None }) }
+        let coming = Coming { body: Some(body), piece: Bytes::new(), trailers: None, ended };
+        let going = Going { peer: Peer::Client(respond), body: None };
+        Http2Stream { coming: RefCell::new(coming), going: RefCell::new(going) }
+    }
+
+    /// The stream of a request to a node, whose head went out; there is no `body` if that was all.
+    fn to_node(
+        response: ResponseFuture,
+        body: Option<SendStream<Bytes>>,
+        place: shared::Place,
+    ) -> Http2Stream {
+        let coming = Coming { body: None, piece: Bytes::new(), trailers: None, ended: false };
+        let going = Going { peer: Peer::Node { response, _place: place }, body };
+        Http2Stream { coming: RefCell::new(coming), going: RefCell::new(going) }
+    }
+
+    /// The next head that a node answers with, and whether nothing follows it.
+    pub fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<(Response<()>, bool), Lost>> {
+        let going = &mut *self.going.borrow_mut();
+        let Peer::Node { response, .. } = &mut going.peer else { return Poll::Ready(Err(Lost::Broken)) };
+        match response.poll_informational(cx) {
+            Poll::Ready(Some(Ok(head))) => return Poll::Ready(Ok((head, false))),
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Lost::from(&error))),
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        let (head, body) =
+            ready!(std::pin::Pin::new(response).poll(cx)).map_err(|error| Lost::from(&error))?.into_parts();
+        let ended = body.is_end_stream();
+        let coming = &mut *self.coming.borrow_mut();
+        (coming.body, coming.ended) = (Some(body), ended);
+        Poll::Ready(Ok((Response::from_parts(head, ()), ended)))
     }
 
     /// Whether there is a byte of the body, or its end.
@@ -182,8 +232,10 @@ impl Http2Stream {
         let room = buffer.capacity() - buffer.len();
         let taken = coming.piece.split_to(room.min(coming.piece.len()));
         buffer.extend_from_slice(&taken);
-        // Only now may the client send as much again.
-        coming.body.flow_control().release_capacity(taken.len()).map_err(io::Error::other)?;
+        // Only now may the peer send as much again.
+        if let Some(body) = &mut coming.body {
+            body.flow_control().release_capacity(taken.len()).map_err(io::Error::other)?;
+        }
         Poll::Ready(Ok(taken.len()))
     }
 
@@ -195,9 +247,11 @@ impl Http2Stream {
     /// Ready when the client gave the exchange up.
     pub(super) fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
         let going = &mut *self.going.borrow_mut();
-        let reset = match &mut going.body {
-            Some(body) => body.poll_reset(cx),
-            None => going.respond.poll_reset(cx),
+        let reset = match (&mut going.body, &mut going.peer) {
+            (Some(body), _) => body.poll_reset(cx),
+            (None, Peer::Client(respond)) => respond.poll_reset(cx),
+            // A node's end is seen where its response is read.
+            (None, Peer::Node { .. }) => return Poll::Pending,
         };
         reset.map(drop)
     }
@@ -207,7 +261,7 @@ impl Http2Stream {
     /// # Errors
     /// The client is gone, or the last head was sent.
     pub fn send_informational(&self, head: Response<()>) -> io::Result<()> {
-        self.going.borrow_mut().respond.send_informational(head).map_err(io::Error::other)
+        self.going.borrow_mut().respond()?.send_informational(head).map_err(io::Error::other)
     }
 
     /// Sends the response's head; `ended`: there is no body.
@@ -216,12 +270,12 @@ impl Http2Stream {
     /// The client is gone, or one was sent.
     pub fn send_head(&self, head: Response<()>, ended: bool) -> io::Result<()> {
         let going = &mut *self.going.borrow_mut();
-        let body = going.respond.send_response(head, ended).map_err(io::Error::other)?;
+        let body = going.respond()?.send_response(head, ended).map_err(io::Error::other)?;
         going.body = (!ended).then_some(body);
         Ok(())
     }
 
-    /// Sends bytes of the body, as far as the client's window goes.
+    /// Sends bytes of the body, as far as the peer's window goes.
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, piece: &[u8]) -> Poll<io::Result<usize>> {
         let going = &mut *self.going.borrow_mut();
         let Some(body) = &mut going.body else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
@@ -238,10 +292,10 @@ impl Http2Stream {
         Poll::Ready(Ok(count))
     }
 
-    /// Ends the body.
+    /// Ends the body, if it did not end.
     ///
     /// # Errors
-    /// The client is gone.
+    /// The peer is gone.
     pub fn finish(&self, trailers: Option<&Fields>) -> io::Result<()> {
         let Some(mut body) = self.going.borrow_mut().body.take() else { return Ok(()) };
         let sent = match trailers {
@@ -251,12 +305,24 @@ impl Http2Stream {
         sent.map_err(io::Error::other)
     }
 
-    /// Tells the client that its response is not whole.
+    /// Tells the client that its response is not whole, or the node that nobody waits for its own.
     pub(super) fn reset(&self) {
         let going = &mut *self.going.borrow_mut();
-        match &mut going.body {
-            Some(body) => body.send_reset(Reason::INTERNAL_ERROR),
-            None => going.respond.send_reset(Reason::INTERNAL_ERROR),
+        match (&mut going.body, &mut going.peer) {
+            (Some(body), Peer::Client(_)) => body.send_reset(Reason::INTERNAL_ERROR),
+            (None, Peer::Client(respond)) => respond.send_reset(Reason::INTERNAL_ERROR),
+            (Some(body), Peer::Node { .. }) => body.send_reset(Reason::CANCEL),
+            // h2 cancels it when it is dropped, as it is now.
+            (None, Peer::Node { .. }) => {}
+        }
+    }
+}
+
+impl Going {
+    fn respond(&mut self) -> io::Result<&mut SendResponse<Bytes>> {
+        match &mut self.peer {
+            Peer::Client(respond) => Ok(respond),
+            Peer::Node { .. } => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }
@@ -264,12 +330,13 @@ impl Http2Stream {
 impl Coming {
     /// Ready when there is a byte, or the end was read with what stands behind it.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
         while !self.piece.has_remaining() && !self.ended {
-            match ready!(self.body.poll_data(cx)) {
+            match ready!(body.poll_data(cx)) {
                 Some(Ok(piece)) => self.piece = piece,
                 Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
                 None => {
-                    self.trailers = ready!(self.body.poll_trailers(cx)).map_err(io::Error::other)?;
+                    self.trailers = ready!(body.poll_trailers(cx)).map_err(io::Error::other)?;
                     self.ended = true;
                 }
             }

@@ -46,13 +46,9 @@ enum WriterKind<'a> {
 }
 
 impl Stream {
-    /// Takes a connected socket; small writes leave at once (TCP_NODELAY).
-    ///
-    /// # Errors
-    /// The socket is gone already.
-    pub fn new(tcp: TcpStream) -> io::Result<Stream> {
-        tcp.set_nodelay(true)?;
-        Ok(Stream(Kind::Plain(tcp)))
+    /// Takes a connected socket. Its small writes should leave at once (TCP_NODELAY).
+    pub fn new(tcp: TcpStream) -> Stream {
+        Stream(Kind::Plain(tcp))
     }
 
     pub(super) fn secure(secure: Secure) -> Stream {
@@ -66,6 +62,11 @@ impl Stream {
     /// The exchange that it is, if it is one of HTTP/2: heads go another way there, and its bytes are those of bodies.
     pub fn as_http2(&self) -> Option<&Http2Stream> {
         if let Kind::Http2(stream) = &self.0 { Some(stream) } else { None }
+    }
+
+    /// Whether it ends with its socket, and nothing has to be said before.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.0, Kind::Plain(_))
     }
 
     /// Both halves, to be used at once.
@@ -230,6 +231,14 @@ impl Writer<'_> {
                 stream.poll_write(cx, piece.map_or(&[], |piece| piece))
             }
         }
+    }
+
+    /// Ends a message's body with what stands behind it, where its end is not a part of its bytes.
+    ///
+    /// # Errors
+    /// The peer is gone.
+    pub fn end(&self, trailers: Option<&Fields>) -> io::Result<()> {
+        if let WriterKind::Http2(stream) = &self.0 { stream.finish(trailers) } else { Ok(()) }
     }
 
     /// Writes all bytes.

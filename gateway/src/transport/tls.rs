@@ -3,6 +3,7 @@
 //!
 //! Both halves of a stream share one state, which is borrowed for the length of a poll: they are used by one task.
 
+mod certificate;
 mod client;
 mod names;
 mod server;
@@ -18,9 +19,10 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+pub use certificate::{Certificate, Facts};
 pub use client::ClientTls;
 pub use names::Names;
-pub use server::{Accepted, Asked, Certificate, ServerTls, Terms, Tickets, Unknown};
+pub use server::{Accepted, Asked, ServerTls, Terms, Tickets, Unknown};
 
 /// Both versions that are safe, and what they are made of.
 fn provider() -> Arc<CryptoProvider> {

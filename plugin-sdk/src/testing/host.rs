@@ -69,6 +69,18 @@ pub(crate) mod request {
     pub(crate) fn client_address() -> String {
         with(|world| world.request.client.clone())
     }
+    pub(crate) fn client_certificate_subject() -> Option<String> {
+        with(|world| world.request.certificate.as_ref().map(|shown| shown.subject.clone()))
+    }
+    pub(crate) fn client_certificate_fingerprint() -> Option<String> {
+        with(|world| world.request.certificate.as_ref().map(|shown| shown.fingerprint.clone()))
+    }
+    pub(crate) fn client_certificate_names(kind: &str) -> Vec<String> {
+        with(|world| {
+            let names = world.request.certificate.iter().flat_map(|shown| &shown.names);
+            names.filter(|(of, _)| of == kind).map(|(_, name)| name.clone()).collect()
+        })
+    }
     pub(crate) fn id() -> String {
         with(|world| world.request.id.clone())
     }

@@ -12,6 +12,7 @@ pub struct TestRequest {
     pub(crate) scheme: String,
     pub(crate) authority: String,
     pub(crate) client: String,
+    pub(crate) certificate: Option<TestCertificate>,
     pub(crate) id: String,
     pub(crate) route: String,
     pub(crate) pool: String,
@@ -20,6 +21,14 @@ pub struct TestRequest {
     pub(crate) headers: Fields,
     pub(crate) note: Cell<u64>,
     pub(crate) note_text: RefCell<String>,
+}
+
+/// A certificate that a client showed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TestCertificate {
+    pub(crate) subject: String,
+    pub(crate) fingerprint: String,
+    pub(crate) names: Vec<(String, String)>,
 }
 
 /// A request with this method, path and query; the rest is a plain default.
@@ -64,6 +73,15 @@ impl TestRequest {
     /// From this client address.
     pub fn from(mut self, address: &str) -> Self {
         self.client = address.into();
+        self
+    }
+
+    /// From a client that showed a certificate of this subject, with subject alternative names of these kinds.
+    pub fn certificate(mut self, subject: &str, names: &[(&str, &str)]) -> Self {
+        let names = names.iter().map(|(kind, name)| ((*kind).into(), (*name).into())).collect();
+        // Of the right form, and of no certificate.
+        let fingerprint = "00".repeat(32);
+        self.certificate = Some(TestCertificate { subject: subject.into(), fingerprint, names });
         self
     }
 
@@ -150,9 +168,11 @@ impl TestResponse {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fields(Vec<(String, Vec<u8>)>);
 
-/// Names that frame a message or belong to one connection (RFC 9110, 7.6.1): no plugin may touch them.
-const OFF_LIMITS: [&str; 9] = [
+/// Names that frame a message, belong to one connection (RFC 9110, 7.6.1) or tell of a certificate: no plugin may touch them.
+const OFF_LIMITS: [&str; 11] = [
     "connection",
+    "client-cert",
+    "client-cert-chain",
     "content-length",
     "keep-alive",
     "proxy-connection",

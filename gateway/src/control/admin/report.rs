@@ -10,11 +10,13 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::attempts::AttemptsRow;
+use super::certificates::TlsRow;
 use super::discovery::DiscoveryRow;
 use super::limits::{ConnectionsRow, LimitsRow};
 use super::metrics::unix;
 use super::stores::StoresRow;
 use super::{Admin, Phase};
+use crate::control::certificates::FilesOutcome;
 use crate::control::discovery::Facts;
 use crate::control::health::{Health, NodeHealth};
 use crate::control::registry::RegistryRow;
@@ -61,9 +63,9 @@ struct Configuration<'a> {
 }
 
 #[derive(Serialize)]
-struct Failure<'a> {
-    at: f64,
-    text: &'a str,
+pub(super) struct Failure<'a> {
+    pub(super) at: f64,
+    pub(super) text: &'a str,
 }
 
 #[derive(Serialize)]
@@ -74,6 +76,8 @@ struct Listener<'a> {
     connections: Option<u32>,
     connections_per_client: Option<u32>,
     requests_per_connection: u32,
+    /// How its clients are met, if that is not in the clear.
+    tls: Option<TlsRow<'a>>,
 }
 
 #[derive(Serialize)]
@@ -99,6 +103,8 @@ struct MinRateRow {
 struct PoolRow<'a> {
     name: &'a Name,
     policy: Vec<&'a str>,
+    /// What is spoken with its nodes.
+    protocol: &'static str,
     candidates: usize,
     /// Whether nodes that are not healthy are used, since too few are.
     panic: bool,
@@ -106,6 +112,8 @@ struct PoolRow<'a> {
     attempts: AttemptsRow,
     limits: Option<LimitsRow>,
     discovery: Option<DiscoveryRow>,
+    /// How its nodes are met, if that is not in the clear.
+    tls: Option<TlsRow<'a>>,
     nodes: Vec<NodeRow<'a>>,
 }
 
@@ -202,7 +210,8 @@ struct LastOutcome<'a> {
 pub(super) fn json(admin: &Admin) -> String {
     let snapshot = admin.published.load_full();
     let outcomes = admin.status.read();
-    let known = Known { health: &lock(&admin.health), discovery: admin.board.read() };
+    let files = &outcomes.certificates.pools;
+    let known = Known { health: &lock(&admin.health), discovery: admin.board.read(), files };
     let now = Instant::now();
     let report = Report {
         number: snapshot.number,
@@ -225,7 +234,7 @@ pub(super) fn json(admin: &Admin) -> String {
         connections: ConnectionsRow::of(&snapshot.room),
         refused: admin.telemetry.refused(),
         registry: admin.registry.as_ref().map(|registry| registry.row()),
-        listeners: snapshot.listeners.iter().map(listener).collect(),
+        listeners: snapshot.listeners.iter().map(|spec| listener(spec, &outcomes)).collect(),
         routes: snapshot.routes.iter().map(|(_, route)| route_row(&snapshot, route)).collect(),
         pools: snapshot.pools.iter().map(|pool| pool_row(&snapshot, pool, &known, now)).collect(),
         plugins: snapshot.uses.iter().map(|used| plugin_row(used, &outcomes)).collect(),
@@ -239,7 +248,8 @@ pub(super) fn json(admin: &Admin) -> String {
     serde_json::to_string_pretty(&report).expect("names are strings and numbers are finite")
 }
 
-fn listener(listener: &ListenerSpec) -> Listener<'_> {
+fn listener<'a>(listener: &'a ListenerSpec, outcomes: &'a Outcomes) -> Listener<'a> {
+    let files = outcomes.certificates.listeners.get(&listener.name);
     Listener {
         name: &listener.name,
         address: listener.address.to_string(),
@@ -247,6 +257,7 @@ fn listener(listener: &ListenerSpec) -> Listener<'_> {
         connections: listener.limits.connections,
         connections_per_client: listener.limits.per_client,
         requests_per_connection: listener.requests.get(),
+        tls: listener.tls.as_ref().map(|tls| TlsRow::of(&tls.certificates, files)),
     }
 }
 
@@ -270,18 +281,22 @@ fn names_of<'a>(snapshot: &'a Snapshot, uses: &[u32]) -> Vec<&'a str> {
 struct Known<'a> {
     health: &'a Health,
     discovery: BTreeMap<Name, Facts>,
+    /// What became of the files of pools' certificates.
+    files: &'a BTreeMap<Name, FilesOutcome>,
 }
 
-fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, known: &Known<'_>, now: Instant) -> PoolRow<'a> {
+fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, known: &Known<'a>, now: Instant) -> PoolRow<'a> {
     let mut healths = known.health.nodes(&pool.name, now).into_iter();
     PoolRow {
         name: &pool.name,
         policy: names_of(snapshot, &pool.policies),
+        protocol: pool.protocol.as_str(),
         candidates: pool.candidates.count(),
         panic: known.health.panic(&pool.name).0,
         attempts: AttemptsRow::of(pool),
         limits: LimitsRow::of(pool),
         discovery: known.discovery.get(&pool.name).map(|facts| DiscoveryRow::of(facts, now)),
+        tls: pool.tls.as_ref().map(|tls| TlsRow::of(tls.shown.as_slice(), known.files.get(&pool.name))),
         nodes: pool.nodes.iter().map(|node| node_row(pool, node, healths.next(), now)).collect(),
     }
 }

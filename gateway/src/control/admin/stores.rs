@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::plugin::Services;
-use crate::store::redis::Redis;
-use crate::store::redis::stats::{Asked, BUCKETS, Outcome, State};
+use crate::store::redis::stats::{Asked, BUCKETS, Outcome};
+use crate::store::redis::{Redis, State};
 use crate::telemetry::{Exposition, Kind};
 
 /// `stores` in /snapshot.
@@ -59,8 +59,8 @@ impl RedisRow {
         };
         let questions = Asked::ALL.into_iter().map(|asked| (asked.name(), outcomes(asked)));
         Self {
-            state: stats.state().name(),
-            outages: stats.outages(),
+            state: redis.state().name(),
+            outages: redis.outages(),
             questions: questions.filter(|(_, outcomes)| !outcomes.is_empty()).collect(),
         }
     }
@@ -92,10 +92,10 @@ pub(super) fn write(text: &mut Exposition, services: &Services) {
 
 fn write_redis(text: &mut Exposition, redis: &Redis) {
     let stats = redis.stats();
-    let help = "1 while Redis is asked, 0 while it is not, or not yet.";
-    text.family("bascule_redis_up", Kind::Gauge, help).sample(&[], u8::from(stats.state() == State::Up));
+    let help = "1 while Redis is asked, 0 while a worker cannot, or not yet.";
+    text.family("bascule_redis_up", Kind::Gauge, help).sample(&[], u8::from(redis.state() == State::Up));
     let help = "How often it came to that Redis is not asked.";
-    text.family("bascule_redis_outages_total", Kind::Counter, help).sample(&[], stats.outages());
+    text.family("bascule_redis_outages_total", Kind::Counter, help).sample(&[], redis.outages());
     let help = "Questions to Redis, by what was asked and how it went.";
     let mut family = text.family("bascule_redis_questions_total", Kind::Counter, help);
     for asked in Asked::ALL {

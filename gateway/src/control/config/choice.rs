@@ -9,6 +9,7 @@ use super::resolved::{FailMode, SharedScope};
 use super::text::{Refused, Text};
 use super::value::{CheckType, LeaseWord, ProviderWord, RecordWord};
 use super::value::{RedisModeWord, StoreWord};
+use crate::transport::dial::NodeProtocol;
 
 /// The value of a word, or the words that there are.
 fn choose<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refused> {
@@ -47,6 +48,7 @@ choices! {
         { "standalone" => Standalone, "sentinel" => Sentinel, "cluster" => Cluster };
     EscapedSlashes, "\"refuse\" or \"keep\"": { "refuse" => Refuse, "keep" => Keep };
     Underscores, "\"drop\" or \"keep\"": { "drop" => Drop, "keep" => Keep };
+    NodeProtocol, "\"http1\" or \"http2\"": { "http1" => Http1, "http2" => Http2 };
     CheckType, "\"http\" or \"tcp\"": { "http" => Http, "tcp" => Tcp };
     UnknownName, "\"first\" or \"refuse\"": { "first" => First, "refuse" => Refuse };
     TlsVersion, "\"1.2\" or \"1.3\"": { "1.2" => V12, "1.3" => V13 };

@@ -23,6 +23,7 @@ use super::value::{
 use super::value::{RedisModeWord, StoreWord};
 use crate::cidr::Cidr;
 use crate::name::Name;
+use crate::transport::dial::NodeProtocol;
 
 table! { "the configuration" File {
     include: List<String>,
@@ -150,6 +151,7 @@ table! { "a listener's `tls`" ListenerTls {
     min_version: TlsVersion,
     client_ca: Folder,
     client_certificate: ClientCertificate,
+    client_certificate_field: bool,
     handshake_timeout: Duration,
     hsts: Duration,
 } }
@@ -185,6 +187,7 @@ table! { "a pool" Pool {
     nodes: List<NodeEntry>,
     discovery: Discovery,
     host: HostHeader,
+    protocol: NodeProtocol,
     tls: NodeTls,
     connect_timeout: Duration,
     first_byte_timeout: Duration,
@@ -322,6 +325,7 @@ table! {
     "the defaults of pools" PoolDefaults {
         policy: OneOrMany<Name>,
         host: HostHeader,
+        protocol: NodeProtocol,
         tls: NodeTls,
         connect_timeout: Duration,
         first_byte_timeout: Duration,

@@ -38,6 +38,7 @@ use super::secret::{PluginConfig, Secret};
 use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, PathPattern, Size};
 use crate::cidr::Cidr;
 use crate::name::Name;
+use crate::transport::dial::NodeProtocol;
 
 /// A whole configuration. Two are equal if they mean the same, wherever it is written.
 #[derive(Debug, Clone, PartialEq)]
@@ -324,6 +325,8 @@ pub struct Pool {
     pub discovery: Option<Discovery>,
     /// What nodes are sent as Host.
     pub host: HostHeader,
+    /// What is spoken with them.
+    pub protocol: NodeProtocol,
     /// How they are met, if that is not in the clear.
     pub tls: Option<At<NodeTls>>,
     /// How long a connection to a node may take to be made.

@@ -22,6 +22,7 @@ use super::text::{DnsName, HostPattern, Method, NodeAddress, Origin, Patience, S
 use super::text::{PluginFile, RedisUrl, RoutePath, Sha256, Word};
 use crate::cidr::Cidr;
 use crate::name::Name;
+use crate::transport::dial::NodeProtocol;
 
 texts!(String, Name, Cidr, SocketAddr, Duration, Size, NodeAddress, HostPattern, HostHeader, Method);
 texts!(
@@ -38,6 +39,7 @@ texts!(
     SharedScope,
     RedisModeWord,
     RedisUrl,
+    NodeProtocol,
     CheckType,
     CheckStart,
     RetryOn,

@@ -14,12 +14,11 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 
 use super::check::Outcome;
-use super::probe::probe;
+use super::probe::{Met, probe};
 use crate::control::config::{Config, HealthCheck};
 use crate::control::writer::Event;
 use crate::name::Name;
 use crate::snapshot::Snapshot;
-use crate::transport::tls::ClientTls;
 
 /// Checks that run at the same time; more wait. It bounds descriptors and the load of a start with many nodes.
 const AT_ONCE: usize = 128;
@@ -36,7 +35,7 @@ pub struct Checked {
 struct Task {
     address: SocketAddr,
     check: HealthCheck,
-    tls: Option<Arc<ClientTls>>,
+    met: Met,
     running: JoinHandle<()>,
 }
 
@@ -49,8 +48,8 @@ impl Drop for Task {
 /// All tasks, by pool and node id.
 pub(in crate::control) struct Checks {
     tasks: HashMap<(Name, Arc<str>), Task>,
-    /// How the nodes of pools that have TLS are met.
-    pub(super) tls: HashMap<Name, Arc<ClientTls>>,
+    /// How the nodes of each pool are met.
+    pub(super) met: HashMap<Name, Met>,
     pub(super) places: Arc<Semaphore>,
     pub(super) events: Sender<Event>,
 }
@@ -58,14 +57,13 @@ pub(in crate::control) struct Checks {
 impl Checks {
     /// No task yet; outcomes go to the writer.
     pub(in crate::control) fn new(events: Sender<Event>) -> Self {
-        Self { tasks: HashMap::new(), tls: HashMap::new(), places: Arc::new(Semaphore::new(AT_ONCE)), events }
+        Self { tasks: HashMap::new(), met: HashMap::new(), places: Arc::new(Semaphore::new(AT_ONCE)), events }
     }
 
     /// Checks the nodes of this snapshot, as this configuration says. What goes on as it was is not disturbed.
     pub(in crate::control) fn follow(&mut self, snapshot: &Snapshot, config: &Config) {
         let mut earlier = std::mem::take(&mut self.tasks);
-        let secure = snapshot.pools.iter().filter_map(|pool| Some((pool.name.clone(), pool.tls.clone()?)));
-        self.tls = secure.collect();
+        self.met = snapshot.pools.iter().map(|pool| (pool.name.clone(), Met::of(pool))).collect();
         for pool in snapshot.pools.iter() {
             let Some(check) = config.pools.get(&pool.name).and_then(|pool| pool.health.as_ref()) else {
                 continue;
@@ -73,33 +71,27 @@ impl Checks {
             for node in pool.nodes.iter() {
                 let key = (pool.name.clone(), Arc::clone(&node.spec.id));
                 let address = node.spec.address;
-                let id = |tls: &Option<Arc<ClientTls>>| tls.as_ref().map(|tls| tls.id());
+                let met = Met::of(pool);
                 let is_same = |task: &Task| {
-                    task.address == address && task.check == *check && id(&task.tls) == id(&pool.tls)
+                    task.address == address && task.check == *check && task.met.is_same_as(&met)
                 };
                 let kept = earlier.remove(&key).filter(is_same);
-                let task = kept.unwrap_or_else(|| self.start(&key, address, check, pool.tls.clone()));
+                let task = kept.unwrap_or_else(|| self.start(&key, address, check, met));
                 self.tasks.insert(key, task);
             }
         }
     }
 
-    fn start(
-        &self,
-        key: &(Name, Arc<str>),
-        address: SocketAddr,
-        check: &HealthCheck,
-        tls: Option<Arc<ClientTls>>,
-    ) -> Task {
+    fn start(&self, key: &(Name, Arc<str>), address: SocketAddr, check: &HealthCheck, met: Met) -> Task {
         let (pool, node) = key.clone();
         let (places, events, settings) = (Arc::clone(&self.places), self.events.clone(), check.clone());
-        let met = tls.clone();
+        let how = met.clone();
         let running = tokio::task::spawn_local(async move {
             let mut pause = settings.interval.mul_f64(fastrand::f64());
             loop {
                 let outcome = {
                     let _place = places.acquire().await.expect("nothing closes this semaphore");
-                    probe(address, met.as_deref(), &settings).await
+                    probe(address, &how, &settings).await
                 };
                 let checked = Checked { pool: pool.clone(), node: Arc::clone(&node), address, outcome };
                 if events.send(Event::Checked(Box::new(checked))).await.is_err() {
@@ -109,7 +101,7 @@ impl Checks {
                 pause = jittered(settings.interval, settings.jitter, fastrand::f64());
             }
         });
-        Task { address, check: check.clone(), tls, running }
+        Task { address, check: check.clone(), met, running }
     }
 }
 

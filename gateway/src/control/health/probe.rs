@@ -1,20 +1,24 @@
 //! One active check: connects as traffic does, and asks. What its outcome means is decided in `check`.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::check::Outcome;
 use crate::control::config::{HealthCheck, Probe};
 use crate::http::h1::{self, HeadLimits};
 use crate::http::head::{Method, ResponseHead};
-use crate::transport::dial::dial;
+use crate::snapshot::Pool;
+use crate::transport::dial::{NodeProtocol, dial};
 use crate::transport::stream::Stream;
 use crate::transport::tls::ClientTls;
+
+mod http2;
 
 /// What a response's head may hold; a check's is small.
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 16 * 1024, max_fields: 100 };
 /// Who asks.
-const IDENTITY: &str = concat!("User-Agent: bascule-check/", env!("CARGO_PKG_VERSION"), "\r\n");
+const IDENTITY: &str = concat!("bascule-check/", env!("CARGO_PKG_VERSION"));
 /// Room for a read.
 const ROOM: usize = 4 * 1024;
 /// So many bytes of a body are read, so that a node sees its answer taken. Longer ones are cut off.
@@ -22,10 +26,29 @@ const MOST_BODY: usize = 64 * 1024;
 /// Heads that are not final, before the final one.
 const MOST_INFORMATIONAL: usize = 8;
 
+/// How the nodes of a pool are met.
+#[derive(Clone)]
+pub(super) struct Met {
+    pub(super) protocol: NodeProtocol,
+    pub(super) tls: Option<Arc<ClientTls>>,
+}
+
+impl Met {
+    pub(super) fn of(pool: &Pool) -> Met {
+        Met { protocol: pool.protocol, tls: pool.tls.clone() }
+    }
+
+    /// Whether it is the same way to meet them.
+    pub(super) fn is_same_as(&self, other: &Met) -> bool {
+        let id = |met: &Met| met.tls.as_ref().map(|tls| tls.id());
+        self.protocol == other.protocol && id(self) == id(other)
+    }
+}
+
 /// Checks a node once, within the check's timeout.
-pub(super) async fn probe(address: SocketAddr, tls: Option<&ClientTls>, check: &HealthCheck) -> Outcome {
+pub(super) async fn probe(address: SocketAddr, met: &Met, check: &HealthCheck) -> Outcome {
     let start = Instant::now();
-    match tokio::time::timeout(check.timeout, ask(address, tls, &check.probe)).await {
+    match tokio::time::timeout(check.timeout, ask(address, met, &check.probe)).await {
         Ok(Ok(())) => Ok(start.elapsed()),
         Ok(Err(wrong)) => Err(wrong),
         Err(_) => Err(format!("it did not answer within {:?}", check.timeout)),
@@ -34,31 +57,41 @@ pub(super) async fn probe(address: SocketAddr, tls: Option<&ClientTls>, check: &
 
 /// Whether a node takes a question and says nothing for so long. It is asked for its options (RFC 9110, 9.3.7), which
 /// does nothing; whatever it answers shows that it lives. What cannot be asked at all is another matter than silence.
-pub(super) async fn is_silent(address: SocketAddr, tls: Option<&ClientTls>, patience: Duration) -> bool {
+pub(super) async fn is_silent(address: SocketAddr, met: &Met, patience: Duration) -> bool {
     let question = async {
-        let mut stream = dial(address, tls).await.map_err(|error| error.to_string())?;
-        let request = format!("OPTIONS * HTTP/1.1\r\nHost: {address}\r\n{IDENTITY}Connection: close\r\n\r\n");
-        stream.split().1.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-        read_status(&mut stream).await
+        let stream = connect(address, met).await?;
+        status(stream, met, "OPTIONS", "*", &address.to_string()).await
     };
     tokio::time::timeout(patience, question).await.is_err()
 }
 
-async fn ask(address: SocketAddr, tls: Option<&ClientTls>, probe: &Probe) -> Result<(), String> {
-    let connected = dial(address, tls).await;
-    let mut stream = connected.map_err(|error| format!("no connection can be made: {error}"))?;
-    let Probe::Http { path, host, status } = probe else { return Ok(()) };
+async fn ask(address: SocketAddr, met: &Met, probe: &Probe) -> Result<(), String> {
+    let stream = connect(address, met).await?;
+    let Probe::Http { path, host, status: good } = probe else { return Ok(()) };
     let own = address.to_string();
-    let host = host.as_deref().unwrap_or(&own);
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{IDENTITY}Accept: */*\r\nConnection: close\r\n\r\n");
-    let sent = stream.split().1.write_all(request.as_bytes()).await;
-    sent.map_err(|error| format!("the check cannot be sent: {error}"))?;
-    let answered = read_status(&mut stream).await?;
-    if !status.iter().any(|range| range.contains(&answered)) {
+    let answered = status(stream, met, "GET", path, host.as_deref().unwrap_or(&own)).await?;
+    if !good.iter().any(|range| range.contains(&answered)) {
         return Err(format!("it answered {answered}"));
     }
     Ok(())
+}
+
+async fn connect(address: SocketAddr, met: &Met) -> Result<Stream, String> {
+    let connected = dial(address, met.tls.as_deref()).await;
+    connected.map_err(|error| format!("no connection can be made: {error}"))
+}
+
+/// What a node answers to a request without a body.
+async fn status(mut stream: Stream, met: &Met, method: &str, path: &str, host: &str) -> Result<u16, String> {
+    if met.protocol == NodeProtocol::Http2 {
+        return http2::status(stream, http2::request(method, path, host, met.tls.is_some())?).await;
+    }
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {IDENTITY}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    );
+    let sent = stream.split().1.write_all(request.as_bytes()).await;
+    sent.map_err(|error| format!("the check cannot be sent: {error}"))?;
+    read_status(&mut stream).await
 }
 
 /// The status of the final head. Then reads the body on, as far as that is short and comes at once: a node that is cut

@@ -34,9 +34,10 @@ impl Checks {
     pub(in crate::control) fn ask(&self, questions: Vec<Question>) {
         for question in questions {
             let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
-            let (events, tls) = (self.events.clone(), self.tls.get(&question.pool).cloned());
+            let Some(met) = self.met.get(&question.pool).cloned() else { return };
+            let events = self.events.clone();
             tokio::task::spawn_local(async move {
-                let silent = is_silent(question.address, tls.as_deref(), question.patience).await;
+                let silent = is_silent(question.address, &met, question.patience).await;
                 drop(place);
                 // Control may have ended.
                 let _gone = events.send(Event::Questioned(Box::new(Questioned { question, silent }))).await;

@@ -15,8 +15,8 @@ fn head(lines: &[(&str, &str)]) -> RequestHead {
 
 fn written(peer: &str, peer_trusted: bool, host: &str, lines: &[(&str, &str)]) -> String {
     let mut out = Vec::new();
-    let forwarded =
-        Forwarded { peer: peer.parse().unwrap(), peer_trusted, proto: "http", host: host.as_bytes() };
+    let peer = peer.parse().unwrap();
+    let forwarded = Forwarded { peer, peer_trusted, proto: "http", host: host.as_bytes(), certificate: None };
     forwarded.write(&head(lines).fields, &mut out);
     String::from_utf8(out).unwrap()
 }

@@ -166,15 +166,16 @@ fn is_rewritten(known: Known) -> bool {
 }
 
 fn is_request_only_rewritten(known: Known) -> bool {
-    matches!(
-        known,
-        Known::Host
-            | Known::Forwarded
-            | Known::XForwardedFor
-            | Known::XForwardedProto
-            | Known::XForwardedHost
-            | Known::XRequestId
-    )
+    known.is_of_certificate()
+        || matches!(
+            known,
+            Known::Host
+                | Known::Forwarded
+                | Known::XForwardedFor
+                | Known::XForwardedProto
+                | Known::XForwardedHost
+                | Known::XRequestId
+        )
 }
 
 fn is_date(name: &[u8]) -> bool {

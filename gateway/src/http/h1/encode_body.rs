@@ -67,6 +67,14 @@ impl BodyEncoder {
         }
     }
 
+    /// The framing where the end of the body is told otherwise: bare bytes, though no more or fewer than are promised.
+    pub fn unframed(body: BodyLength) -> BodyEncoder {
+        match body {
+            BodyLength::Unknown => BodyEncoder::UntilClose,
+            body => BodyEncoder::for_request(body),
+        }
+    }
+
     /// Frames a piece of `length` bytes. An empty piece gets no frame, since an empty chunk would end the
     /// body. [`Malformed::BodyLength`] if it is more than was promised: nothing of it may be sent.
     pub fn frame(&mut self, length: usize) -> Result<ChunkFrame, Malformed> {

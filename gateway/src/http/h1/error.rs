@@ -99,6 +99,9 @@ pub enum Malformed {
     /// The peer closed before the message was whole.
     #[error("the message ends early")]
     Truncated,
+    /// h2 found that a node breaks RFC 9113.
+    #[error("it breaks the rules of HTTP/2")]
+    Http2,
     /// More or fewer bytes to send than the head promised: ours to answer for, not the receiver's.
     #[error("the body's length differs from the one that was promised")]
     BodyLength,
@@ -154,6 +157,7 @@ impl Malformed {
             Malformed::BodyTooLarge => "body-too-large",
             Malformed::Trailers => "trailers",
             Malformed::Truncated => "truncated",
+            Malformed::Http2 => "http2",
             Malformed::BodyLength => "body-length",
         }
     }

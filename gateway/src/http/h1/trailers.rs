@@ -97,7 +97,7 @@ const REFUSED: [&str; 30] = [
 
 /// Whether a trailer of this name may be passed on. What the gateway knows, it knows because it frames,
 /// routes, authenticates or speaks of one connection.
-pub(super) fn is_allowed(name: &[u8]) -> bool {
+pub fn is_allowed(name: &[u8]) -> bool {
     Known::from_name(name) == Known::Other
         && !is_impostor(name)
         && !REFUSED.iter().any(|refused| name.eq_ignore_ascii_case(refused.as_bytes()))

@@ -16,6 +16,7 @@ const LONGEST_NOTE: usize = 1024;
 
 pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     link_facts(instance)?;
+    link_certificate(instance)?;
     link_fields(instance)?;
     link_edits(instance)?;
     link_notes(instance)
@@ -45,6 +46,22 @@ fn link_facts(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     instance.func_wrap("attempt", |call: Call<'_>, (): ()| Ok((call.data().context.attempt,)))?;
     instance.func_wrap("node", |call: Call<'_>, (): ()| {
         Ok((call.data().context.node.as_ref().map(|node| Arc::clone(&node.spec.id)),))
+    })
+}
+
+fn link_certificate(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    instance.func_wrap("client-certificate-subject", |call: Call<'_>, (): ()| {
+        let certificate = call.data().context.certificate.as_ref();
+        Ok((certificate.map(|certificate| certificate.subject().to_owned()),))
+    })?;
+    instance.func_wrap("client-certificate-fingerprint", |call: Call<'_>, (): ()| {
+        let certificate = call.data().context.certificate.as_ref();
+        Ok((certificate.map(|certificate| certificate.fingerprint().to_owned()),))
+    })?;
+    instance.func_wrap("client-certificate-names", |call: Call<'_>, (kind,): (WasmStr,)| {
+        let kind = kind.to_str(&call)?;
+        let names = call.data().context.certificate.iter().flat_map(|certificate| certificate.names(&kind));
+        Ok((names.map(str::to_owned).collect::<Vec<_>>(),))
     })
 }
 

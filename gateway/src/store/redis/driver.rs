@@ -1,30 +1,36 @@
-//! The one task that holds the connection to Redis: it connects, serves questions, and steps back when that goes wrong.
+//! The task that holds a lane's connection to Redis: it connects, serves questions, and steps back when that goes wrong.
 //!
 //! It reads as Redis' life does. Connect; serve until the connection ends or too many questions fail; then turn away whatever is
 //! asked, at once, and try again after a pause that grows. Only the gateway's own question (a PING, in [`Dial::dial`]) finds out
 //! whether Redis is back, so no request ever waits for that. A new connection is made each time: the old one would first deliver
 //! what nobody waits for any more.
+//!
+//! The same PING goes over a connection that was quiet, which something on the way may have dropped without a word: else the
+//! next requests would find that out.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::breaker::{Answers, Pauses};
+use super::health::Own;
 use super::link::{Dial, Link, words};
 use super::question::{Question, Same};
-use super::stats::{Outcome, State, Stats};
+use super::stats::Outcome;
 
 /// Questions on the connection at once. Chosen like the queue: more than that is an overload.
 const AT_ONCE: usize = 4096;
+/// A connection on which nothing was asked for so long is tried. Chosen: firewalls forget one after minutes.
+const QUIET: Duration = Duration::from_secs(10);
+/// How long it may take to answer then: nobody waits for it.
+const TRIED: Duration = Duration::from_secs(1);
 
 /// What is told to who waits: what Redis said, or how else it went; nothing if it was not asked.
 pub(super) type Answer = Result<Value, Outcome>;
@@ -38,22 +44,27 @@ pub(super) struct Job {
 
 pub(super) struct Driver {
     dial: Dial,
-    /// How long one question may take.
-    timeout: Duration,
     jobs: mpsc::Receiver<Job>,
-    stats: Arc<Stats>,
+    own: Own,
     pauses: Pauses,
-    /// What was logged last as the reason why Redis cannot be asked, and since when it cannot.
-    down: Option<(String, Instant)>,
-    /// The last failure of a single question that was logged.
+    /// Whether it was found out that Redis cannot be asked.
+    is_down: bool,
+    /// The last refusal that was noted.
     refused: String,
+}
+
+/// Who waits for an answer.
+enum Who {
+    One(oneshot::Sender<Answer>),
+    /// All who asked this; they wait in [`Driver::serve`].
+    Same(Same),
+    /// The gateway, which tries a connection that was quiet.
+    Gateway,
 }
 
 /// A question that was asked came to an end.
 struct Done {
-    same: Option<Same>,
-    /// Who waits; those who asked the same wait in [`Serving::waiting`].
-    answer: Option<oneshot::Sender<Answer>>,
+    who: Who,
     came: Came,
 }
 
@@ -69,9 +80,9 @@ enum Came {
 }
 
 impl Driver {
-    pub(super) fn new(dial: Dial, timeout: Duration, jobs: mpsc::Receiver<Job>, stats: Arc<Stats>) -> Driver {
+    pub(super) fn new(dial: Dial, jobs: mpsc::Receiver<Job>, own: Own) -> Driver {
         let (pauses, refused) = (Pauses::default(), String::new());
-        Driver { dial, timeout, jobs, stats, pauses, down: None, refused }
+        Driver { dial, jobs, own, pauses, is_down: false, refused }
     }
 
     /// Runs until nobody is left who could ask.
@@ -79,7 +90,7 @@ impl Driver {
         while let Some(link) = self.connect().await {
             self.up();
             match self.serve(link).await {
-                Some(why) => self.down(why),
+                Some(why) => self.down(&why),
                 None => return,
             }
             // A connection that is lost at once each time must not make a busy loop.
@@ -95,7 +106,7 @@ impl Driver {
         loop {
             match self.try_once().await? {
                 Ok(link) => return Some(link),
-                Err(why) => self.down(why),
+                Err(why) => self.down(&why),
             }
             let pause = self.pauses.next(fastrand::f64());
             self.while_down(sleep(pause)).await?;
@@ -103,7 +114,7 @@ impl Driver {
     }
 
     async fn try_once(&mut self) -> Option<Result<Link, String>> {
-        if self.down.is_none() {
+        if !self.is_down {
             // At the start those who ask wait for it, as long as they do.
             return Some(self.dial.dial().await);
         }
@@ -117,35 +128,52 @@ impl Driver {
 
     /// Asks what there is to ask; why that ended, or nothing if nobody is left who could ask.
     async fn serve(&mut self, link: Link) -> Option<String> {
+        let within = self.dial.timeout;
         let mut asked = FuturesUnordered::new();
         let mut answers = Answers::default();
         // Who asked the same as one that is on its way.
         let mut waiting: HashMap<Same, Vec<oneshot::Sender<Answer>>> = HashMap::new();
+        let mut looks = interval(QUIET);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_quiet = false;
         loop {
             tokio::select! {
                 job = self.jobs.recv(), if asked.len() < AT_ONCE => {
                     let Job { question, answer } = job?;
-                    let Some(same) = question.same else {
-                        asked.push(ask(link.clone(), question, Some(answer), self.timeout));
-                        continue;
+                    is_quiet = false;
+                    let who = match question.same {
+                        None => Who::One(answer),
+                        Some(same) => {
+                            let others = waiting.entry(same).or_default();
+                            others.push(answer);
+                            if others.len() > 1 {
+                                continue;
+                            }
+                            Who::Same(same)
+                        }
                     };
-                    if let Some(others) = waiting.get_mut(&same) {
-                        others.push(answer);
-                        continue;
-                    }
-                    waiting.insert(same, vec![answer]);
-                    asked.push(ask(link.clone(), question, None, self.timeout));
+                    asked.push(ask(link.clone(), question, who, within));
                 }
-                Some(done) = asked.next() => {
-                    let others = done.same.and_then(|same| waiting.remove(&same)).unwrap_or_default();
-                    let failed = !matches!(done.came, Came::Answer(_) | Came::Refused(_));
-                    let ended = self.tell(done.came, done.answer.into_iter().chain(others));
-                    match ended {
+                Some(Done { who, came }) = asked.next() => {
+                    let (one, others) = match who {
+                        Who::One(one) => (Some(one), Vec::new()),
+                        Who::Same(same) => (None, waiting.remove(&same).unwrap_or_default()),
+                        Who::Gateway if came.is_failure() => return Some(came.why()),
+                        Who::Gateway => continue,
+                    };
+                    let failed = came.is_failure();
+                    match self.tell(came, one.into_iter().chain(others)) {
                         ControlFlow::Break(why) => return Some(why),
                         ControlFlow::Continue(why) => if answers.note(failed) {
                             return Some(format!("too many questions fail, the last one by: {why}"));
                         }
                     }
+                }
+                _tick = looks.tick() => {
+                    if is_quiet {
+                        asked.push(ask(link.clone(), Question::ping(), Who::Gateway, TRIED));
+                    }
+                    is_quiet = true;
                 }
             }
         }
@@ -177,45 +205,46 @@ impl Driver {
         ended
     }
 
-    /// Logs what Redis does not do, once for each reason: a right that the user lacks shows at each request.
     fn note_refusal(&mut self, why: &str) {
         if self.refused != why {
-            warn!(why, "Redis does not do what it is asked");
-            self.refused = why.to_owned();
+            why.clone_into(&mut self.refused);
+            self.own.health().note_refusal(why);
         }
     }
 
     fn up(&mut self) {
-        self.stats.set_state(State::Up);
-        match self.down.take() {
-            Some((_, since)) => info!(after_ms = since.elapsed().as_millis() as u64, "Redis answers again"),
-            None => info!("Redis answers"),
-        }
+        self.is_down = false;
+        self.own.up();
     }
 
-    fn down(&mut self, why: String) {
-        self.stats.set_state(State::Down);
-        match &mut self.down {
-            Some((logged, _)) if *logged == why => return,
-            Some((logged, _)) => *logged = why.clone(),
-            none => *none = Some((why.clone(), Instant::now())),
-        }
-        warn!(why, "Redis cannot be asked; requests go on without it, and it is tried again");
+    fn down(&mut self, why: &str) {
+        self.is_down = true;
+        self.own.down(why);
     }
 }
 
-async fn ask(
-    mut link: Link,
-    question: Question,
-    answer: Option<oneshot::Sender<Answer>>,
-    within: Duration,
-) -> Done {
+impl Came {
+    /// Whether that speaks against asking on.
+    fn is_failure(&self) -> bool {
+        !matches!(self, Came::Answer(_) | Came::Refused(_))
+    }
+
+    /// What went wrong; nothing for an answer.
+    fn why(self) -> String {
+        match self {
+            Came::Answer(_) => String::new(),
+            Came::Refused(why) | Came::Failed(why) | Came::Late(why) | Came::Lost(why) => why,
+        }
+    }
+}
+
+async fn ask(mut link: Link, question: Question, who: Who, within: Duration) -> Done {
     let came = match timeout(within, link.ask(&question)).await {
         Ok(Ok(value)) => Came::Answer(value),
         Ok(Err(error)) => failure(&error, link.mends_itself()),
         Err(_) => Came::Late(format!("no answer within {within:?}")),
     };
-    Done { same: question.same, answer, came }
+    Done { who, came }
 }
 
 /// What an error says of the connection and of the server. A connection to a cluster mends itself, and its other members

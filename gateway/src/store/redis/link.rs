@@ -23,7 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Dial {
     to: To,
     config: AsyncConnectionConfig,
-    timeout: Duration,
+    /// How long one question may take.
+    pub(super) timeout: Duration,
 }
 
 enum To {
@@ -44,7 +45,7 @@ impl Dial {
     ///
     /// # Errors
     /// The certificates cannot be read.
-    pub(super) fn new(spec: Spec) -> RedisResult<Dial> {
+    pub(super) fn new(spec: &Spec) -> RedisResult<Dial> {
         // Deadlines are the driver's.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -58,9 +59,9 @@ impl Dial {
             );
         }
         let to = match &spec.mode {
-            Mode::Standalone => To::Server(Box::new(server(&spec)?)),
-            Mode::Sentinel(master) => To::Sentinels(Box::new(sentinels(&spec, master)?)),
-            Mode::Cluster => To::Cluster(Box::new(cluster(&spec)?)),
+            Mode::Standalone => To::Server(Box::new(server(spec)?)),
+            Mode::Sentinel(master) => To::Sentinels(Box::new(sentinels(spec, master)?)),
+            Mode::Cluster => To::Cluster(Box::new(cluster(spec)?)),
         };
         Ok(Dial { to, config, timeout })
     }
@@ -73,8 +74,7 @@ impl Dial {
             Ok(connected) => connected.map_err(|error| words(&error))?,
             Err(_) => return Err("no connection within two seconds".into()),
         };
-        let ping = Question::command(::redis::cmd("PING"));
-        match timeout(self.timeout, link.ask(&ping)).await {
+        match timeout(self.timeout, link.ask(&Question::ping())).await {
             Ok(Ok(_)) => Ok(link),
             Ok(Err(error)) => Err(words(&error)),
             Err(_) => Err(format!("no answer within {:?}", self.timeout)),

@@ -22,6 +22,11 @@ enum What {
 }
 
 impl Question {
+    /// Whether somebody is there.
+    pub(super) fn ping() -> Question {
+        Question::command(::redis::cmd("PING"))
+    }
+
     /// One command.
     pub(in crate::store) fn command(command: Cmd) -> Question {
         Question { what: What::Command(command), same: None }

@@ -1,6 +1,6 @@
 //! What Redis was asked, and how it went. Workers write; /metrics and /snapshot read.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// What Redis was asked.
@@ -76,31 +76,6 @@ impl Outcome {
     }
 }
 
-/// Whether Redis is asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
-    /// Not known yet: the first connection is being made.
-    #[default]
-    Connecting,
-    /// It is.
-    Up,
-    /// It is not; it is tried again after pauses.
-    Down,
-}
-
-impl State {
-    const ALL: [State; 3] = [State::Connecting, State::Up, State::Down];
-
-    /// The word in /snapshot.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Connecting => "connecting",
-            State::Up => "up",
-            State::Down => "down",
-        }
-    }
-}
-
 /// Upper bounds of the histogram of answers, in microseconds: a Redis nearby answers within the first ones.
 pub const BUCKETS: [u64; 10] = [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000];
 
@@ -111,8 +86,6 @@ pub struct Stats {
     /// Each bucket alone; the last is for what is over every bound.
     buckets: [AtomicU64; BUCKETS.len() + 1],
     micros: AtomicU64,
-    state: AtomicU8,
-    outages: AtomicU64,
 }
 
 impl Stats {
@@ -123,23 +96,6 @@ impl Stats {
             self.buckets[BUCKETS.partition_point(|bound| *bound < micros)].fetch_add(1, Relaxed);
             self.micros.fetch_add(micros, Relaxed);
         }
-    }
-
-    pub(super) fn set_state(&self, state: State) {
-        let before = self.state.swap(state as u8, Relaxed);
-        if state == State::Down && before != state as u8 {
-            self.outages.fetch_add(1, Relaxed);
-        }
-    }
-
-    /// Whether Redis is asked.
-    pub fn state(&self) -> State {
-        State::ALL[usize::from(self.state.load(Relaxed))]
-    }
-
-    /// How often it came to that it is not.
-    pub fn outages(&self) -> u64 {
-        self.outages.load(Relaxed)
     }
 
     /// How often this was asked and went so.

@@ -25,15 +25,22 @@ pub(crate) fn server(url: &str) -> (String, u16) {
     (host.to_owned(), port.parse().unwrap())
 }
 
+/// One that connects, for this event loop.
+pub(crate) fn start(spec: Spec) -> Redis {
+    let redis = Redis::new(spec).unwrap();
+    redis.connect();
+    redis
+}
+
 pub(crate) fn redis_at(url: &str) -> Arc<Redis> {
-    Arc::new(Redis::start(spec(url)).unwrap())
+    Arc::new(start(spec(url)))
 }
 
 /// A client of this cluster.
 pub(crate) fn redis_of(cluster: &test_servers::RedisCluster) -> Arc<Redis> {
     let servers = cluster.urls().iter().map(|url| server(url)).collect();
     let spec = Spec { servers, mode: Mode::Cluster, ..spec(&cluster.urls()[0]) };
-    Arc::new(Redis::start(spec).unwrap())
+    Arc::new(start(spec))
 }
 
 /// Waits until something is so.

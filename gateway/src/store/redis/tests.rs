@@ -6,7 +6,8 @@ use std::fs;
 use ::redis::cmd;
 use test_servers::{Certificates, Redis as Server, RedisCluster, RedisSentinel};
 
-use super::testing::{redis_at, redis_of, server, spec, wait_for};
+use super::lane::QUEUE;
+use super::testing::{redis_at, redis_of, server, spec, start, wait_for};
 use super::*;
 
 fn command(words: &[&str]) -> Question {
@@ -24,7 +25,7 @@ fn count(redis: &Redis, outcome: Outcome) -> u64 {
 }
 
 async fn is(redis: &Redis, state: State) {
-    wait_for(state.name(), || redis.stats().state() == state).await;
+    wait_for(state.name(), || redis.state() == state).await;
 }
 
 /// Asks until there is an answer: Redis is somewhere else, or not there yet.
@@ -43,7 +44,7 @@ async fn ask_until(redis: &Redis, words: &[&str]) -> Value {
 #[tokio::test]
 async fn a_redis_that_hangs_costs_five_questions_their_time_and_the_others_nothing() {
     let Some(server) = Server::start() else { return };
-    let redis = Redis::start(Spec { timeout: Duration::from_millis(100), ..spec(&server.url()) }).unwrap();
+    let redis = start(Spec { timeout: Duration::from_millis(100), ..spec(&server.url()) });
     ask_until(&redis, &["SET", "key", "value"]).await;
     let answered = count(&redis, Outcome::Answered);
     server.freeze();
@@ -59,19 +60,49 @@ async fn a_redis_that_hangs_costs_five_questions_their_time_and_the_others_nothi
     server.thaw();
     is(&redis, State::Up).await;
     assert_eq!(ask_until(&redis, &["GET", "key"]).await, Value::BulkString(b"value".to_vec()));
-    assert_eq!((count(&redis, Outcome::Answered), redis.stats().outages()), (answered + 1, 1));
+    assert_eq!((count(&redis, Outcome::Answered), redis.outages()), (answered + 1, 1));
 }
 
 #[tokio::test]
 async fn what_waits_for_a_redis_that_hangs_is_bounded() {
     let Some(server) = Server::start() else { return };
-    let redis = Redis::start(Spec { timeout: Duration::from_secs(1), ..spec(&server.url()) }).unwrap();
+    let redis = start(Spec { timeout: Duration::from_secs(1), ..spec(&server.url()) });
     ask_until(&redis, &["PING"]).await;
     server.freeze();
     let many = (0..4 * QUEUE).map(|_| ask(&redis, &["PING"]));
     let answers = futures_util::future::join_all(many).await;
     assert!(answers.into_iter().all(|answer| answer == Err(StoreError::Unavailable)));
     assert!(count(&redis, Outcome::Unavailable) >= 2 * QUEUE as u64, "there was no room for them");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_quiet_is_tried_before_anybody_asks() {
+    let Some(server) = Server::start() else { return };
+    let redis = redis_at(&server.url());
+    ask_until(&redis, &["PING"]).await;
+    server.freeze();
+    is(&redis, State::Down).await;
+    assert_eq!((count(&redis, Outcome::Late), redis.outages()), (0, 1));
+}
+
+#[tokio::test]
+async fn each_event_loop_has_a_connection_of_its_own() {
+    let Some(server) = Server::start() else { return };
+    let redis = redis_at(&server.url());
+    let connections =
+        || server.ask(&["CLIENT", "LIST"]).lines().filter(|line| line.contains("cmd=ping")).count();
+    ask_until(&redis, &["PING"]).await;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(ask_until(&redis, &["PING"]));
+            assert_eq!((connections(), redis.state()), (2, State::Up));
+        });
+    });
+    wait_for("the other event loop's to go with it", || connections() == 1).await;
+    assert_eq!(redis.state(), State::Up);
+    drop(redis);
+    wait_for("the last one to go", || connections() == 0).await;
 }
 
 #[tokio::test]
@@ -84,7 +115,7 @@ async fn a_gateway_starts_without_redis_and_finds_it_later() {
     server.restart();
     is(&redis, State::Up).await;
     assert!(ask(&redis, &["PING"]).await.is_ok());
-    assert_eq!(redis.stats().outages(), 1, "however often it was tried");
+    assert_eq!(redis.outages(), 1, "however often it was tried");
 }
 
 #[tokio::test]
@@ -105,7 +136,7 @@ async fn the_new_master_is_found_through_the_sentinels() {
     let Some(group) = RedisSentinel::start() else { return };
     let servers = group.urls().iter().map(|url| server(url)).collect();
     let mode = Mode::Sentinel(group.master_name().into());
-    let redis = Redis::start(Spec { servers, mode, ..spec(&group.urls()[0]) }).unwrap();
+    let redis = start(Spec { servers, mode, ..spec(&group.urls()[0]) });
     ask_until(&redis, &["SET", "key", "value"]).await;
     wait_for("the replica to know it", || group.first_replica().ask(&["GET", "key"]) == "value").await;
     group.first_master().kill();
@@ -129,7 +160,7 @@ async fn a_cluster_serves_what_its_other_members_hold() {
             assert_eq!(ask(&redis, &["GET", "hello"]).await, Ok(Value::BulkString(b"value".to_vec())));
         }
     }
-    assert_eq!(redis.stats().outages(), 0);
+    assert_eq!(redis.outages(), 0);
     cluster.masters()[2].restart();
     assert_eq!(ask_until(&redis, &["GET", "foo"]).await, Value::BulkString(b"value".to_vec()));
 }
@@ -149,17 +180,17 @@ async fn tls_is_spoken_to_a_server_that_the_authority_knows() {
         tls: Some(tls),
         ..spec(&server.url())
     };
-    let redis = Redis::start(with(tls(Some(read(certificates.authority()))))).unwrap();
+    let redis = start(with(tls(Some(read(certificates.authority())))));
     ask_until(&redis, &["PING"]).await;
     // A stranger's authority, and no certificate of one's own.
     let stranger = Certificates::make();
     let nobody = Tls { ca: Some(read(certificates.authority())), identity: None };
     for wrong in [tls(Some(read(stranger.authority()))), nobody] {
-        let redis = Redis::start(with(wrong)).unwrap();
+        let redis = start(with(wrong));
         is(&redis, State::Down).await;
         assert_eq!(ask(&redis, &["PING"]).await, Err(StoreError::Unavailable));
     }
-    let bad = Redis::start(with(Tls { ca: Some(b"no certificate".to_vec()), identity: None }));
+    let bad = Redis::new(with(Tls { ca: Some(b"no certificate".to_vec()), identity: None }));
     assert!(bad.is_err());
 }
 
@@ -168,13 +199,13 @@ async fn a_user_needs_its_password() {
     let Some(server) = Server::start_with_user("bascule", "right") else { return };
     let with = |password: &str| {
         let (user, password) = (Some("bascule".to_owned()), Some(Password(password.into())));
-        Redis::start(Spec { user, password, ..spec(&server.url()) }).unwrap()
+        start(Spec { user, password, ..spec(&server.url()) })
     };
     ask_until(&with("right"), &["PING"]).await;
     let redis = with("wrong");
     is(&redis, State::Down).await;
     assert_eq!(ask(&redis, &["PING"]).await, Err(StoreError::Unavailable));
-    assert_eq!(redis.stats().outages(), 1);
+    assert_eq!(redis.outages(), 1);
     // As soon as the password is right on the other side, all is well.
     server.ask(&["ACL", "SETUSER", "bascule", ">wrong"]);
     is(&redis, State::Up).await;
@@ -185,13 +216,13 @@ async fn what_a_user_may_not_do_fails_and_the_rest_goes_on() {
     let Some(server) = Server::start() else { return };
     server.ask(&["ACL", "SETUSER", "reader", "on", ">secret", "~*", "+get", "+ping"]);
     let (user, password) = (Some("reader".to_owned()), Some(Password(b"secret".to_vec())));
-    let redis = Redis::start(Spec { user, password, ..spec(&server.url()) }).unwrap();
+    let redis = start(Spec { user, password, ..spec(&server.url()) });
     ask_until(&redis, &["GET", "key"]).await;
     for _ in 0..100 {
         assert_eq!(ask(&redis, &["SET", "key", "value"]).await, Err(StoreError::Unavailable));
     }
     assert_eq!(ask(&redis, &["GET", "key"]).await, Ok(Value::Nil));
-    assert_eq!((count(&redis, Outcome::Failed), redis.stats().outages()), (100, 0));
+    assert_eq!((count(&redis, Outcome::Failed), redis.outages()), (100, 0));
 }
 
 #[test]

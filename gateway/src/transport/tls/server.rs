@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier,
@@ -17,8 +16,10 @@ use rustls::{RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::certificate::{Certificate, Facts};
 use super::names::Names;
 use super::{Secure, provider};
+use crate::http::client_certificate::ClientCertificate;
 use crate::transport::stream::Stream;
 
 /// What is spoken behind the handshake (RFC 7301).
@@ -69,6 +70,8 @@ pub struct Terms {
     pub only_newest: bool,
     /// What clients have to show, if anything.
     pub asked: Option<Asked>,
+    /// Whether nodes are told what they showed.
+    pub client_certificate_field: bool,
     /// Whether HTTP/2 is offered.
     pub http2: bool,
     /// How long a handshake may take.
@@ -84,43 +87,10 @@ pub struct Accepted {
     pub stream: Stream,
     /// The name that the client asked for (RFC 6066, 3).
     pub name: Option<Box<str>>,
+    /// What it showed of itself, which is good.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// Whether that is HTTP/2.
     pub http2: bool,
-}
-
-/// A certificate with its chain, its key, and the names that it is for.
-#[derive(Debug)]
-pub struct Certificate {
-    key: Arc<CertifiedKey>,
-    names: Vec<String>,
-}
-
-impl Certificate {
-    /// Takes a chain, its own certificate first, the key that belongs to it, and an OCSP response if there is one.
-    ///
-    /// # Errors
-    /// The key is of no kind that TLS knows, or not this certificate's.
-    pub fn new(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-        ocsp: Option<Vec<u8>>,
-    ) -> Result<Certificate, rustls::Error> {
-        let names = match chain.first().map(webpki::EndEntityCert::try_from) {
-            Some(Ok(certificate)) => certificate.valid_dns_names().map(str::to_owned).collect(),
-            Some(Err(error)) => {
-                return Err(rustls::Error::General(format!("the certificate cannot be read: {error:?}")));
-            }
-            None => return Err(rustls::Error::NoCertificatesPresented),
-        };
-        let mut key = CertifiedKey::from_der(chain, key, &provider())?;
-        key.ocsp = ocsp;
-        Ok(Certificate { key: Arc::new(key), names })
-    }
-
-    /// The DNS names in it; wildcards as they are written there.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
 }
 
 /// How a listener's clients are met.
@@ -128,6 +98,10 @@ impl Certificate {
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     shown: Arc<Shown>,
+    /// What it shows, for who looks after it.
+    pub certificates: Vec<Facts>,
+    /// Whether nodes are told of clients' certificates (RFC 9440).
+    pub client_certificate_field: bool,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
     /// What is sent as Strict-Transport-Security (RFC 6797), if a response has none.
@@ -149,9 +123,10 @@ impl ServerTls {
         }
         let mut names = Names::default();
         for (place, certificate) in (0..).zip(&certificates) {
-            certificate.names.iter().for_each(|name| names.add(name, place));
+            certificate.facts.names.iter().for_each(|name| names.add(name, place));
         }
-        let keys = certificates.into_iter().map(|certificate| certificate.key).collect();
+        let (keys, certificates) =
+            certificates.into_iter().map(|certificate| (certificate.key, certificate.facts)).unzip();
         let shown = Arc::new(Shown { names, keys, unknown: terms.unknown });
         let versions: &[&SupportedProtocolVersion] =
             if terms.only_newest { &[&TLS13] } else { &[&TLS13, &TLS12] };
@@ -169,8 +144,9 @@ impl ServerTls {
         config.send_tls13_tickets = TICKETS;
         // Tickets do the same without memory for each client.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        let Terms { handshake_timeout, hsts, .. } = terms;
-        Ok(ServerTls { config: Arc::new(config), shown, handshake_timeout, hsts })
+        let Terms { client_certificate_field, handshake_timeout, hsts, .. } = terms;
+        let config = Arc::new(config);
+        Ok(ServerTls { config, shown, certificates, client_certificate_field, handshake_timeout, hsts })
     }
 
     /// Makes the handshake. The caller sets the time limit.
@@ -178,12 +154,13 @@ impl ServerTls {
     /// # Errors
     /// The client spoke no TLS, or none that is good enough.
     pub async fn accept(&self, tcp: TcpStream) -> io::Result<Accepted> {
-        tcp.set_nodelay(true)?;
         let stream = TlsAcceptor::from(Arc::clone(&self.config)).accept(tcp).await?;
         let session = stream.get_ref().1;
         let name = session.server_name().map(Into::into);
+        let certificate = session.peer_certificates().and_then(<[_]>::first);
+        let certificate = certificate.map(|shown| Arc::new(ClientCertificate::new(shown)));
         let http2 = session.alpn_protocol() == Some(HTTP2);
-        Ok(Accepted { stream: Stream::secure(Secure::new(stream)), name, http2 })
+        Ok(Accepted { stream: Stream::secure(Secure::new(stream)), name, certificate, http2 })
     }
 
     /// Whether a client that asked for `asked` may ask this connection for `host` (RFC 9110, 7.4): the certificate that

@@ -17,6 +17,7 @@ use crate::control::config::resolved::{
 };
 use crate::control::config::value::Folder;
 use crate::name::Name;
+use crate::transport::dial::NodeProtocol;
 
 impl Parse {
     pub(super) fn listeners(
@@ -108,12 +109,21 @@ impl Parse {
             let write = "add `client_ca = \"clients.pem\"`: whose certificates are believed";
             self.wrong(&wanted.place, "nobody says which certificates of clients are good", write);
         }
+        if let (Key::Is(wanted), true) = (&table.client_certificate_field, table.client_ca.is_absent()) {
+            let write = "add `client_ca = \"clients.pem\"`: whose certificates are believed";
+            self.wrong(
+                &wanted.place,
+                "clients are not asked for certificates, so there is none to tell of",
+                write,
+            );
+        }
         let certificate = table.client_certificate.unless(ClientCertificate::Required);
+        let field = table.client_certificate_field.unless(false);
         let tls = ListenerTls {
             certificates,
             unknown_name: table.unknown_name.unless(UnknownName::First),
             min_version: table.min_version.unless(TlsVersion::V12),
-            clients: path(table.client_ca).map(|ca| ClientCertificates { ca, certificate }),
+            clients: path(table.client_ca).map(|ca| ClientCertificates { ca, certificate, field }),
             http2,
             handshake_timeout: table.handshake_timeout.unless(Duration::from_secs(10)),
             hsts: table.hsts.get().map(|at| at.value),
@@ -144,7 +154,12 @@ impl Parse {
     }
 
     /// How a pool's nodes are met. They are asked to be whom they are sent as Host, unless it is said otherwise.
-    pub(super) fn node_tls(&mut self, table: Key<file::NodeTls>, host: &HostHeader) -> Option<At<NodeTls>> {
+    pub(super) fn node_tls(
+        &mut self,
+        table: Key<file::NodeTls>,
+        host: &HostHeader,
+        protocol: NodeProtocol,
+    ) -> Option<At<NodeTls>> {
         let At { value: table, place } = table.get()?;
         let shows = !table.certificate.is_absent() || !table.key.is_absent();
         let shown = if shows { self.pair(table.certificate, table.key, &place) } else { None };
@@ -162,7 +177,7 @@ impl Parse {
             }
             (_, HostHeader::Keep) => None,
         };
-        Some(At::new(NodeTls { ca: path(table.ca), server_name, shown }, place))
+        Some(At::new(NodeTls { ca: path(table.ca), server_name, shown, protocol }, place))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::control::config::reading::{Entry, Key, List, OneOrMany, Texts};
 use crate::control::config::resolved::{Discovery, HealthCheck, HostHeader, Node, Outlier, Pool};
 use crate::control::config::value::NodeEntry;
 use crate::name::Name;
+use crate::transport::dial::NodeProtocol;
 
 /// What pools that say nothing of it have: read once, so that what is wrong is noted once.
 struct Usual {
@@ -59,11 +60,13 @@ impl Parse {
         let load_report_ttl = self.load_reports(table.load_reports, table.load_report_ttl, defaults);
         let limits = table.limits.or(&defaults.limits).get();
         let host = table.host.or(&defaults.host).unless(HostHeader::Keep);
+        let protocol = table.protocol.or(&defaults.protocol).unless(NodeProtocol::Http1);
         Pool {
             policy,
             nodes,
             discovery,
-            tls: self.node_tls(table.tls.or(&defaults.tls), &host),
+            protocol,
+            tls: self.node_tls(table.tls.or(&defaults.tls), &host, protocol),
             host,
             connect_timeout: table
                 .connect_timeout

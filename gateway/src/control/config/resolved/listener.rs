@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::control::config::error::At;
 use crate::name::Name;
+use crate::transport::dial::NodeProtocol;
 
 /// An address that the gateway accepts on.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +92,8 @@ pub struct ClientCertificates {
     pub ca: At<PathBuf>,
     /// Whether one must be shown.
     pub certificate: ClientCertificate,
+    /// Whether nodes are told of it as Client-Cert (RFC 9440).
+    pub field: bool,
 }
 
 /// Whether clients must show a certificate.
@@ -111,4 +114,6 @@ pub struct NodeTls {
     pub server_name: Option<At<String>>,
     /// What nodes are shown: a certificate and its key.
     pub shown: Option<(At<PathBuf>, At<PathBuf>)>,
+    /// What is agreed on with them.
+    pub protocol: NodeProtocol,
 }

@@ -6,7 +6,13 @@ use crate::http::forwarded::Forwarded;
 const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 
 fn forwarded() -> Forwarded<'static> {
-    Forwarded { peer: [192, 0, 2, 1].into(), peer_trusted: false, proto: "http", host: b"a" }
+    Forwarded {
+        peer: [192, 0, 2, 1].into(),
+        peer_trusted: false,
+        proto: "http",
+        host: b"a",
+        certificate: None,
+    }
 }
 
 fn parse_as_request(text: &str) -> RequestHead {

@@ -57,6 +57,7 @@ proptest! {
             peer_trusted: false,
             proto: "https",
             host: b"a.example",
+            certificate: None,
         };
         let options = RequestEncoding { body, host: b"b:1", forwarded: &forwarded, request_id: "r", upgrade: false };
         let mut head = RequestHead::default();

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use test_servers::{Redis as Server, RedisCluster};
 
 use super::*;
-use crate::store::redis::stats::{Asked, Outcome, State};
+use crate::store::redis::State;
+use crate::store::redis::stats::{Asked, Outcome};
 use crate::store::redis::testing::{redis_at, redis_of, wait_for};
 
 /// Long enough that nothing in a test is believed no longer, or short enough that it always is asked.
@@ -37,7 +38,7 @@ async fn in_redis() {
 async fn in_a_redis_cluster() {
     let Some(cluster) = RedisCluster::start() else { return };
     let redis = redis_of(&cluster);
-    wait_for("the cluster", || redis.stats().state() == State::Up).await;
+    wait_for("the cluster", || redis.state() == State::Up).await;
     for _ in 0..5 {
         // Tokens are random, so each time other members are asked.
         suite(&sessions(&redis, NEVER), Token::Stays).await;
@@ -147,7 +148,7 @@ async fn while_redis_is_gone_what_is_known_goes_on_and_the_rest_is_told_at_once(
     assert!(redis.stats().get(Asked::SessionGet, Outcome::Unavailable) >= 1);
 
     server.restart();
-    wait_for("Redis", || redis.stats().state() == State::Up).await;
+    wait_for("Redis", || redis.state() == State::Up).await;
     assert_eq!(node(&sessions, &bound.token).await, Some(bound.node));
     assert!(sessions.bind(&OF, None, "a", HOUR, None).await.is_ok());
 }

@@ -1,0 +1,136 @@
+//! How an attempt comes to a connection: one that waits for its next request, a new one, or in HTTP/2 a stream of one that
+//! many share. What it opens depends on nothing of the request but its head, so that hedges can do it beside others.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+
+use super::error::Error;
+use super::exchange::Exchange;
+use super::node_connection::NodeConnection;
+use super::timeouts::Limit;
+use crate::http::BodyLength;
+use crate::http::h2;
+use crate::snapshot::Pool;
+use crate::telemetry::WorkerMetrics;
+use crate::transport::deadline::Elapsed;
+use crate::transport::dial::{NodeProtocol, Way, dial};
+use crate::transport::http2::{SharedConnections, Terms};
+use crate::transport::tls::ClientTls;
+
+impl Exchange<'_> {
+    /// The way to a node.
+    pub(super) fn way(&self, address: SocketAddr) -> Way {
+        Way::new(address, self.view.pool(self.pool).tls.as_deref())
+    }
+
+    /// An idle connection to the node, if its protocol leaves any.
+    pub(super) fn take_idle(&self, address: SocketAddr) -> Option<NodeConnection> {
+        if self.view.pool(self.pool).protocol == NodeProtocol::Http2 {
+            return None;
+        }
+        let way = self.way(address);
+        self.worker.idle.take(way).map(|stream| NodeConnection::new(stream, way, true))
+    }
+
+    /// Makes a connection to the node, or in HTTP/2 a stream on which the request's head goes out.
+    pub(super) async fn connect(&mut self, address: SocketAddr) -> Result<NodeConnection, Error> {
+        let limit = self.view.pool(self.pool).connect_timeout;
+        self.timeouts.start(Limit::Connect, Some(limit), &self.connection.deadline);
+        let opened = match self.shared_opening(address)? {
+            None => self.connection.deadline.race(self.opening(address).open()).await,
+            // Boxed: the requests of other pools shall not be larger for it.
+            Some(opening) => self.connection.deadline.race(Box::pin(opening.open())).await,
+        };
+        let opened = opened.map_err(|Elapsed| Error::Late(self.timeouts.first()))??;
+        self.timeouts.stop(&[Limit::Connect], &self.connection.deadline);
+        self.head_went_out(&opened);
+        Ok(opened)
+    }
+
+    /// Remembers that the node has the request's head, if that goes out with its stream.
+    pub(super) fn head_went_out(&mut self, on: &NodeConnection) {
+        if let (Some(upload), Some(_)) = (&mut self.upload, on.stream.as_http2()) {
+            upload.head_went_out();
+        }
+    }
+
+    /// What it takes to make a connection.
+    pub(super) fn opening(&self, address: SocketAddr) -> Opening {
+        let tls = self.view.pool(self.pool).tls.clone();
+        Opening { address, tls, metrics: self.worker.metrics.clone() }
+    }
+
+    /// What it takes to open a stream, if the pool speaks HTTP/2.
+    pub(super) fn shared_opening(&self, address: SocketAddr) -> Result<Option<SharedOpening>, Error> {
+        let pool = self.view.pool(self.pool);
+        if pool.protocol != NodeProtocol::Http2 {
+            return Ok(None);
+        }
+        let mut text = self.worker.buffers.head();
+        let head =
+            self.with_encoding(|head, options| h2::request(head, options, pool.tls.is_some(), &mut text));
+        self.worker.buffers.put(text);
+        Ok(Some(SharedOpening {
+            way: self.way(address),
+            connections: self.worker.shared.clone(),
+            terms: terms(pool),
+            metrics: self.worker.metrics.clone(),
+            head: head.map_err(Error::BadRequest)?,
+            ended: self.framing.body == BodyLength::Empty,
+        }))
+    }
+}
+
+fn terms(pool: &Pool) -> Terms {
+    Terms {
+        tls: pool.tls.clone(),
+        connect_timeout: pool.connect_timeout,
+        keep: if pool.idle_connections == 0 { Duration::ZERO } else { pool.idle_timeout },
+    }
+}
+
+/// A connection that is to be made.
+pub(super) struct Opening {
+    address: SocketAddr,
+    tls: Option<Arc<ClientTls>>,
+    metrics: Arc<WorkerMetrics>,
+}
+
+impl Opening {
+    /// Makes it. The caller sets the time limit.
+    pub(super) async fn open(self) -> Result<NodeConnection, Error> {
+        let tls = self.tls.as_deref();
+        let stream = dial(self.address, tls).await.map_err(Error::Connect)?;
+        self.metrics.node_connections.increment();
+        Ok(NodeConnection::new(stream, Way::new(self.address, tls), false))
+    }
+}
+
+/// A stream that is to be opened, and the head of the request for it.
+pub(super) struct SharedOpening {
+    way: Way,
+    connections: Rc<SharedConnections>,
+    terms: Terms,
+    metrics: Arc<WorkerMetrics>,
+    head: Request<()>,
+    ended: bool,
+}
+
+impl SharedOpening {
+    /// Opens it, and makes a connection for it if none has room. The caller sets the time limit.
+    pub(super) async fn open(self) -> Result<NodeConnection, Error> {
+        let (connection, is_made) =
+            self.connections.get(self.way, &self.terms).await.map_err(Error::Connect)?;
+        if is_made {
+            self.metrics.node_connections.increment();
+        }
+        // Of one that others use as well, an end is not to be expected.
+        let was_idle = connection.is_idle();
+        let stream = connection.send(self.head, self.ended)?;
+        Ok(NodeConnection::new(stream, self.way, was_idle))
+    }
+}
