@@ -211,6 +211,7 @@ mod tests {
             floods.came(frame(kind::PING));
         }
         assert_eq!(floods.found(), None);
+        let mut floods = Floods::new(Instant::now());
         let drip = (0..10_000).find(|_| {
             floods.went(Frame { length: 1, ..frame(kind::DATA) });
             floods.came(frame(kind::WINDOW_UPDATE));
