@@ -7,6 +7,7 @@
 mod support;
 
 mod abuse;
+mod acme;
 mod admin;
 mod author;
 mod balancing;

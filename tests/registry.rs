@@ -1,5 +1,7 @@
 //! The gateway's own registry: nodes register themselves over HTTP.
 
+mod etcd;
+
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -128,17 +130,10 @@ fn a_pool_that_no_longer_registers_takes_no_node_and_one_that_comes_does() {
     assert_eq!(put(&gateway, "a", &entry(&a, "1m")).status, 404);
 }
 
-/// A gateway whose registry keeps its leases in this Redis.
-fn sharing(redis: &test_servers::Redis) -> TestGateway {
-    let url = redis.url();
-    gateway(&format!("store = \"redis\"\n[redis]\nservers = [\"{url}\"]\ntimeout = \"1s\""))
-}
-
-#[test]
-fn a_registration_at_one_of_two_gateways_reaches_the_other() {
-    let Some(redis) = test_servers::Redis::start() else { return };
+/// A node that registers at one of two gateways that share this store reaches the other, renews and leaves with either.
+fn a_registration_reaches_the_other(store: &str) {
     let (a, b) = (TestNode::answering("a"), TestNode::answering("b"));
-    let [here, there] = [(); 2].map(|()| sharing(&redis));
+    let [here, there] = [(); 2].map(|()| gateway(store));
     wait_until("a registers", || put(&here, "a", &entry(&a, "1m")).status == 201);
     wait_until("it serves at both", || [&here, &there].iter().all(|gateway| gateway.get("/").status == 200));
     let load = Load::on(there.address());
@@ -149,30 +144,55 @@ fn a_registration_at_one_of_two_gateways_reaches_the_other() {
     assert_eq!(put(&there, "b", &entry(&b, "1m")).status, 200, "it renews with either");
     let list = send(there.registry_address(), "GET", "/pools/main/nodes", "", "").text();
     assert!(list.contains("\"ttl\":\"60s\""), "{list}");
-    assert_eq!(send(there.registry_address(), "DELETE", "/pools/main/nodes/a", "", "").status, 204);
+    let heavier = entry(&b, "90s").replace('{', "{\"weight\": 3, ");
+    assert_eq!(put(&there, "b", &heavier).status, 200);
+    wait_until("b changed", || here.snapshot()["pools"][0]["nodes"][1]["weight"] == 3);
+    let left =
+        |gateway: &TestGateway| send(gateway.registry_address(), "DELETE", "/pools/main/nodes/a", "", "");
+    assert_eq!(left(&there).status, 204);
     wait_until("a is out at both", || [&here, &there].iter().all(|gateway| ids(gateway) == ["b"]));
+    assert_eq!(left(&here).status, 404);
     assert!(load.stop() > 0);
+    let counted = |outcome| there.metric("bascule_registry_requests_total", &[("outcome", outcome)]);
+    assert_eq!((counted("renewed"), counted("changed"), counted("left")), (1.0, 1.0, 1.0));
+}
+
+/// A lease of two seconds (etcd's least) ends at both gateways.
+fn a_lease_ends_at_every_gateway(store: &str) {
+    let (a, b) = (TestNode::answering("a"), TestNode::answering("b"));
+    let [here, there] = [(); 2].map(|()| gateway(store));
+    wait_until("a registers", || put(&here, "a", &entry(&a, "1m")).status == 201);
+    let registered = Instant::now();
+    assert_eq!(put(&here, "b", &entry(&b, "2s")).status, 201);
+    wait_until("both are in", || ids(&there).len() == 2);
+    wait_until("b is out", || ids(&there) == ["a"]);
+    assert!(registered.elapsed().as_millis() >= 1900, "not before its time");
+    eprintln!("a lease of 2 s was out at the other gateway after {:?}", registered.elapsed());
+    wait_until("b is out", || ids(&here) == ["a"]);
+}
+
+/// Leases in this Redis.
+fn in_redis(redis: &test_servers::Redis) -> String {
+    format!("store = \"redis\"\n[redis]\nservers = [\"{}\"]\ntimeout = \"1s\"", redis.url())
+}
+
+#[test]
+fn a_registration_in_redis_reaches_the_other_gateway() {
+    let Some(redis) = test_servers::Redis::start() else { return };
+    a_registration_reaches_the_other(&in_redis(&redis));
 }
 
 #[test]
 fn a_lease_in_redis_ends_at_every_gateway() {
     let Some(redis) = test_servers::Redis::start() else { return };
-    let (a, b) = (TestNode::answering("a"), TestNode::answering("b"));
-    let [here, there] = [(); 2].map(|()| sharing(&redis));
-    wait_until("a registers", || put(&here, "a", &entry(&a, "1m")).status == 201);
-    assert_eq!(put(&here, "b", &entry(&b, "1s")).status, 201);
-    let registered = Instant::now();
-    wait_until("both are in", || ids(&there).len() == 2);
-    wait_until("b is out", || ids(&there) == ["a"]);
-    eprintln!("a lease of 1 s was out at the other gateway after {:?}", registered.elapsed());
-    wait_until("b is out", || ids(&here) == ["a"]);
+    a_lease_ends_at_every_gateway(&in_redis(&redis));
 }
 
 #[test]
 fn a_redis_that_goes_and_comes_back_empty_costs_no_node() {
     let Some(redis) = test_servers::Redis::start() else { return };
     let (a, b) = (TestNode::answering("a"), TestNode::answering("b"));
-    let gateway = sharing(&redis);
+    let gateway = gateway(&in_redis(&redis));
     wait_until("a registers", || put(&gateway, "a", &entry(&a, "5s")).status == 201);
     assert_eq!(put(&gateway, "b", &entry(&b, "5s")).status, 201);
     wait_until("both are in", || ids(&gateway) == ["a", "b"]);

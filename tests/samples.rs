@@ -39,9 +39,11 @@ fn shipped() -> BTreeSet<String> {
 fn every_sample_loads_and_names_only_plugins_that_are_shipped() {
     let samples = samples();
     assert!(samples.iter().any(|path| path.ends_with("quickstart.toml")), "{samples:?}");
-    // A copy of them with a certificate for those that name one.
+    // A copy of them with certificates for those that name one.
     let folder = tempfile::tempdir().expect("a temporary folder");
-    Authority::new().issue_into(folder.path(), "site", &["localhost"]);
+    for stem in ["site", "pebble"] {
+        Authority::new().issue_into(folder.path(), stem, &["localhost"]);
+    }
     for sample in samples {
         let path = folder.path().join(sample.file_name().expect("it has a name"));
         fs::copy(&sample, &path).expect("it is copied");

@@ -33,6 +33,6 @@ pub use log::{keep_log, logged};
 pub use name_server::{Mood, NameServer};
 pub use node::{Connection, Request, TestNode};
 pub use process::GatewayProcess;
-pub use tls::{Authority, TlsClients};
+pub use tls::{Authority, TlsClients, TlsWish};
 pub use wait::wait_until;
 pub use wire::{Head, PATIENCE};

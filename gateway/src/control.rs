@@ -5,6 +5,7 @@
 //! `bascule-builder` reads, compiles and tries, at low priority; one more belongs to the watch on folders. The request
 //! path knows nothing of all this: the two meet in `snapshot` and `node`.
 
+mod acme;
 mod addresses;
 mod admin;
 mod api;
@@ -56,6 +57,7 @@ pub use prepare::check_plugins;
 pub use uses::use_spec;
 pub use writer::Event;
 
+use acme::Acmes;
 use admin::{Admin, PhaseCell};
 use attempt::Prepared;
 use command::Command;
@@ -169,7 +171,10 @@ impl Control {
             Discoveries::new(events.clone(), Arc::clone(&board), registry.clone(), &first.config);
         let (published, health) = first_snapshot(&first, discoveries.found(), Instant::now());
         limit_connections(&published.load().room);
+        let challenges = Arc::clone(&first.secured.challenges);
+        let acmes = Acmes::new(challenges, Arc::clone(&status), hints.clone());
         let writer = Writer {
+            acmes,
             published: Arc::clone(&published),
             status: Arc::clone(&status),
             hints: hints.clone(),
@@ -241,6 +246,7 @@ impl Control {
         lock(&self.health).is_checked(now)
             && self.board.waits_for(&self.published.load(), now).is_none()
             && self.status.read().unavailable.is_empty()
+            && admin::without_certificate(&self.published.load()).is_none()
     }
 
     /// Looks at the configuration and the plugins now, and tells when what came of it is in force.

@@ -5,6 +5,7 @@
 
 mod accept;
 mod admission;
+mod challenge;
 mod connection;
 mod door;
 mod error;

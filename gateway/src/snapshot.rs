@@ -22,7 +22,7 @@ use crate::plugin::{Samples, Use};
 use crate::transport::dial::NodeProtocol;
 use crate::transport::ports::PortId;
 use crate::transport::room::{Door, DoorLimits, Room};
-use crate::transport::tls::{ClientTls, ServerTls};
+use crate::transport::tls::{Challenges, ClientTls, ServerTls};
 
 mod limits;
 pub mod retry;
@@ -55,6 +55,8 @@ pub struct Snapshot {
     pub room: Arc<Room>,
     /// Where the gateway accepts, sorted by name; a route knows its listeners by their places here.
     pub listeners: Arc<[ListenerSpec]>,
+    /// What proves names to ACME servers; the same in every snapshot.
+    pub challenges: Arc<Challenges>,
 }
 
 impl Snapshot {

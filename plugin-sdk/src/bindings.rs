@@ -30,6 +30,7 @@ macro_rules! role {
                     "bascule:plugin/metrics@0.1.0": crate::bindings::imports::bascule::plugin::metrics,
                     "bascule:plugin/sessions@0.1.0": crate::bindings::imports::bascule::plugin::sessions,
                     "bascule:plugin/shared@0.1.0": crate::bindings::imports::bascule::plugin::shared,
+                    "bascule:plugin/spare@0.1.0": crate::bindings::imports::bascule::plugin::spare,
                 },
             });
             pub use exports::bascule::plugin::$module::*;

@@ -3,10 +3,10 @@
 
 #[cfg(target_family = "wasm")]
 pub(crate) use crate::bindings::imports::bascule::plugin::{
-    log, metrics, nodes, outcome, reply, request, response, sessions, shared,
+    log, metrics, nodes, outcome, reply, request, response, sessions, shared, spare,
 };
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::host::{
-    log, metrics, nodes, outcome, reply, request, response, sessions, shared,
+    log, metrics, nodes, outcome, reply, request, response, sessions, shared, spare,
 };

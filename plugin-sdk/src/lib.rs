@@ -116,6 +116,7 @@ mod response;
 mod roles;
 pub mod sessions;
 pub mod shared;
+pub mod spare;
 mod store;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
@@ -144,7 +145,7 @@ pub mod prelude {
     pub use crate::{
         Answer, Balancer, Choice, Decision, Filter, Lifecycle, NoConfig, Node, Nodes, Observer, Outcome,
         Refused, Request, RequestMut, Response, ResponseMut, Router, Schedule, Scope, StoreError, Timer,
-        Value, Verdict, clock, log, metrics, random, sessions, shared,
+        Value, Verdict, clock, log, metrics, random, sessions, shared, spare,
     };
     pub use serde::Deserialize;
 }

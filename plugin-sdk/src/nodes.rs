@@ -69,6 +69,13 @@ impl Nodes {
         Candidates(Drawn::Estimated(host::estimates_flat(sample)))
     }
 
+    /// Of the same candidates the one where the request is expected to be served first, of those that are neither *stuck* (they
+    /// keep requests more than `slow` times as long as the median candidate) nor *hot* (their load is above the one at
+    /// `quantile` of all loads). The gateway compares; the contract in `wit/bascule.wit` has the rule in full.
+    pub fn soonest(&self, sample: u32, quantile: f64, slow: f64) -> Option<Node> {
+        host::soonest(sample, quantile, slow).map(Node::at)
+    }
+
     /// The node with this stable id, if it can be picked; it also reaches one that drains.
     pub fn find(&self, id: &str) -> Option<Node> {
         host::find(id).map(Node::at)

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::StoreError;
 use crate::host::sessions as host;
 use crate::nodes::millis;
+use crate::{Node, StoreError};
 
 /// A token and the node that it is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,25 @@ pub struct Binding {
     pub token: String,
     /// The stable id of the node.
     pub node: String,
+}
+
+/// Where a client is bound to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    /// A node that can be picked.
+    Candidate(Node),
+    /// The node with this stable id, which cannot be picked now.
+    Elsewhere(String),
+}
+
+/// Where the client is bound to whose token this cookie holds: [`get`] of the cookie's value and
+/// [`Nodes::find`](crate::Nodes::find) in one call to the gateway. None if there is no such cookie, or its value is no token
+/// that is bound.
+pub fn bound_by_cookie(cookie: &str) -> Result<Option<Place>, StoreError> {
+    Ok(host::bound_by_cookie(cookie)?.map(|place| match place {
+        host::Place::Candidate(index) => Place::Candidate(Node::at(index)),
+        host::Place::Elsewhere(id) => Place::Elsewhere(id),
+    }))
 }
 
 /// The id of the node that a token is bound to.

@@ -28,6 +28,7 @@ mod message;
 mod node;
 mod plugin;
 pub mod simulation;
+mod soonest;
 mod stores;
 pub(crate) mod world;
 

@@ -54,6 +54,22 @@ fn a_thousand_clients_keep_their_nodes() {
 }
 
 #[test]
+fn a_client_that_comes_back_costs_one_call() {
+    let nodes = nodes(3);
+    let gateway = sticky_gateway(&nodes);
+    let mut client = gateway.client();
+    let visitor = first_visit(&mut client);
+    let calls =
+        |plugin, role| gateway.metric("bascule_plugin_calls_total", &[("plugin", plugin), ("role", role)]);
+    assert_eq!(calls("sticky-session", "filter"), 1.0, "the response was seen, and the cookie set");
+    let before = [calls("sticky-session", "balancer"), calls("least-connections", "balancer")];
+    (0..10).for_each(|_| assert_eq!(visit(&mut client, &visitor).text(), visitor.node));
+    let after = [calls("sticky-session", "balancer"), calls("least-connections", "balancer")];
+    assert_eq!([after[0] - before[0], after[1] - before[1]], [10.0, 0.0]);
+    assert_eq!(calls("sticky-session", "filter"), 1.0, "nothing was to be done for it");
+}
+
+#[test]
 fn the_clients_of_a_lost_node_are_bound_anew_and_the_others_stay() {
     let nodes = nodes(3);
     let gateway = sticky_gateway(&nodes);

@@ -45,6 +45,15 @@ fn fields_of_responses_are_removed_set_and_added() {
 }
 
 #[test]
+fn a_filter_that_edits_responses_alone_does_without_the_requests() {
+    let node = TestNode::answering("fine");
+    let gateway = gateway("response = { set = { x-edge = \"1\" } }", &node);
+    (0..10).for_each(|_| assert_eq!(gateway.get("/").header("x-edge"), Some("1")));
+    let calls = gateway.metric("bascule_plugin_calls_total", &[("plugin", "edge"), ("role", "filter")]);
+    assert_eq!(calls, 10.0);
+}
+
+#[test]
 fn a_filter_that_is_done_with_the_request_is_spared_the_response() {
     let node = TestNode::answering("fine");
     let calls = |config| {

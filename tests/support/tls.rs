@@ -86,14 +86,7 @@ impl Authority {
 
     /// Clients that believe it.
     pub fn client(&self) -> TlsWish {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).expect("a certificate");
-        TlsWish {
-            roots,
-            shown: None,
-            versions: vec![&rustls::version::TLS13, &rustls::version::TLS12],
-            protocols: vec![b"http/1.1".to_vec()],
-        }
+        TlsWish::believing(self.issuer.der().clone())
     }
 }
 
@@ -111,6 +104,18 @@ pub struct TlsClients {
 }
 
 impl TlsWish {
+    /// They believe what this root signed.
+    pub fn believing(root: CertificateDer<'static>) -> TlsWish {
+        let mut roots = RootCertStore::empty();
+        roots.add(root).expect("a certificate");
+        TlsWish {
+            roots,
+            shown: None,
+            versions: vec![&rustls::version::TLS13, &rustls::version::TLS12],
+            protocols: vec![b"http/1.1".to_vec()],
+        }
+    }
+
     /// It shows STEM.pem of an authority's folder.
     pub fn showing(self, stem: &Path) -> TlsWish {
         TlsWish { shown: Some(stem.to_owned()), ..self }

@@ -39,7 +39,7 @@ enum Command {
     Bench(bench::Options),
     /// Build every shipped plugin into target/plugins
     Plugins(plugins::Options),
-    /// Install the real servers that tests and benchmarks use (Redis, etcd, ZooKeeper, Consul), as far as they are missing
+    /// Install the real servers that tests and benchmarks use (Redis, etcd, ZooKeeper, Consul, Pebble), as far as they are missing
     Servers,
     /// Look for input that breaks what must hold of the codec, paths, configuration, sessions and HTTP/2's heads
     Fuzz(fuzz::Options),

@@ -1,4 +1,4 @@
-//! Gets the real servers that tests and benchmarks use: Redis, etcd, ZooKeeper, Consul.
+//! Gets the real servers that tests and benchmarks use: Redis, etcd, ZooKeeper, Consul, Pebble.
 //!
 //! What is there already is used. On Debian, apt-get installs the others if it may, and Consul, which newer releases lack, is
 //! unpacked from an older one into target/servers. That a server cannot be had is no error here: its tests are skipped, and say so.
@@ -44,6 +44,7 @@ fn packages(program: Program) -> &'static [&'static str] {
         Program::Etcd => &["etcd-server"],
         Program::ZooKeeper => &["libzookeeper-java", "default-jre-headless"],
         Program::Consul => &[],
+        Program::Pebble => &["pebble"],
     }
 }
 

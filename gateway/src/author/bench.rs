@@ -65,7 +65,12 @@ pub fn bench(bytes: &[u8], mut spec: UseSpec, nodes: u32) -> Result<Benched, Pro
     let memory = plugin.memory().unwrap_or(0);
     let starting = median((0..STARTS).map(|_| start_time(&plugin)).collect::<Result<_, _>>()?);
     let mut calls = Vec::new();
-    for function in Function::of(module.roles).filter(|function| *function != Function::Period) {
+    let is_called = |function: &Function| match function {
+        Function::Period => false,
+        Function::OnRequest => !plugin.spares_requests(),
+        _ => true,
+    };
+    for function in Function::of(module.roles).filter(is_called) {
         calls.push(Cost::measure(function, &plugin, &empty, nodes)?);
     }
     let started = Duration::from_secs_f64(starting);

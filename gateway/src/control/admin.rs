@@ -32,7 +32,7 @@ use super::status::Status;
 use super::writer::{Event, Shared, lock};
 use crate::name::Name;
 use crate::plugin::{Engine, Services};
-use crate::snapshot::Published;
+use crate::snapshot::{ListenerSpec, Published, Snapshot};
 use crate::telemetry::{Exposition, Telemetry};
 
 /// Callers at once; more wait. Scrapes and probes are a handful.
@@ -150,6 +150,11 @@ impl Admin {
                 let what = format!("the pool \"{pool}\" has no node yet: its registry has not answered\n");
                 full(StatusCode::SERVICE_UNAVAILABLE, PLAIN, what)
             }
+            Phase::Serving if let Some(listener) = without_certificate(&self.published.load()) => {
+                let what =
+                    format!("the listener \"{listener}\" has no certificate yet: none was got by ACME\n");
+                full(StatusCode::SERVICE_UNAVAILABLE, PLAIN, what)
+            }
             Phase::Serving => self.lacks_no_plugin(),
             Phase::Starting => text(StatusCode::SERVICE_UNAVAILABLE, "not every listener accepts yet\n"),
             Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping\n"),
@@ -170,6 +175,13 @@ impl Admin {
         let lines = lines.map(|(name, why)| format!("the plugin \"{name}\" cannot be loaded: {why}\n"));
         full(StatusCode::SERVICE_UNAVAILABLE, PLAIN, lines.collect::<String>())
     }
+}
+
+/// A listener under TLS that has nothing to show yet: it can only prove names to an ACME server.
+pub(super) fn without_certificate(snapshot: &Snapshot) -> Option<Name> {
+    let lacks =
+        |listener: &&ListenerSpec| listener.tls.as_ref().is_some_and(|tls| tls.certificates.is_empty());
+    snapshot.listeners.iter().find(lacks).map(|listener| listener.name.clone())
 }
 
 const THERE: &str = "there are /healthz, /readyz, /metrics, /snapshot, /plugins/NAME/rollback, /pin and /unpin, and \

@@ -69,6 +69,7 @@ pub(super) fn snapshot(prepared: &Prepared, found: &Found, earlier: Option<&Snap
         uses: prepared.uses.clone().into(),
         settings: Arc::new(settings(&config.gateway)),
         samples: Arc::clone(&prepared.samples),
+        challenges: Arc::clone(&prepared.secured.challenges),
         room: earlier.map_or_else(Arc::<Room>::default, |earlier| Arc::clone(&earlier.room)),
         listeners: prepared
             .listening

@@ -16,13 +16,15 @@ use tracing::{info, warn};
 
 use super::config::{At, Config, Error, Errors, ListenerTls, NodeTls, Place};
 use crate::name::Name;
-use crate::transport::tls::{ClientTls, Facts, ServerTls, Tickets};
+use crate::transport::tls::{Challenges, ClientTls, Facts, ServerTls, Tickets};
 use expiry::Expiry;
 use seen::{Hash, Seen};
 
 /// How listeners' clients and pools' nodes are met, by the names of those that have TLS.
 #[derive(Clone, Default)]
 pub(super) struct Secured {
+    /// What proves listeners' names to ACME servers; always the same.
+    pub(super) challenges: Arc<Challenges>,
     pub(super) listeners: BTreeMap<Name, Arc<ServerTls>>,
     pub(super) pools: BTreeMap<Name, Arc<ClientTls>>,
 }
@@ -41,6 +43,7 @@ impl Secured {
 /// What was made of files, and what can be made again.
 pub(super) struct Certificates {
     tickets: Option<Tickets>,
+    challenges: Arc<Challenges>,
     listeners: BTreeMap<Name, Made<ListenerTls, ServerTls>>,
     pools: BTreeMap<Name, Made<NodeTls, ClientTls>>,
     seen: Seen,
@@ -71,13 +74,19 @@ pub(super) struct FilesOutcomes {
     pub(super) pools: BTreeMap<Name, FilesOutcome>,
 }
 
+/// What listeners have in common.
+struct With {
+    tickets: Tickets,
+    challenges: Arc<Challenges>,
+}
+
 /// What names files and can be made of them.
 trait FromFiles: Clone + PartialEq {
     type Made;
     /// Every file that it names.
     fn files(&self) -> Vec<&Path>;
     /// Reads them. The place is that of the table.
-    fn make(&self, place: &Place, tickets: &Tickets) -> Result<Self::Made, Error>;
+    fn make(&self, place: &Place, with: &With) -> Result<Self::Made, Error>;
     /// The certificates that are shown to others.
     fn shown(made: &Self::Made) -> &[Facts];
 }
@@ -86,7 +95,8 @@ impl Certificates {
     /// Nothing is read yet.
     pub(super) fn new() -> Self {
         let (listeners, pools) = Default::default();
-        Self { tickets: None, listeners, pools, seen: Seen::default(), expiry: Expiry::default() }
+        let (tickets, challenges) = Default::default();
+        Self { tickets, challenges, listeners, pools, seen: Seen::default(), expiry: Expiry::default() }
     }
 
     /// Reads what a configuration names; what did not change stays what it is.
@@ -96,7 +106,7 @@ impl Certificates {
         let pools = config.pools.iter().filter_map(|(name, pool)| Some((name, pool.tls.as_ref()?)));
         let (listeners, pools): (Vec<_>, Vec<_>) = (listeners.collect(), pools.collect());
         if listeners.is_empty() && pools.is_empty() {
-            return Secured::default();
+            return self.nothing();
         }
         let tickets = match &self.tickets {
             Some(tickets) => tickets.clone(),
@@ -109,18 +119,24 @@ impl Certificates {
                         .or(pools.first().map(|(_, tls)| &tls.place));
                     let what = format!("TLS cannot be used on this machine: {error}");
                     errors.extend(place.map(|place| Error::new(place, what)));
-                    return Secured::default();
+                    return self.nothing();
                 }
             },
         };
-        let mut load = Load { seen: &mut self.seen, tickets, errors };
+        let with = With { tickets, challenges: Arc::clone(&self.challenges) };
+        let mut load = Load { seen: &mut self.seen, with, errors };
         let secured = Secured {
+            challenges: Arc::clone(&self.challenges),
             listeners: load.all(&mut self.listeners, "listener", &listeners),
             pools: load.all(&mut self.pools, "pool", &pools),
         };
         let files: BTreeSet<PathBuf> = self.files().into_iter().map(Path::to_owned).collect();
         self.seen.retain(|path| files.contains(path));
         secured
+    }
+
+    fn nothing(&self) -> Secured {
+        Secured { challenges: Arc::clone(&self.challenges), ..Secured::default() }
     }
 
     /// Whether a file has another content than when it was read.
@@ -173,7 +189,7 @@ pub fn check_certificates(config: &Config) -> Result<(), Errors> {
 /// One look at all files that a configuration names.
 struct Load<'a> {
     seen: &'a mut Seen,
-    tickets: Tickets,
+    with: With,
     errors: &'a mut Vec<Error>,
 }
 
@@ -211,7 +227,7 @@ impl Load<'_> {
             return earlier;
         }
         let now = SystemTime::now();
-        match (wanted.value.make(&wanted.place, &self.tickets), earlier) {
+        match (wanted.value.make(&wanted.place, &self.with), earlier) {
             (Ok(new), earlier) => {
                 if earlier.is_some() {
                     info!("{what}: new certificates took over");

@@ -30,6 +30,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 
 pub(super) use board::{Board, Facts, State, shortened};
+pub(super) use entries::{Entries, Entry};
 pub(super) use provider::{Provider, Sets, Trouble};
 pub(crate) use schema::Announced;
 pub(super) use schema::{BadEntry, NodeSet};

@@ -4,8 +4,11 @@
 //! is alive; so whoever loses a connection makes the next one, to the next endpoint. Every call has a deadline: a
 //! server that was stopped keeps its connections open and says nothing. Errors are one line, and name no secret.
 
+mod follow;
+mod leases;
 mod registration;
 
+pub(super) use follow::{Follower, Keys};
 pub use registration::Registration;
 
 use std::error::Error as _;
@@ -17,7 +20,7 @@ use etcd_client::{
 };
 
 use super::client_tls::Pem;
-use super::config::{ClientTls, Login, Origin};
+use super::config::{ClientTls, EtcdKeys, Login, Origin};
 
 /// How long one call may take. A member that lost its leader finds another one in about a second.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -55,6 +58,12 @@ pub enum Failed {
 }
 
 impl Servers {
+    /// Those of these settings.
+    pub(super) fn of(settings: &EtcdKeys) -> Self {
+        let EtcdKeys { endpoints, login, tls, .. } = settings.clone();
+        Self { endpoints, login, tls }
+    }
+
     /// The endpoint with this number, counted around: whoever loses one takes the next.
     pub fn endpoint(&self, number: usize) -> &Origin {
         &self.endpoints[number % self.endpoints.len()]

@@ -1,10 +1,11 @@
 //! The gateway's own registry: nodes register themselves with a lease, and pools with `provider = "registry"` find them.
 //!
 //! `requests` is its API, on an address of its own. Where leases are kept is the store's matter: `memory` for a gateway that
-//! stands alone, `shared` for those that share a Redis. What a pool then sees comes from the same place, as a provider of discovery like any other.
+//! stands alone, `shared` for those that share a Redis, `etcd` for those that share one. What a pool then sees comes from the same place, as a provider of discovery like any other.
 
 mod counts;
 mod entry;
+mod etcd;
 mod leases;
 mod memory;
 mod named;
@@ -32,6 +33,7 @@ use crate::store::redis::Redis;
 use crate::telemetry::Exposition;
 use crate::transport::ports::{Owner, Ports};
 use counts::Counts;
+use etcd::InEtcd;
 use leases::{Change, Full, Lease};
 use memory::Memory;
 use named::Named;
@@ -65,6 +67,7 @@ pub(super) struct RegistryRow {
 enum Store {
     Memory(Arc<Memory>),
     Redis(Shared),
+    Etcd(Box<InEtcd>),
 }
 
 /// Why nothing was done.
@@ -123,12 +126,13 @@ impl Door {
 impl Registry {
     fn new(settings: config::Registry, address: SocketAddr, redis: Option<&Arc<Redis>>) -> Self {
         let most = settings.max_nodes.get();
-        let store = match settings.store {
+        let store = match &settings.store {
             LeaseStore::Memory => Store::Memory(Arc::new(Memory::new(most as usize))),
             LeaseStore::Redis => {
                 let redis = Arc::clone(redis.expect("a configuration with this store has a table [redis]"));
                 Store::Redis(Shared::new(Leases::new(redis), most))
             }
+            LeaseStore::Etcd(etcd) => Store::Etcd(Box::new(InEtcd::new(etcd, most))),
         };
         let (followed, counts, named) = (Mutex::default(), Counts::default(), Named::default());
         Self { settings, address, store, followed, counts, named }
@@ -146,6 +150,7 @@ impl Registry {
                 Box::new(memory::Follower { memory: Arc::clone(memory), pool: pool.clone() })
             }
             Store::Redis(shared) => Box::new(shared.follower(pool)),
+            Store::Etcd(etcd) => Box::new(etcd.follower(pool)),
         };
         *self.lock().entry(pool.clone()).or_default() += 1;
         Box::new(Followed { registry: Arc::clone(self), pool: pool.clone(), inner })
@@ -177,6 +182,7 @@ impl Store {
                 memory.put(pool, lease.clone(), Instant::now()).map_err(|Full| Refusal::Full)
             }
             Self::Redis(shared) => shared.put(pool, lease).await,
+            Self::Etcd(etcd) => etcd.put(pool, lease).await,
         }
     }
 
@@ -185,6 +191,7 @@ impl Store {
         match self {
             Self::Memory(memory) => Ok(memory.take(pool, node)),
             Self::Redis(shared) => shared.take(pool, node).await,
+            Self::Etcd(etcd) => etcd.take(pool, node).await,
         }
     }
 
@@ -193,6 +200,7 @@ impl Store {
         match self {
             Self::Memory(memory) => Ok(memory.rows(pool, Instant::now())),
             Self::Redis(shared) => shared.rows(pool).await,
+            Self::Etcd(etcd) => etcd.rows(pool).await,
         }
     }
 
@@ -200,7 +208,7 @@ impl Store {
     async fn keep(&self, counts: &Counts) {
         match self {
             Self::Memory(memory) => memory.keep(|ended| counts.ended(ended)).await,
-            Self::Redis(_) => std::future::pending().await,
+            Self::Redis(_) | Self::Etcd(_) => std::future::pending().await,
         }
     }
 }

@@ -40,6 +40,21 @@ pub(super) struct Outcomes {
     pub(super) unavailable: Missing,
     /// What became of the files of listeners' and pools' certificates.
     pub(super) certificates: FilesOutcomes,
+    /// How listeners' certificates are got by ACME, for those that do.
+    pub(super) acme: BTreeMap<Name, AcmeOutcome>,
+}
+
+/// What came of getting a listener's certificate by ACME.
+#[derive(Debug, Default)]
+pub(super) struct AcmeOutcome {
+    /// How often one was got.
+    pub(super) obtained: u64,
+    /// How often that failed.
+    pub(super) failed: u64,
+    /// When and why it failed last, if none was got since.
+    pub(super) error: Option<(SystemTime, String)>,
+    /// When the next is ordered.
+    pub(super) next: Option<SystemTime>,
 }
 
 /// Uses that cannot be loaded, and why.

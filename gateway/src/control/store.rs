@@ -176,7 +176,8 @@ fn private_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Writes a file so that after a crash it is there whole, or as it was before.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes beside, syncs and renames: the old or the new is there, whatever happens. For the gateway's user alone (0600).
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = File::options().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;

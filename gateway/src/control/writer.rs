@@ -12,6 +12,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
+use super::acme::Acmes;
 use super::attempt::Prepared;
 use super::build;
 use super::config::{Config, LogFormat};
@@ -42,6 +43,7 @@ pub enum Event {
 
 /// What the task needs.
 pub(super) struct Writer {
+    pub(super) acmes: Acmes,
     pub(super) published: Published,
     pub(super) status: Arc<Status>,
     pub(super) hints: Sender<Hint>,
@@ -69,6 +71,7 @@ impl Writer {
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.checks.follow(&self.published.load(), &self.current.config);
         self.discoveries.follow(&self.current.config);
+        self.acmes.follow(&self.current.config);
         loop {
             let event = tokio::select! {
                 event = events.recv() => event,
@@ -121,6 +124,8 @@ impl Writer {
             tell_of_listeners(&snapshot.listeners, &self.published.load().listeners);
             self.discoveries.note_hidden(&prepared.config, &prepared.addresses);
             self.published.store(Arc::new(snapshot));
+            // Behind the swap: a listener that proves a name has to be there.
+            self.acmes.follow(&prepared.config);
         }
         note(&self.status, &prepared);
         // Noted once: what is prepared next starts from this.

@@ -179,29 +179,38 @@ pub fn response(head: &ResponseHead, options: &ResponseEncoding<'_>) -> Response
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let fields = response.headers_mut();
+    // Two more than the node's: a map that grows hashes all of it anew.
+    fields.reserve(head.fields.len() + 2);
     let keeps_length = options.head_request || head.status == 304;
+    let (mut has_date, mut has_length) = (false, false);
     for field in head.fields.iter() {
+        let name = head.fields.bytes(field.name);
         let kept = match field.known {
             Known::ContentLength => keeps_length,
             known => !known.is_hop_by_hop(),
         };
         if kept {
-            append(fields, head.fields.bytes(field.name), head.fields.bytes(field.value));
+            has_length |= field.known == Known::ContentLength;
+            has_date |= name.eq_ignore_ascii_case(b"date");
+            append(fields, name, head.fields.bytes(field.value));
         }
     }
     for (name, value) in options.extra {
         append(fields, name.as_bytes(), value);
     }
     let is_final = head.status >= 200;
-    if is_final && !fields.contains_key(http::header::DATE) {
-        append(fields, b"date", options.date);
+    if is_final
+        && !has_date
+        && let Ok(date) = HeaderValue::from_bytes(options.date)
+    {
+        fields.append(http::header::DATE, date);
     }
     if let BodyLength::Known(length) = options.body
         && is_final
         && head.status != 204
-        && !fields.contains_key(http::header::CONTENT_LENGTH)
+        && !has_length
     {
-        fields.insert(http::header::CONTENT_LENGTH, length.into());
+        fields.append(http::header::CONTENT_LENGTH, length.into());
     }
     response
 }

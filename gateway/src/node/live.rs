@@ -62,6 +62,19 @@ pub struct Seen {
     pub oldest: u32,
 }
 
+/// What a policy weighs of a node that compares when a request would be served. See [`Seen`] and [`Live::service`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Requests in flight, from this gateway.
+    pub in_flight: u32,
+    /// The time that one request takes there, queues aside, in microseconds; 0 if unknown.
+    pub service: u32,
+    /// See [`Seen::oldest`].
+    pub oldest: u32,
+    /// See [`Seen::error_rate`].
+    pub error_rate: u32,
+}
+
 impl Default for Live {
     fn default() -> Self {
         Self::new()
@@ -89,6 +102,17 @@ impl Live {
             latency: self.hot.latency.get(now),
             error_rate: self.hot.errors.get(now),
             oldest: if in_flight == 0 { 0 } else { self.waits.oldest(now) },
+        }
+    }
+
+    /// What is weighed of when a request would be served. Without the latency, which costs an exponential to age.
+    pub fn pace(&self, now: Instant) -> Pace {
+        let (now, in_flight) = (self.millis(now), self.in_flight());
+        Pace {
+            in_flight,
+            service: self.hot.service.get(now),
+            oldest: if in_flight == 0 { 0 } else { self.waits.oldest(now) },
+            error_rate: self.hot.errors.get(now),
         }
     }
 

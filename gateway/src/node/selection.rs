@@ -11,8 +11,10 @@ use super::candidates::{Candidate, Candidates, running_sums};
 
 mod draws;
 mod hashing;
+mod soonest;
 mod zones;
 
+pub use soonest::Scales;
 pub use zones::ZoneWeights;
 
 /// What the gateway knows of a candidate now; as the record of the plugin contract.

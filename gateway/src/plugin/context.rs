@@ -43,6 +43,8 @@ pub struct Context {
     pub reply: Reply,
     /// What uses keep until the end of the request.
     pub notes: Vec<Note>,
+    /// Whether the policy that was asked last does without on-response, until the exchange takes note of it.
+    pub spares_response: bool,
     /// Whether a plugin asked where the client belongs, nobody could say, and it is not to go elsewhere then.
     pub session_lost: bool,
 }
@@ -136,6 +138,7 @@ impl Context {
             outcome: Outcome::default(),
             reply: Reply::default(),
             notes: Vec::new(),
+            spares_response: false,
             session_lost: false,
         }
     }
@@ -155,6 +158,7 @@ impl Context {
         self.reply.fields.clear();
         self.reply.body.clear();
         self.notes.clear();
+        self.spares_response = false;
         self.session_lost = false;
     }
 }

@@ -15,7 +15,7 @@ use super::module::Role;
 use super::output::{LONGEST_LINE, Output};
 use super::ticker::Pulse;
 use super::use_::Use;
-use crate::node::selection::{Estimate, Load};
+use crate::node::selection::{Estimate, Load, Scales};
 use crate::store::Space;
 
 /// Log lines that one call may write.
@@ -84,6 +84,10 @@ pub(super) struct Host {
     pub(super) reply: Reply,
     /// The use's note, if this call wrote it.
     pub(super) note: Option<(u64, String)>,
+    /// Whether it does without on-request, for its whole life.
+    pub(super) spares_requests: bool,
+    /// Whether this call does without the request's on-response.
+    pub(super) spares_response: bool,
     pub(super) meter: Meter,
     /// What hears that a call runs.
     pub(super) pulse: Arc<Pulse>,
@@ -94,6 +98,7 @@ pub(super) struct Host {
     pub(super) estimates: Vec<Estimate>,
     /// Costs of candidates, for the length of an import.
     pub(super) costs: Vec<(u64, u32)>,
+    pub(super) scales: Scales,
     pub(super) space: Space,
     metrics: Vec<(Box<str>, Kind, Option<Arc<Metric>>)>,
     lines: u32,
@@ -113,6 +118,8 @@ impl Host {
             caps: Tally::default(),
             reply: Reply::default(),
             note: None,
+            spares_requests: false,
+            spares_response: false,
             meter: Meter::default(),
             pulse: Arc::clone(&owner.module.pulse),
             limiter: Limiter::new(owner.spec.limits.memory, owner.spec.limits.table_elements),
@@ -120,6 +127,7 @@ impl Host {
             loads: Vec::new(),
             estimates: Vec::new(),
             costs: Vec::new(),
+            scales: Scales::default(),
             space: owner.space.clone(),
             metrics: Vec::new(),
             lines: 0,
@@ -136,6 +144,7 @@ impl Host {
         self.edits = 0;
         self.edit_bytes = 0;
         self.lines = 0;
+        self.spares_response = false;
         self.limiter.refused_memory = false;
         self.limiter.refused_elements = false;
         self.meter.restart(allowed, self.pulse.ticks());

@@ -22,6 +22,7 @@ mod request;
 mod response;
 mod sessions;
 mod shared;
+mod spare;
 pub(super) mod wait;
 
 /// The contract's package, and the version that this host offers.
@@ -29,8 +30,8 @@ pub(super) const PACKAGE: &str = "bascule:plugin";
 const VERSION: &str = "0.1.0";
 
 /// The contract's interfaces, by name.
-pub(super) const INTERFACES: [&str; 9] =
-    ["request", "response", "reply", "nodes", "outcome", "log", "metrics", "sessions", "shared"];
+pub(super) const INTERFACES: [&str; 10] =
+    ["request", "response", "reply", "nodes", "outcome", "log", "metrics", "sessions", "shared", "spare"];
 
 /// The largest value of a field that a plugin may set, in bytes.
 const LARGEST_VALUE: usize = 16 * 1024;
@@ -60,6 +61,7 @@ pub(super) fn link(linker: &mut Linker<Host>, lane: Lane) -> wasmtime::Result<()
     link("outcome", outcome::link)?;
     link("log", log::link)?;
     link("metrics", metrics::link)?;
+    link("spare", spare::link)?;
     match lane {
         Lane::Synchronous => {
             link("sessions", sessions::link)?;

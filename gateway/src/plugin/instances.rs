@@ -6,7 +6,7 @@
 //! that wait stand in `waiting`, what is done for instances between calls in `upkeep`, and what keeps a bad version from
 //! being called in [`super::quarantine`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,8 @@ pub struct Instances {
     owner: Arc<Use>,
     /// The module's, here so that a use which does not play a role costs no walk to it.
     roles: Roles,
+    /// Whether its instances do without on-request: what the one said that was started last, or the trial's.
+    spares_requests: Cell<bool>,
     /// The one that works on the synchronous lane.
     running: RefCell<Option<Running>>,
     /// Those of the waiting lane.
@@ -51,9 +53,11 @@ impl Instances {
     pub fn new(owner: Arc<Use>) -> Instances {
         let calls = owner.stats.worker();
         let roles = owner.module.roles;
+        let spares_requests = owner.spares_requests.get().is_some_and(|spares| *spares);
         Instances {
             owner,
             roles,
+            spares_requests: Cell::new(spares_requests),
             running: RefCell::new(None),
             idle: Idle::default(),
             calls,
@@ -89,6 +93,11 @@ impl Instances {
         self.roles.contains(roles)
     }
 
+    /// Whether it does without on-request; known once an instance was started.
+    pub fn spares_requests(&self) -> bool {
+        self.spares_requests.get()
+    }
+
     /// Asks a router; a use that is none goes on.
     pub fn route<'a>(&'a self, context: &'a mut Option<Box<Context>>) -> Called<'a, Decision> {
         if !self.plays(Roles::ROUTER) {
@@ -99,9 +108,9 @@ impl Instances {
         called.map(Decision::from)
     }
 
-    /// Shows a filter the request; a use that is none goes on.
+    /// Shows a filter the request; a use that is none, or does without, goes on.
     pub fn on_request<'a>(&'a self, context: &'a mut Option<Box<Context>>) -> Called<'a, Verdict> {
-        if !self.plays(Roles::FILTER) {
+        if !self.plays(Roles::FILTER) || self.spares_requests.get() {
             return Called::over(Ok(Verdict::GoOn));
         }
         self.call(Stage::OnRequest, context.as_mut(), |exports| &exports.on_request)
@@ -348,6 +357,7 @@ impl Marks {
 /// Makes what a call did count, if its answer makes sense.
 fn commit<A: Answer>(host: &mut Host, answer: A) -> Result<A, Fault> {
     answer.check(host).map_err(|message| Fault::new(FaultKind::Garbage, message))?;
+    host.context.spares_response = host.spares_response;
     if let Some((number, text)) = host.note.take() {
         let key = host.owner.key;
         let notes = &mut host.context.notes;

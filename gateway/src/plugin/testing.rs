@@ -37,7 +37,7 @@ fn core(body: &str) -> String {
         body = body.replace(&format!("\"{role}#"), &format!("\"bascule:plugin/{role}@0.1.0#"));
     }
     for interface in
-        ["request", "response", "reply", "nodes", "outcome", "log", "metrics", "sessions", "shared"]
+        ["request", "response", "reply", "nodes", "outcome", "log", "metrics", "sessions", "shared", "spare"]
     {
         let whole = format!("import \"bascule:plugin/{interface}@0.1.0\"");
         body = body.replace(&format!("import \"{interface}\""), &whole);

@@ -43,9 +43,10 @@ impl Use {
             grants: self.grants,
             quarantine: Quarantines::new(None, Instant::now()),
             start_took: OnceLock::new(),
+            spares_requests: OnceLock::new(),
         }));
         let took = instances.warm_up().map_err(|fault| self.refused("", &fault))?;
-        self.remember_start(took);
+        self.remember_start(took, instances.spares_requests());
         let mut context = Some(invented());
         for role in self.module.roles.iter() {
             let played = play(role, &instances, &mut context);
@@ -54,10 +55,11 @@ impl Use {
         Ok(())
     }
 
-    /// Workers measure their own starts by this one. A long one holds up requests each time.
-    fn remember_start(&self, took: Duration) {
+    /// Workers measure their own starts by this one, and know from it what need not be called. A long one holds up requests each
+    /// time.
+    fn remember_start(&self, took: Duration, spares_requests: bool) {
         // A second trial of the same use tells nothing new.
-        let _ = self.start_took.set(took);
+        let _ = (self.start_took.set(took), self.spares_requests.set(spares_requests));
         if took > SHORT_START {
             tracing::warn!(
                 target: "plugin",

@@ -144,6 +144,8 @@ pub struct Use {
     pub(super) quarantine: Quarantines,
     /// CPU time that the start of the trial's instance took.
     pub(super) start_took: OnceLock<Duration>,
+    /// Whether that one did without on-request.
+    pub(super) spares_requests: OnceLock<bool>,
 }
 
 impl Use {
@@ -183,6 +185,7 @@ impl Use {
             grants,
             quarantine,
             start_took: OnceLock::new(),
+            spares_requests: OnceLock::new(),
         })
     }
 }

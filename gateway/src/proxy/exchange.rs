@@ -53,6 +53,8 @@ pub(super) struct Exchange<'a> {
     /// Those among each of the two that need not see the response.
     pub filters_done: Places,
     pub policies_done: Places,
+    /// Policies that need not see it as long as no other node is picked.
+    pub policies_spared: Places,
     /// The name of the policy that picked.
     pub policy: &'a str,
     /// The node that was picked last, as an index of the selection, until it is left out of it.
@@ -107,6 +109,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, connection: &mut Connection) -> A
         policies_filtered: false,
         filters_done: Places::default(),
         policies_done: Places::default(),
+        policies_spared: Places::default(),
         policy: "",
         picked: None,
         attempts: 0,
@@ -144,6 +147,9 @@ impl<'a> Exchange<'a> {
     }
 
     async fn answer(&mut self) -> Result<Answer, Error> {
+        if let Some(proof) = self.prove() {
+            return Ok(proof);
+        }
         if let Some(elsewhere) = self.redirect() {
             return Ok(elsewhere);
         }

@@ -89,6 +89,7 @@ impl<'a> Exchange<'a> {
             for (index, &place) in view.pool(self.pool).policies.iter().enumerate().rev() {
                 let instances = &view.instances[place as usize];
                 if !self.policies_done.contains(index)
+                    && !self.policies_spared.contains(index)
                     && instances.plays(Roles::FILTER)
                     && let Ok(Verdict::Answer(status)) = instances.on_response(&mut self.context).await
                 {
@@ -139,7 +140,7 @@ fn forgive(instances: &Instances) -> Result<(), Error> {
 pub(super) struct Places(u64);
 
 impl Places {
-    fn note(&mut self, place: usize) {
+    pub(super) fn note(&mut self, place: usize) {
         self.0 |= 1_u64.checked_shl(place as u32).unwrap_or(0);
     }
 

@@ -45,14 +45,15 @@ pub(super) async fn make(
     deadline.set(tls.handshake_timeout);
     let made = deadline.race(tls.accept(tcp)).await;
     let outcome = match &made {
-        Ok(Ok(_)) => HandshakeOutcome::Made,
+        Ok(Ok(Some(_))) => HandshakeOutcome::Made,
+        Ok(Ok(None)) => HandshakeOutcome::Proof,
         Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => HandshakeOutcome::Refused,
         Ok(Err(_)) => HandshakeOutcome::Gone,
         Err(Elapsed) => HandshakeOutcome::Late,
     };
     worker.metrics.handshake(outcome);
     match made {
-        Ok(Ok(Accepted { stream, name, certificate, http2 })) => {
+        Ok(Ok(Some(Accepted { stream, name, certificate, http2 }))) => {
             let mut connection = Connection::new(worker, stream, peer, listener);
             connection.secure = Some(Rc::new(Handshake { tls, name, certificate }));
             connection.http2 = http2;
@@ -60,6 +61,10 @@ pub(super) async fn make(
         }
         Ok(Err(error)) => {
             debug!(%peer, %error, "a handshake failed");
+            None
+        }
+        Ok(Ok(None)) => {
+            debug!(%peer, "a handshake proved a name to an ACME server");
             None
         }
         Err(Elapsed) => None,

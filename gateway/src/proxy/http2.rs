@@ -160,12 +160,13 @@ fn start(worker: &Rc<Worker>, client: &Client, request: Http2Request) {
     connection.secure = client.secure.clone();
     connection.asked = Some(Box::new(Http2Head { parts, ended }));
     let (worker, running) = (worker.clone(), client.running.clone());
-    tokio::task::spawn_local(async move {
+    // Boxed, since a task is moved some times before and after it runs, and an exchange is some kilobytes.
+    tokio::task::spawn_local(Box::pin(async move {
         if exchange::serve(&worker, &mut connection).await == After::Abort {
             connection.stream.reset();
         }
         drop(running);
-    });
+    }));
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::exchange::Exchange;
+use super::filters::Places;
 use crate::plugin::{Choice, FaultKind, Roles};
 use crate::telemetry::FallbackReason;
 
@@ -14,7 +15,9 @@ impl Exchange<'_> {
         let view = self.view;
         let policies = &view.pool(self.pool).policies;
         let mut why = None;
-        for &place in policies {
+        // Whoever did without the response meant the node that it picked before.
+        self.policies_spared = Places::default();
+        for (index, &place) in policies.iter().enumerate() {
             let instances = &view.instances[place as usize];
             if !instances.plays(Roles::BALANCER) {
                 continue;
@@ -23,6 +26,9 @@ impl Exchange<'_> {
             let chosen = patience.outlast(instances.pick(context)).await?;
             if self.context().session_lost {
                 return Err(Error::SessionLost);
+            }
+            if std::mem::take(&mut self.context_mut().spares_response) {
+                self.policies_spared.note(index);
             }
             match chosen {
                 Ok(Choice::Abstain) => {

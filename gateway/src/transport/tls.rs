@@ -4,6 +4,7 @@
 //! Both halves of a stream share one state, which is borrowed for the length of a poll: they are used by one task.
 
 mod certificate;
+mod challenges;
 mod client;
 mod names;
 mod server;
@@ -20,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
 pub use certificate::{Certificate, Facts};
+pub use challenges::{Challenges, HTTP_PATH};
 pub use client::ClientTls;
 pub use names::Names;
 pub use server::{Accepted, Asked, ServerTls, Terms, Tickets, Unknown};

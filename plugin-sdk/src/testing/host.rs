@@ -215,6 +215,10 @@ pub(crate) mod nodes {
             world.some(most).into_iter().filter_map(|index| world.estimate(index)).flat_map(numbers).collect()
         })
     }
+    pub(crate) fn soonest(sample: u32, quantile: f64, slow: f64) -> Option<u32> {
+        let candidates = crate::nodes::Nodes::CURRENT.estimates(sample);
+        crate::testing::soonest::soonest(&candidates, quantile, slow).map(|node| node.index())
+    }
     pub(crate) fn two_random() -> Option<(Load, Load)> {
         with(|world| {
             let first = world.draw(None)?;
@@ -325,6 +329,17 @@ pub(crate) mod nodes {
     }
 }
 
+pub(crate) mod spare {
+    use super::with;
+
+    pub(crate) fn on_request() {
+        with(|world| world.spares_requests = true);
+    }
+    pub(crate) fn on_response() {
+        with(|world| world.request.spares_response.set(true));
+    }
+}
+
 pub(crate) mod outcome {
     use super::with;
 
@@ -377,7 +392,7 @@ pub(crate) mod metrics {
 }
 
 pub(crate) mod sessions {
-    use super::with;
+    use super::{nodes, request, with};
     use crate::random;
 
     store_error!();
@@ -386,6 +401,18 @@ pub(crate) mod sessions {
     pub(crate) struct Binding {
         pub(crate) token: String,
         pub(crate) node: String,
+    }
+
+    #[derive(Debug)]
+    pub(crate) enum Place {
+        Candidate(u32),
+        Elsewhere(String),
+    }
+
+    pub(crate) fn bound_by_cookie(cookie: &str) -> Result<Option<Place>, StoreError> {
+        let token = request::cookie(cookie).and_then(|value| String::from_utf8(value).ok());
+        let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
+        Ok(get(&token)?.map(|id| nodes::find(&id).map_or(Place::Elsewhere(id), Place::Candidate)))
     }
 
     pub(crate) fn get(token: &str) -> Result<Option<String>, StoreError> {

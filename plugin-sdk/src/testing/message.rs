@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 
 /// A request: `request("GET", "/cart?x=1").header("x-user", "7").cookie("id", "abc")`.
 ///
-/// The notes that a plugin takes live here, so a request that is given to several calls keeps them.
+/// The notes that a plugin takes live here, and that a pick does without the response; so a request that is given to several
+/// calls keeps them.
 #[derive(Clone, Debug, Default)]
 pub struct TestRequest {
     pub(crate) method: String,
@@ -21,6 +22,8 @@ pub struct TestRequest {
     pub(crate) headers: Fields,
     pub(crate) note: Cell<u64>,
     pub(crate) note_text: RefCell<String>,
+    /// Whether the pick did without on-response.
+    pub(crate) spares_response: Cell<bool>,
 }
 
 /// A certificate that a client showed.

@@ -184,7 +184,7 @@ impl<P> PluginTest<P> {
         &mut self.plugin
     }
 
-    /// Calls the plugin about a request; the notes that it takes stay with the request.
+    /// Calls the plugin about a request; the notes that it takes, and what it does without, stay with the request.
     fn call<R>(&mut self, request: &TestRequest, call: impl FnOnce(&mut P) -> R) -> R {
         self.world.gather(request);
         self.world.request = request.clone();
@@ -193,6 +193,7 @@ impl<P> PluginTest<P> {
         let result = self.world.enter(|| call(plugin));
         request.note.set(self.world.request.note.get());
         request.note_text.replace(self.world.request.note_text.borrow().clone());
+        request.spares_response.set(self.world.request.spares_response.get());
         result
     }
 
@@ -222,6 +223,7 @@ impl<P: Lifecycle> PluginTest<P> {
 impl<P: Balancer> PluginTest<P> {
     /// Has it pick a node for one attempt.
     pub fn pick(&mut self, request: &TestRequest) -> Picked {
+        request.spares_response.set(false);
         match self.call(request, |plugin| plugin.pick(&Request::CURRENT, &Nodes::CURRENT)) {
             Choice::Abstain => Picked::Abstain,
             Choice::Reject(status) => Picked::Reject(status),
@@ -246,15 +248,22 @@ impl<P: Router> PluginTest<P> {
 }
 
 impl<P: Filter> PluginTest<P> {
-    /// Has it see a request.
+    /// Has it see a request, unless it does without.
     pub fn on_request(&mut self, request: &TestRequest) -> RequestSeen {
+        if self.world.spares_requests {
+            return RequestSeen { request: request.clone(), answer: None };
+        }
         let verdict = self.call(request, |plugin| plugin.on_request(&mut RequestMut::current()));
         let answer = self.verdict(verdict);
         RequestSeen { request: self.world.request.clone(), answer }
     }
 
-    /// Has it see the response to a request; `request.node("a")` is the node that gave it.
+    /// Has it see the response to a request, unless the last pick for that did without; `request.node("a")` is the node
+    /// that gave it.
     pub fn on_response(&mut self, request: &TestRequest, response: TestResponse) -> ResponseSeen {
+        if request.spares_response.get() {
+            return ResponseSeen { response, answer: None };
+        }
         self.world.response = response;
         let see = |plugin: &mut P| plugin.on_response(&Request::CURRENT, &mut ResponseMut::current());
         let verdict = self.call(request, see);

@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) outcome: Attempted,
     pub(crate) sessions: Expiring<String>,
     pub(crate) store_down: bool,
+    /// Whether the plugin does without on-request.
+    pub(crate) spares_requests: bool,
     pub(crate) shared: Expiring<Vec<u8>>,
     pub(crate) allowances: BTreeMap<String, Duration>,
     pub(crate) signals: Expiring<f64>,

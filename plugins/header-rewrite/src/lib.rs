@@ -57,6 +57,9 @@ impl Lifecycle for HeaderRewrite {
                 "nothing to rewrite; write for example: request = { set = { \"x-edge\" = \"1\" } }".into()
             );
         }
+        if request.is_empty() {
+            spare::on_request();
+        }
         Ok(Self { request, response })
     }
 }

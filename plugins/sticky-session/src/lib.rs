@@ -3,12 +3,15 @@
 //! It stands before another policy. As a balancer it picks the node that a client is bound to, and has no opinion on
 //! anybody else; the next policy picks then. As a filter it sees which node answered, binds the client to it and
 //! sets the cookie. The cookie holds a token that says nothing and cannot be guessed; the binding is the host's.
+//!
+//! A client that comes back to its node costs one call, `pick`: the filter does without the others.
 
 mod cookie;
 
 use std::time::Duration;
 
 use bascule_plugin::prelude::*;
+use bascule_plugin::sessions::Place;
 use cookie::Cookie;
 
 /// The keys.
@@ -43,25 +46,31 @@ impl Lifecycle for StickySession {
             return Err("ttl: write 1s or more; a client is bound for so long".into());
         }
         let cookie = Cookie::new(&config.cookie, config.ttl)?;
+        spare::on_request();
         Ok(Self { cookie, ttl: config.ttl, renew: config.renew })
     }
 }
 
 impl Balancer for StickySession {
-    fn pick(&mut self, request: &Request, nodes: &Nodes) -> Choice {
-        let Some(token) = self.token(request) else {
+    fn pick(&mut self, request: &Request, _nodes: &Nodes) -> Choice {
+        let Some(bound) = stored(sessions::bound_by_cookie(self.cookie.name())).flatten() else {
             return Choice::Abstain;
         };
-        let Some(bound) = stored(sessions::get(&token)).flatten() else {
-            return Choice::Abstain;
-        };
-        // What the filter needs to know of it later: whether the answer came from that node.
-        request.set_note(fingerprint(&bound));
-        match nodes.find(&bound) {
+        match bound {
             // A second attempt comes because the bound node failed.
-            Some(node) if request.attempt() == 1 => node.into(),
-            _ => Choice::Abstain,
+            Place::Candidate(node) if request.attempt() == 1 => {
+                if self.renew {
+                    remember(request, &node.id());
+                } else {
+                    // Where that node answers there is nothing to do; if it fails, `pick` is asked again.
+                    spare::on_response();
+                }
+                return node.into();
+            }
+            Place::Candidate(node) => remember(request, &node.id()),
+            Place::Elsewhere(id) => remember(request, &id),
         }
+        Choice::Abstain
     }
 }
 
@@ -100,6 +109,11 @@ impl StickySession {
         let value = request.cookie(self.cookie.name())?;
         value.as_str().filter(|token| !token.is_empty()).map(str::to_owned)
     }
+}
+
+/// Notes for `on_response` where the client was bound to: it has to know whether the answer came from there.
+fn remember(request: &Request, bound: &str) {
+    request.set_note(fingerprint(bound));
 }
 
 /// What the store said; where it said nothing, the client is served without stickiness, and a counter says so.

@@ -1,4 +1,4 @@
-//! Real registries and stores: Redis, etcd, ZooKeeper and Consul, each as a value that a test starts, breaks and drops.
+//! Real registries, stores and an ACME server: Redis, etcd, ZooKeeper, Consul and Pebble, each as a value that a test starts, breaks and drops.
 //!
 //! A crate of its own, since the integration tests and `cargo xtask` both use it. Nothing here knows the gateway. A server
 //! listens on loopback only, on free ports, with all its data in a folder that goes with it.
@@ -18,6 +18,7 @@ mod certificates;
 mod consul;
 mod etcd;
 mod http;
+mod pebble;
 mod ports;
 mod program;
 mod redis;
@@ -28,6 +29,7 @@ pub use certificates::Certificates;
 pub use consul::Consul;
 pub use etcd::Etcd;
 pub use http::Answer;
+pub use pebble::{Pebble, PebbleWish};
 pub use ports::free_port;
 pub use program::{Program, SKIPPED_TESTS, unpacked};
 pub use redis::{Redis, RedisCluster, RedisSentinel};

@@ -20,11 +20,14 @@ pub enum Program {
     ZooKeeper,
     /// consul.
     Consul,
+    /// pebble.
+    Pebble,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Program; 4] = [Program::Redis, Program::Etcd, Program::ZooKeeper, Program::Consul];
+    pub const ALL: [Program; 5] =
+        [Program::Redis, Program::Etcd, Program::ZooKeeper, Program::Consul, Program::Pebble];
 
     /// What people call it.
     pub fn name(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Program {
             Program::Etcd => "etcd",
             Program::ZooKeeper => "ZooKeeper",
             Program::Consul => "Consul",
+            Program::Pebble => "Pebble",
         }
     }
 
@@ -43,6 +47,7 @@ impl Program {
             Program::Etcd => on_path("etcd"),
             Program::ZooKeeper => zookeeper_classes().and_then(|_| on_path("java")),
             Program::Consul => on_path("consul").or_else(|| is_file(unpacked().join("consul"))),
+            Program::Pebble => on_path("pebble"),
         }
     }
 
@@ -94,7 +99,7 @@ pub(crate) fn zookeeper_classes() -> Option<String> {
     unpacked_archive.is_dir().then(|| unpacked_archive.join("*").display().to_string())
 }
 
-fn on_path(program: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let further = ["/usr/sbin", "/usr/local/bin", "/usr/local/sbin"].map(PathBuf::from);
     std::env::split_paths(&folders).chain(further).find_map(|folder| is_file(folder.join(program)))

@@ -28,7 +28,7 @@ pub(super) fn text(admin: &Admin) -> String {
     text.family("bascule_snapshot_number", Kind::Gauge, "Which snapshot rules; each swap counts one.")
         .sample(&[], snapshot.number);
     write_reloads(&mut text, &admin.status.read());
-    super::certificates::write(&mut text, &snapshot, &admin.status.read().certificates);
+    super::certificates::write(&mut text, &snapshot, &admin.status.read());
     write_compilations(&mut text, admin.engine.compilations());
     super::stores::write(&mut text, &admin.services);
     let mut text = text.into_text();

@@ -250,6 +250,7 @@ pub(super) fn json(admin: &Admin) -> String {
 
 fn listener<'a>(listener: &'a ListenerSpec, outcomes: &'a Outcomes) -> Listener<'a> {
     let files = outcomes.certificates.listeners.get(&listener.name);
+    let acme = outcomes.acme.get(&listener.name);
     Listener {
         name: &listener.name,
         address: listener.address.to_string(),
@@ -257,7 +258,7 @@ fn listener<'a>(listener: &'a ListenerSpec, outcomes: &'a Outcomes) -> Listener<
         connections: listener.limits.connections,
         connections_per_client: listener.limits.per_client,
         requests_per_connection: listener.requests.get(),
-        tls: listener.tls.as_ref().map(|tls| TlsRow::of(&tls.certificates, files)),
+        tls: listener.tls.as_ref().map(|tls| TlsRow::of(&tls.certificates, files, acme)),
     }
 }
 
@@ -296,7 +297,7 @@ fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, known: &Known<'a>, now: 
         attempts: AttemptsRow::of(pool),
         limits: LimitsRow::of(pool),
         discovery: known.discovery.get(&pool.name).map(|facts| DiscoveryRow::of(facts, now)),
-        tls: pool.tls.as_ref().map(|tls| TlsRow::of(tls.shown.as_slice(), known.files.get(&pool.name))),
+        tls: pool.tls.as_ref().map(|tls| TlsRow::of(tls.shown.as_slice(), known.files.get(&pool.name), None)),
         nodes: pool.nodes.iter().map(|node| node_row(pool, node, healths.next(), now)).collect(),
     }
 }

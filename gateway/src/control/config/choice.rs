@@ -1,6 +1,7 @@
 //! Words of which one has to be chosen.
 
 use super::nearest::nearest;
+use super::resolved::AcmeChallenge;
 use super::resolved::{
     CheckStart, ClientCertificate, Grant, LogFormat, LogLevel, OnFault, Redirect, TlsVersion, UnknownName,
 };
@@ -53,11 +54,12 @@ choices! {
     UnknownName, "\"first\" or \"refuse\"": { "first" => First, "refuse" => Refuse };
     TlsVersion, "\"1.2\" or \"1.3\"": { "1.2" => V12, "1.3" => V13 };
     ClientCertificate, "\"required\" or \"optional\"": { "required" => Required, "optional" => Optional };
+    AcmeChallenge, "\"tls-alpn-01\" or \"http-01\"": { "tls-alpn-01" => TlsAlpn01, "http-01" => Http01 };
     CheckStart, "\"check\" or \"up\"": { "check" => Check, "up" => Up };
     ProviderWord, "a provider such as \"dns\"": {
         "registry" => Registry, "file" => File, "dns" => Dns, "consul" => Consul, "etcd" => Etcd, "zookeeper" => Zookeeper
     };
-    LeaseWord, "\"memory\" or \"redis\"": { "memory" => Memory, "redis" => Redis };
+    LeaseWord, "\"memory\", \"redis\" or \"etcd\"": { "memory" => Memory, "redis" => Redis, "etcd" => Etcd };
     RecordWord, "\"address\" or \"srv\"": { "address" => Address, "srv" => Srv };
 }
 

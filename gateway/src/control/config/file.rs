@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::reading::{
     Fields, Item, Key, List, Named, Number, OneOrMany, OrOff, Reading, Texts, Value, bare, table,
 };
+use super::resolved::AcmeChallenge;
 use super::resolved::{
     CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine,
     Redirect, RetryOn, TlsVersion, UnknownName, Workers,
@@ -13,6 +14,7 @@ use super::resolved::{
 use super::resolved::{EscapedSlashes, Underscores};
 use super::resolved::{FailMode, SharedScope};
 use super::secret::{PluginConfig, Secret};
+use super::text::{AcmeContact, AcmeDirectory, AcmeName};
 use super::text::{
     DnsName, HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Origin, Patience, Size,
 };
@@ -97,7 +99,16 @@ table! { "the registry" Registry {
     address: SocketAddr,
     token: Secret,
     store: LeaseWord,
+    etcd: LeaseEtcd,
     max_nodes: Number<1, 10_000>,
+} }
+
+table! { "the registry's etcd" LeaseEtcd {
+    endpoints: List<Origin>,
+    prefix: Word,
+    user: Word,
+    password: Secret,
+    tls: ClientTls,
 } }
 
 table! { "the plugins" Plugins {
@@ -154,6 +165,15 @@ table! { "a listener's `tls`" ListenerTls {
     client_certificate_field: bool,
     handshake_timeout: Duration,
     hsts: Duration,
+    acme: Acme,
+} }
+
+table! { "a listener's `acme`" Acme {
+    names: OneOrMany<AcmeName>,
+    directory: AcmeDirectory,
+    contact: OneOrMany<AcmeContact>,
+    ca: Folder,
+    challenge: AcmeChallenge,
 } }
 
 table! { "a certificate" CertificateFiles {

@@ -2,6 +2,7 @@
 //!
 //! Pure: no file, no socket, no plugin. Each check notes its error and goes on.
 
+mod acme;
 mod discovery;
 mod edge;
 mod health;
@@ -67,24 +68,15 @@ impl Parse {
         let known = route::Known::of(&listeners, &pools, gateway.strictness);
         let pool_defaults = defaults.pool.unless(file::PoolDefaults::default());
         let limits = timeouts::Written::of(&pools, &pool_defaults);
-        let listeners = self.listeners(listeners, &admin);
+        let plugins = self.plugins(plugins);
+        let state = plugins.state_directory.as_ref().map(|state| &state.value);
+        let listeners = self.listeners(listeners, &admin, state);
         let routes = self.routes(routes, &defaults.route.unless(file::RouteDefaults::default()), &known);
         let pools = self.pools(pools, &pool_defaults);
         let registry = self.registry(registry, &admin, &listeners, &pools, redis.is_some());
         self.reachable(&limits, &routes);
         let uses = self.uses(uses, &routes, &pools, redis.is_some());
-        Config {
-            gateway,
-            redis,
-            sessions,
-            admin,
-            registry,
-            plugins: self.plugins(plugins),
-            uses,
-            listeners,
-            routes,
-            pools,
-        }
+        Config { gateway, redis, sessions, admin, registry, plugins, uses, listeners, routes, pools }
     }
 
     /// The one table of a kind that stands once in all files; an empty one if it stands in none.

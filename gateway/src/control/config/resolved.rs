@@ -9,6 +9,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod acme;
 mod discovery;
 mod edge;
 mod health;
@@ -18,8 +19,9 @@ mod registry;
 mod retry;
 mod stores;
 
+pub use acme::{Acme, AcmeChallenge};
 pub use discovery::{
-    ClientIdentity, ClientTls, ConsulDiscovery, Discovery, DnsDiscovery, DnsRecord, EtcdDiscovery, Login,
+    ClientIdentity, ClientTls, ConsulDiscovery, Discovery, DnsDiscovery, DnsRecord, EtcdKeys, Login,
     Provider, ZookeeperDiscovery,
 };
 pub use edge::{EscapedSlashes, Strictness, Underscores};

@@ -2,6 +2,7 @@
 //!
 //! Each is a pure function from text to a type that can hold nothing else, or to what is wrong and what to write.
 
+mod acme;
 mod address;
 mod discovery;
 mod http;
@@ -9,6 +10,7 @@ mod quantity;
 mod redis;
 mod retry;
 
+pub(super) use acme::{AcmeContact, AcmeDirectory, AcmeName};
 pub use address::{HostPattern, NodeAddress, NodeHost};
 pub use discovery::Origin;
 pub(super) use discovery::{DnsName, Patience, port};

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 
 use super::file;
 use super::reading::{Item, Number, Reading, Value, texts};
+use super::resolved::AcmeChallenge;
 use super::resolved::{
     CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine,
     Redirect, RetryOn, TlsVersion, UnknownName, Workers,
@@ -18,6 +19,7 @@ use super::resolved::{
 use super::resolved::{EscapedSlashes, Underscores};
 use super::resolved::{FailMode, SharedScope};
 use super::secret::{PluginConfig, Secret};
+use super::text::{AcmeContact, AcmeDirectory, AcmeName};
 use super::text::{DnsName, HostPattern, Method, NodeAddress, Origin, Patience, Size, Text};
 use super::text::{PluginFile, RedisUrl, RoutePath, Sha256, Word};
 use crate::cidr::Cidr;
@@ -55,7 +57,11 @@ texts!(
     Patience,
     ProviderWord,
     RecordWord,
-    LeaseWord
+    LeaseWord,
+    AcmeChallenge,
+    AcmeContact,
+    AcmeDirectory,
+    AcmeName
 );
 
 impl Value for Workers {
@@ -193,6 +199,7 @@ pub(super) enum ProviderWord {
 pub(super) enum LeaseWord {
     Memory,
     Redis,
+    Etcd,
 }
 
 /// What a name server is asked for.

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_client::PutOptions;
-
-use super::{Etcd, Failed, in_time};
+use super::{Etcd, Failed};
 
 /// A key that lives as long as its lease is kept. Dropping this leaves it to its end.
 pub struct Registration {
@@ -19,15 +17,8 @@ impl Registration {
     /// # Errors
     /// Whatever kept etcd from it.
     pub async fn put(etcd: &Etcd, key: String, value: &str, ttl: Duration) -> Result<Self, Failed> {
-        let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX).max(1);
-        let lease = in_time(etcd.client.lease_client().grant(seconds, None)).await?.id();
-        let registration = Self { etcd: etcd.clone(), key, lease };
-        if let Err(failed) = registration.change(value).await {
-            // Nobody knows of it any more. If this fails too, it ends by itself.
-            let _ends_itself = registration.leave().await;
-            return Err(failed);
-        }
-        Ok(registration)
+        let lease = etcd.put_leased(&key, value, ttl).await?;
+        Ok(Self { etcd: etcd.clone(), key, lease })
     }
 
     /// Replaces the value.
@@ -35,9 +26,7 @@ impl Registration {
     /// # Errors
     /// Whatever kept etcd from it, also that the lease has ended: then put it anew.
     pub async fn change(&self, value: &str) -> Result<(), Failed> {
-        let options = PutOptions::new().with_lease(self.lease);
-        let mut keys = self.etcd.client.kv_client();
-        in_time(keys.put(self.key.as_str(), value, Some(options))).await.map(drop)
+        self.etcd.put(&self.key, value, self.lease).await
     }
 
     /// Lets the lease begin anew. Three times in its length is often enough.
@@ -45,8 +34,7 @@ impl Registration {
     /// # Errors
     /// Whatever kept etcd from it, also that the lease has ended: then put it anew.
     pub async fn keep(&self) -> Result<(), Failed> {
-        let mut leases = self.etcd.client.lease_client();
-        in_time(leases.keep_alive(self.lease)).await.map(drop)
+        self.etcd.keep(self.lease).await
     }
 
     /// Takes the key away, now.
@@ -54,6 +42,6 @@ impl Registration {
     /// # Errors
     /// Whatever kept etcd from it; then the key goes with the lease.
     pub async fn leave(self) -> Result<(), Failed> {
-        in_time(self.etcd.client.lease_client().revoke(self.lease)).await.map(drop)
+        self.etcd.revoke(self.lease).await
     }
 }

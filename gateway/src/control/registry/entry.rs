@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::leases::Lease;
 use crate::control::config;
-use crate::control::discovery::Announced;
+use crate::control::discovery::{Announced, Entry};
 
 /// Long enough that a renewal may be lost, and short enough that a node that lost its power is soon gone.
 pub(super) const DEFAULT_TTL: Duration = Duration::from_secs(10);
@@ -14,6 +14,23 @@ const LEAST_TTL: Duration = Duration::from_secs(1);
 const MOST_TTL: Duration = Duration::from_secs(3600);
 
 const WHAT_TO_SEND: &str = r#"send {"address": "10.0.0.1:8080", "ttl": "10s"}"#;
+
+impl Entry for Lease {
+    fn read(id: &str, value: &[u8]) -> Result<Self, String> {
+        read(id, value)
+    }
+
+    fn node(&self) -> &Announced {
+        &self.node
+    }
+}
+
+/// What reads as this lease.
+pub(super) fn json(lease: &Lease) -> Value {
+    let mut json: Value = serde_json::from_str(&lease.node.to_json()).expect("it was written just now");
+    json["ttl"] = text(lease.ttl).into();
+    json
+}
 
 /// Reads a registration of the node with this id.
 ///
@@ -52,6 +69,7 @@ mod tests {
     fn a_node_says_where_it_is_and_how_long_that_counts() {
         let lease = read("a", br#"{"address": "10.0.0.1:80", "weight": 2, "ttl": "90s"}"#).unwrap();
         assert_eq!((lease.node.id.as_str(), lease.node.weight.get()), ("a", 2));
+        assert_eq!(read("a", json(&lease).to_string().as_bytes()), Ok(lease.clone()));
         assert_eq!((lease.ttl, text(lease.ttl).as_str()), (Duration::from_secs(90), "90s"));
         let lease = read("a", br#"{"address": "10.0.0.1:80"}"#).unwrap();
         assert_eq!(lease.ttl, DEFAULT_TTL);

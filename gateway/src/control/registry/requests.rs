@@ -202,8 +202,7 @@ async fn read_body(body: Incoming) -> Result<Vec<u8>, Done> {
 
 /// A lease as it would be sent, and what is left of it.
 fn row(lease: &Lease, left: Duration) -> Value {
-    let mut row: Value = serde_json::from_str(&lease.node.to_json()).expect("it was written just now");
-    row["ttl"] = entry::text(lease.ttl).into();
+    let mut row = entry::json(lease);
     row["left_ms"] = (left.as_millis() as u64).into();
     row
 }

@@ -7,7 +7,7 @@ use super::{Estimate, Load, Selection};
 
 /// So many nodes that are left out are passed over before the native fallback draws instead of counting on.
 const MOST_PASSED: u32 = 64;
-/// Pools of up to so many candidates are compared whole; as the contract says of `least-loaded` and `estimates`.
+/// Pools of up to so many candidates are compared whole; as the contract says of `least-loaded`, `estimates` and `soonest`.
 const COMPARED_WHOLE: u32 = 32;
 /// A share of successes in thousandths below which a node gets no dearer: about a thousandfold.
 const FEWEST_SUCCESSES: u64 = 31;
@@ -29,12 +29,12 @@ impl Selection {
     }
 
     /// How many candidates a policy compares that wants a sample of a large pool.
-    fn compared(&self, sample: u32) -> u32 {
+    pub(super) fn compared(&self, sample: u32) -> u32 {
         if self.count() <= COMPARED_WHOLE { COMPARED_WHOLE } else { sample }
     }
 
     /// What is made of up to `most` different indices, drawn evenly at random.
-    fn draw_some<T>(
+    pub(super) fn draw_some<T>(
         &self,
         most: u32,
         out: &mut Vec<T>,
@@ -171,7 +171,7 @@ fn wait(load: &Load, other: &Load) -> u64 {
 }
 
 /// A cost divided by the square of the share of attempts that succeed.
-fn penalised(cost: u64, errors: u32) -> u64 {
+pub(super) fn penalised(cost: u64, errors: u32) -> u64 {
     if errors == 0 {
         return cost;
     }

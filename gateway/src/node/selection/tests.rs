@@ -38,6 +38,7 @@ fn without_candidates_nothing_is_chosen() {
     for selection in [Selection::default(), select(pool(&[]))] {
         assert_eq!((selection.count(), selection.load(0, now)), (0, None));
         assert!(selection.two_random(now).is_none() && selection.candidate(0).is_none());
+        assert_eq!(selection.soonest(16, 0.0, 4.0, now, &mut Scales::default()), None);
         assert_eq!((selection.by_hash(b"key"), selection.by_hash_bounded(b"key", 125)), (None, None));
         assert_eq!((selection.round_robin(&Cell::new(7)), selection.find("n0")), (None, None));
         let mut out = Vec::new();

@@ -113,6 +113,10 @@ fn link_loads(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         let Host { context, costs, .. } = call.data_mut();
         Ok((context.selection.least_loaded(most, context.now, costs),))
     })?;
+    instance.func_wrap("soonest", |mut call: Call<'_>, (sample, quantile, slow): (u32, f64, f64)| {
+        let Host { context, scales, .. } = call.data_mut();
+        Ok((context.selection.soonest(sample, quantile, slow, context.now, scales),))
+    })?;
     instance.func_wrap("quicker-of-two", |call: Call<'_>, (): ()| {
         let context = &call.data().context;
         Ok((context.selection.quicker_of_two(context.now),))

@@ -31,6 +31,26 @@ struct Binding {
     node: Arc<str>,
 }
 
+/// Where a client is bound to, as the contract writes it.
+#[derive(ComponentType, Lower)]
+#[component(variant)]
+enum Place {
+    #[component(name = "candidate")]
+    Candidate(u32),
+    #[component(name = "elsewhere")]
+    Elsewhere(Arc<str>),
+}
+
+impl Place {
+    /// The place of the node with this id.
+    fn of(host: &Host, id: Arc<str>) -> Place {
+        match host.context.selection.find(&id) {
+            Some(index) => Place::Candidate(index),
+            None => Place::Elsewhere(id),
+        }
+    }
+}
+
 impl From<store::Binding> for Binding {
     fn from(binding: store::Binding) -> Binding {
         Binding { token: binding.token, node: binding.node }
@@ -46,6 +66,16 @@ pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
             Now::Ask => Err(StoreError::Unavailable),
         };
         Ok((node,))
+    })?;
+    instance.func_wrap("bound-by-cookie", |call: Call<'_>, (cookie,): (WasmStr,)| {
+        let cookie = cookie.to_str(&call)?;
+        let host = call.data();
+        let Some(token) = token(host, &cookie) else { return Ok((Ok(None),)) };
+        let place = match host.owner.services.sessions.get_now(&owner(host), token) {
+            Now::Known(node) => Ok(node.map(|id| Place::of(host, id))),
+            Now::Ask => Err(StoreError::Unavailable),
+        };
+        Ok((place,))
     })?;
     instance.func_wrap("bind", |mut call: Call<'_>, (old, node, ttl_ms, replaces): Bind| {
         let old = old.as_ref().map(|old| old.to_str(&call)).transpose()?;
@@ -64,6 +94,12 @@ pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         let forgotten = host.owner.services.sessions.forget_now(&owner(host), &token);
         Ok((forgotten.map_err(|why| failed(call.data_mut(), why)),))
     })
+}
+
+/// The token that a cookie of the request holds, if it is one that a store could have made.
+fn token<'a>(host: &'a Host, cookie: &str) -> Option<&'a str> {
+    let value = host.context.request.cookie(cookie)?;
+    std::str::from_utf8(value).ok().filter(|token| !token.is_empty())
 }
 
 /// Whose sessions a plugin asks for.

@@ -70,6 +70,7 @@ impl Instances {
         match Running::start(&self.owner, allowed) {
             Ok(running) => {
                 self.stock.start_again.set(None);
+                self.spares_requests.set(running.store.data().spares_requests);
                 Ok(running)
             }
             Err(fault) => {

@@ -4,8 +4,12 @@
 //! fault; or nobody waits for it any more, and it is dropped with its instance, as if it had not been made: its store is of no
 //! use for another call.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::{Instances, Lent};
@@ -86,7 +90,7 @@ impl Away<'_> {
     async fn play<R: Answers>(mut self, export: fn(&Exports) -> &Export<R>) -> Result<R::Answer, Fault> {
         let (running, _) = self.call.as_mut().expect("it is over with the end of this function only");
         let Running { store, exports, .. } = running;
-        let played = timeout(LONGEST_CALL, play_waiting(export(exports), store)).await;
+        let played = within(LONGEST_CALL, play_waiting(export(exports), store)).await;
         let (mut running, lent) = self.call.take().expect("it was there before");
         let Ok(played) = played else {
             running.store.data_mut().caps.hit(Cap::Deadline);
@@ -101,6 +105,15 @@ impl Away<'_> {
             self.instances.idle.put(running);
         }
         result
+    }
+}
+
+/// What comes of something within this time. What is there at once, as most answers are, costs no look at the clock.
+async fn within<T>(time: Duration, answer: impl Future<Output = T>) -> Result<T, Elapsed> {
+    let mut answer = pin!(answer);
+    match poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await {
+        Poll::Ready(answer) => Ok(answer),
+        Poll::Pending => timeout(time, answer).await,
     }
 }
 

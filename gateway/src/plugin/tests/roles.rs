@@ -158,3 +158,55 @@ fn a_role_that_is_not_played_has_no_opinion_and_costs_no_call() {
         assert_eq!(instances.use_().stats.calls(role), 0);
     }
 }
+
+#[test]
+fn a_plugin_does_without_on_request_if_it_says_so_in_time() {
+    let body = |when: &str, then: &str| {
+        format!(
+            r#"(import "spare" "on-request" (func $spare))
+            ;; ---
+            (func (export "lifecycle#configure") (param i32 i32) (result i32)
+                {when} (i32.store8 (i32.const 512) (i32.const 0)) (i32.const 512))
+            (func (export "filter#on-request") (result i32) {then} (call $verdict (i32.const 0) (i32.const 0)))
+            (func (export "filter#on-response") (result i32) (call $verdict (i32.const 2) (i32.const 0)))"#
+        )
+    };
+    let calls = |body: &str| {
+        let instances = instances(&["lifecycle", "filter"], body);
+        instances.warm_up().unwrap();
+        let mut context = context();
+        for _ in 0..2 {
+            assert_eq!(instances.on_request(&mut context).now(), Ok(Verdict::GoOn));
+        }
+        assert_eq!(instances.on_response(&mut context).now(), Ok(Verdict::Done));
+        instances.use_().stats.calls(Role::Filter)
+    };
+    assert_eq!(calls(&body("(call $spare)", "")), 1, "on-response alone");
+    assert_eq!(calls(&body("", "(call $spare)")), 3, "later it changes nothing");
+}
+
+#[test]
+fn a_policy_does_without_the_response_for_one_pick() {
+    // It says so while the request has no note, and again in on-response, where that changes nothing.
+    let body = r#"
+        (import "spare" "on-response" (func $spare))
+        (import "request" "note" (func $get (result i64)))
+        (import "request" "set-note" (func $set (param i64)))
+        ;; ---
+        (func (export "balancer#pick") (result i32)
+            (if (i64.eqz (call $get)) (then (call $spare)))
+            (call $set (i64.const 1))
+            (call $answer (i32.const 1) (i32.const 0)))
+        (func (export "filter#on-request") (result i32) (call $verdict (i32.const 0) (i32.const 0)))
+        (func (export "filter#on-response") (result i32)
+            (call $spare) (call $verdict (i32.const 0) (i32.const 0)))"#;
+    let instances = instances(&["balancer", "filter"], body);
+    let mut context = context();
+    let mut picks = || {
+        assert_eq!(instances.pick(&mut context).now(), Ok(Choice::Node(0)));
+        context.as_ref().unwrap().spares_response
+    };
+    assert_eq!([picks(), picks()], [true, false]);
+    assert_eq!(instances.on_response(&mut context).now(), Ok(Verdict::GoOn));
+    assert!(!context.unwrap().spares_response);
+}

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::plugin::{Choice, Services};
-use crate::store::Scope;
+use crate::store::{Owner, Scope};
 
 #[test]
 fn a_shared_number_survives_the_instance() {
@@ -62,4 +62,39 @@ fn what_a_trial_writes_is_not_kept() {
     let space = shared.space(&"test".into(), Scope::Gateway);
     assert_eq!(space.local().unwrap().get("seen", std::time::Instant::now()), None);
     assert_eq!(owner.stats.calls(crate::plugin::Role::Balancer), 0);
+}
+
+#[test]
+fn a_cookie_leads_to_where_its_client_is_bound() {
+    // Picks a candidate; notes 0 for no session, 1 for a candidate, 3 for a node that cannot be picked.
+    let body = r#"
+        (import "sessions" "bound-by-cookie" (func $bound (param i32 i32 i32)))
+        (import "request" "set-note" (func $note (param i64)))
+        ;; ---
+        (data (i32.const 16) "id")
+        (func (export "balancer#pick") (result i32) (local $case i32)
+            (call $bound (i32.const 16) (i32.const 2) (i32.const 128))
+            (local.set $case (i32.add (i32.load8_u (i32.const 132))
+                (i32.mul (i32.const 2) (i32.load8_u (i32.const 136)))))
+            (call $note (i64.extend_i32_u (local.get $case)))
+            (call $answer (i32.eq (local.get $case) (i32.const 1)) (i32.load (i32.const 140))))"#;
+    let instances = instances(&["balancer"], body);
+    let pick = |cookie: Option<&str>| {
+        let mut context = context();
+        if let Some(token) = cookie {
+            context.as_mut().unwrap().request.fields.add(b"cookie", format!("id={token}").as_bytes());
+        }
+        let picked = instances.pick(&mut context).now().unwrap();
+        (picked, note(&context))
+    };
+    let token = |node| {
+        let of = Owner { key: 1, name: "test", pool: "trial" };
+        let minute = std::time::Duration::from_secs(60);
+        instances.use_().services.sessions.bind_now(&of, None, node, minute, None).unwrap().token
+    };
+    assert_eq!(pick(None), (Choice::Abstain, 0));
+    assert_eq!(pick(Some("")), (Choice::Abstain, 0));
+    assert_eq!(pick(Some("forged")), (Choice::Abstain, 0));
+    assert_eq!(pick(Some(&token("trial-2"))), (Choice::Node(1), 1));
+    assert_eq!(pick(Some(&token("gone"))), (Choice::Abstain, 3));
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod shared_redis;
+mod tracking;
 
 use std::collections::BTreeSet;
 

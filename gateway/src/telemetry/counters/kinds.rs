@@ -254,6 +254,8 @@ kinds! {
     HandshakeOutcome {
         /// It was made.
         Made = "made",
+        /// It proved a name to an ACME server.
+        Proof = "acme",
         /// What the client offered, showed or spoke was not good enough.
         Refused = "refused",
         /// It took too long.

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::{Certificate, Facts};
+use super::challenges::{ALPN, Challenges};
 use super::names::Names;
 use super::{Secure, provider};
 use crate::http::client_certificate::ClientCertificate;
@@ -74,6 +75,8 @@ pub struct Terms {
     pub client_certificate_field: bool,
     /// Whether HTTP/2 is offered.
     pub http2: bool,
+    /// What handshakes prove to an ACME server, if they do.
+    pub challenges: Option<Arc<Challenges>>,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
     /// What is sent as Strict-Transport-Security (RFC 6797), if a response has none.
@@ -109,25 +112,24 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
-    /// Shows these certificates; there must be one.
+    /// Shows these certificates. Until there is one, handshakes prove names to an ACME server, and nothing else.
     ///
     /// # Errors
-    /// No certificate, or roots of clients' certificates that are none.
+    /// Roots of clients' certificates that are none.
     pub fn new(
         certificates: Vec<Certificate>,
         terms: Terms,
         tickets: &Tickets,
     ) -> Result<ServerTls, rustls::Error> {
-        if certificates.is_empty() {
-            return Err(rustls::Error::NoCertificatesPresented);
-        }
         let mut names = Names::default();
         for (place, certificate) in (0..).zip(&certificates) {
             certificate.facts.names.iter().for_each(|name| names.add(name, place));
         }
         let (keys, certificates) =
             certificates.into_iter().map(|certificate| (certificate.key, certificate.facts)).unzip();
-        let shown = Arc::new(Shown { names, keys, unknown: terms.unknown });
+        let challenges = terms.challenges;
+        let proves = challenges.is_some();
+        let shown = Arc::new(Shown { names, keys, unknown: terms.unknown, challenges });
         let versions: &[&SupportedProtocolVersion] =
             if terms.only_newest { &[&TLS13] } else { &[&TLS13, &TLS12] };
         let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
@@ -140,6 +142,10 @@ impl ServerTls {
         if terms.http2 {
             config.alpn_protocols.insert(0, HTTP2.to_vec());
         }
+        if proves {
+            // Last: whoever speaks anything else is no ACME server.
+            config.alpn_protocols.push(ALPN.to_vec());
+        }
         config.ticketer = Arc::clone(&tickets.0);
         config.send_tls13_tickets = TICKETS;
         // Tickets do the same without memory for each client.
@@ -149,18 +155,21 @@ impl ServerTls {
         Ok(ServerTls { config, shown, certificates, client_certificate_field, handshake_timeout, hsts })
     }
 
-    /// Makes the handshake. The caller sets the time limit.
+    /// Makes the handshake; nothing follows one that proved a name to an ACME server. The caller sets the time limit.
     ///
     /// # Errors
     /// The client spoke no TLS, or none that is good enough.
-    pub async fn accept(&self, tcp: TcpStream) -> io::Result<Accepted> {
+    pub async fn accept(&self, tcp: TcpStream) -> io::Result<Option<Accepted>> {
         let stream = TlsAcceptor::from(Arc::clone(&self.config)).accept(tcp).await?;
         let session = stream.get_ref().1;
+        if session.alpn_protocol() == Some(ALPN) {
+            return Ok(None);
+        }
         let name = session.server_name().map(Into::into);
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         let certificate = certificate.map(|shown| Arc::new(ClientCertificate::new(shown)));
         let http2 = session.alpn_protocol() == Some(HTTP2);
-        Ok(Accepted { stream: Stream::secure(Secure::new(stream)), name, certificate, http2 })
+        Ok(Some(Accepted { stream: Stream::secure(Secure::new(stream)), name, certificate, http2 }))
     }
 
     /// Whether a client that asked for `asked` may ask this connection for `host` (RFC 9110, 7.4): the certificate that
@@ -182,20 +191,32 @@ struct Shown {
     names: Names,
     keys: Vec<Arc<CertifiedKey>>,
     unknown: Unknown,
+    challenges: Option<Arc<Challenges>>,
 }
 
 impl Shown {
     /// The certificates that a name may get.
     fn for_name(&self, name: &str) -> &[u16] {
         match (self.names.find(name), self.unknown) {
-            ([], Unknown::First) => &[0],
+            ([], Unknown::First) if !self.keys.is_empty() => &[0],
             (found, _) => found,
         }
+    }
+
+    /// Whether a client wants a name proved, and what proves it (RFC 8737, 3).
+    fn proof(&self, hello: &ClientHello<'_>) -> Option<Option<Arc<CertifiedKey>>> {
+        let challenges = self.challenges.as_ref()?;
+        let wants =
+            hello.alpn().is_some_and(|mut offered| offered.next() == Some(ALPN) && offered.next().is_none());
+        wants.then(|| challenges.handshake(hello.server_name()?))
     }
 }
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Some(proof) = self.proof(&hello) {
+            return proof;
+        }
         // No host has an empty name: who names none gets what an unknown name gets.
         let places = self.for_name(hello.server_name().unwrap_or(""));
         let suits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();

@@ -41,6 +41,8 @@ impl Router for Everything {
 
 impl Filter for Everything {
     fn on_request(&mut self, request: &mut RequestMut) -> Verdict {
+        // Only a pick can say that.
+        spare::on_response();
         request.set_note(request.note() + 1);
         let seen = [
             request.method(),
@@ -134,6 +136,8 @@ impl Balancer for Everything {
             return Choice::Reject(503);
         }
         let Some(node) = nodes.find(&self.node) else { return Choice::Abstain };
+        // It is too late for that: on-request is called for the next request, too.
+        spare::on_request();
         node.set_signal("known", 0.5, MINUTE);
         let count = nodes.count();
         let known = node.signal("known") == Some(0.5)
@@ -146,12 +150,14 @@ impl Balancer for Everything {
             && nodes.least_loaded(8).is_some()
             && nodes.quicker_of_two().is_some()
             && nodes.estimates(8).iter().all(|node| node.weight() > 0 && node.service().is_none())
+            && nodes.soonest(8, 0.0, 4.0).is_some()
             && nodes.by_hash("key").is_some()
             && nodes.by_hash_bounded("key", 125).is_some()
             && nodes.by_client(0) == nodes.by_hash(request.client_address())
             && nodes.by_path(125).is_some()
             && nodes.by_header("x-nobody-sends-it", 0).is_none()
             && nodes.by_cookie("nobody-sends-it", 125).is_none()
+            && sessions::bound_by_cookie("nobody-sends-it").is_ok_and(|place| place.is_none())
             && request.pool_hash() != 0
             && node.weight() > 0
             && node.id() == self.node

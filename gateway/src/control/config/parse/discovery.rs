@@ -8,7 +8,7 @@ use crate::control::config::error::{At, Place};
 use crate::control::config::file;
 use crate::control::config::reading::{Key, List};
 use crate::control::config::resolved::{
-    ConsulDiscovery, Discovery, DnsDiscovery, DnsRecord, EtcdDiscovery, Provider, ZookeeperDiscovery,
+    ConsulDiscovery, Discovery, DnsDiscovery, DnsRecord, EtcdKeys, Provider, ZookeeperDiscovery,
 };
 use crate::control::config::text::{NodeAddress, NodeHost, Origin, Text, port};
 use crate::control::config::value::{ProviderWord as Word, RecordWord};
@@ -167,8 +167,24 @@ impl Parse {
         })
     }
 
-    fn etcd(&mut self, table: file::Discovery, place: &Place) -> Option<EtcdDiscovery> {
-        let endpoints = self.some_of(table.endpoints, place, "endpoints", "[\"http://127.0.0.1:2379\"]");
+    fn etcd(&mut self, table: file::Discovery, place: &Place) -> Option<EtcdKeys> {
+        let endpoints = self.etcd_endpoints(table.endpoints, &table.tls, place);
+        Some(EtcdKeys {
+            endpoints,
+            login: self.login(table.user, table.password),
+            tls: self.client_tls(table.tls),
+            prefix: self.needed(table.prefix, place, "prefix", "\"/bascule/api/\"")?.value.0,
+        })
+    }
+
+    /// Members of an etcd, in a table at this place.
+    pub(super) fn etcd_endpoints(
+        &mut self,
+        endpoints: Key<List<Origin>>,
+        tls: &Key<file::ClientTls>,
+        place: &Place,
+    ) -> Vec<Origin> {
+        let endpoints = self.some_of(endpoints, place, "endpoints", "[\"http://127.0.0.1:2379\"]");
         let tls_of_first = endpoints.first().map(|first| first.is_tls());
         for other in endpoints.iter().filter(|other| Some(other.is_tls()) != tls_of_first) {
             self.wrong(
@@ -177,15 +193,10 @@ impl Parse {
                 "write the same scheme for all",
             );
         }
-        if let Key::Is(tls) = &table.tls {
+        if let Key::Is(tls) = tls {
             self.tls_fits(endpoints.first(), &tls.place);
         }
-        Some(EtcdDiscovery {
-            endpoints: endpoints.into_iter().map(|at| at.value).collect(),
-            login: self.login(table.user, table.password),
-            tls: self.client_tls(table.tls),
-            prefix: self.needed(table.prefix, place, "prefix", "\"/bascule/api/\"")?.value.0,
-        })
+        endpoints.into_iter().map(|at| at.value).collect()
     }
 
     fn zookeeper(&mut self, table: file::Discovery, place: &Place) -> Option<ZookeeperDiscovery> {

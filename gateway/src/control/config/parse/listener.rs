@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 
+use super::acme::AcmeGround;
 use super::{Parse, Tables};
 use crate::control::config::error::{At, Place};
 use crate::control::config::file;
@@ -24,12 +25,15 @@ impl Parse {
         &mut self,
         tables: Tables<file::Listener>,
         admin: &Admin,
+        state_directory: Option<&PathBuf>,
     ) -> BTreeMap<Name, Listener> {
         if tables.is_empty() && self.complete {
             let start = self.start.clone();
             let write = "add one: a table [listener.public] with `address = \"0.0.0.0:8080\"`";
             self.wrong(&start, "there is no listener, so no request could arrive", write);
         }
+        let has_plain =
+            tables.iter().any(|entry| entry.table.as_ref().is_some_and(|table| table.tls.is_absent()));
         let mut taken: HashMap<SocketAddr, Place> = HashMap::new();
         let mut listeners = BTreeMap::new();
         for Entry { name, table, .. } in tables {
@@ -61,7 +65,9 @@ impl Parse {
             }
             let redirect = listener.redirect.get().map(|at| at.value);
             let http2_streams = self.http2_streams(listener.http2, listener.http2_streams);
-            let tls = self.listener_tls(listener.tls, http2_streams.is_some());
+            let ground =
+                AcmeGround { listener: &name.value, state_directory, certificate_required: false, has_plain };
+            let tls = self.listener_tls(listener.tls, http2_streams.is_some(), ground);
             let requests_per_connection = Parse::requests(listener.requests_per_connection);
             let listener = Listener {
                 name,
@@ -92,10 +98,15 @@ impl Parse {
         None
     }
 
-    fn listener_tls(&mut self, table: Key<file::ListenerTls>, http2: bool) -> Option<At<ListenerTls>> {
+    fn listener_tls(
+        &mut self,
+        table: Key<file::ListenerTls>,
+        http2: bool,
+        ground: AcmeGround<'_>,
+    ) -> Option<At<ListenerTls>> {
         let At { value: table, place } = table.get()?;
         let write = "add `certificates = { certificate = \"site.pem\", key = \"site.key\" }`";
-        if table.certificates.is_absent() {
+        if table.certificates.is_absent() && table.acme.is_absent() {
             self.wrong(&place, "`certificates` is missing", write);
         }
         let listed = table.certificates.get().map(|At { value: OneOrMany(list), place }| (list, place));
@@ -119,11 +130,14 @@ impl Parse {
         }
         let certificate = table.client_certificate.unless(ClientCertificate::Required);
         let field = table.client_certificate_field.unless(false);
+        let clients = path(table.client_ca).map(|ca| ClientCertificates { ca, certificate, field });
+        let certificate_required = clients.is_some() && certificate == ClientCertificate::Required;
         let tls = ListenerTls {
             certificates,
+            acme: self.acme(table.acme, &AcmeGround { certificate_required, ..ground }),
             unknown_name: table.unknown_name.unless(UnknownName::First),
             min_version: table.min_version.unless(TlsVersion::V12),
-            clients: path(table.client_ca).map(|ca| ClientCertificates { ca, certificate, field }),
+            clients,
             http2,
             handshake_timeout: table.handshake_timeout.unless(Duration::from_secs(10)),
             hsts: table.hsts.get().map(|at| at.value),

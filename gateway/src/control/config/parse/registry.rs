@@ -8,7 +8,7 @@ use super::{Parse, number};
 use crate::control::config::error::At;
 use crate::control::config::file;
 use crate::control::config::reading::Key;
-use crate::control::config::resolved::{Admin, LeaseStore, Listener, Pool, Provider, Registry};
+use crate::control::config::resolved::{Admin, EtcdKeys, LeaseStore, Listener, Pool, Provider, Registry};
 use crate::control::config::value::LeaseWord;
 use crate::name::Name;
 
@@ -16,6 +16,9 @@ use crate::name::Name;
 const PORT: u16 = 9902;
 /// As many as discovery takes of any registry.
 const MOST_NODES: u32 = 10_000;
+/// Beside what `bascule register` writes without a prefix, which is /bascule/POOL.
+const PREFIX: &str = "/bascule/registry/";
+const ADD_ETCD: &str = "add `etcd = { endpoints = [\"http://127.0.0.1:2379\"] }`";
 
 impl Parse {
     pub(super) fn registry(
@@ -39,21 +42,52 @@ impl Parse {
             self.wrong(&address.place, what, write);
         }
         self.is_free(&address, admin, listeners);
-        if let Key::Is(At { value: LeaseWord::Redis, place }) = &registry.store
-            && !redis
-        {
-            self.wrong(place, "there is no Redis to keep leases in", ADD_REDIS);
-        }
-        let store = match registry.store.unless(LeaseWord::Memory) {
-            LeaseWord::Memory => LeaseStore::Memory,
-            LeaseWord::Redis => LeaseStore::Redis,
-        };
         Some(Registry {
             address,
             token: registry.token.get().map(|at| at.value),
-            store,
+            store: self.lease_store(registry.store, registry.etcd, redis),
             max_nodes: number(registry.max_nodes.get().map(|at| at.value.0), MOST_NODES),
         })
+    }
+
+    fn lease_store(&mut self, store: Key<LeaseWord>, etcd: Key<file::LeaseEtcd>, redis: bool) -> LeaseStore {
+        let Key::Is(At { value: word, place }) = store else {
+            self.no_etcd(&etcd);
+            return LeaseStore::Memory;
+        };
+        if word != LeaseWord::Etcd {
+            self.no_etcd(&etcd);
+        }
+        match word {
+            LeaseWord::Memory => LeaseStore::Memory,
+            LeaseWord::Redis => {
+                if !redis {
+                    self.wrong(&place, "there is no Redis to keep leases in", ADD_REDIS);
+                }
+                LeaseStore::Redis
+            }
+            LeaseWord::Etcd => {
+                if etcd.is_absent() {
+                    self.wrong(&place, "there is no etcd to keep leases in", ADD_ETCD);
+                }
+                etcd.get().map_or(LeaseStore::Memory, |at| LeaseStore::Etcd(self.lease_etcd(at)))
+            }
+        }
+    }
+
+    fn no_etcd(&mut self, etcd: &Key<file::LeaseEtcd>) {
+        let write = "write `store = \"etcd\"`, or leave this out";
+        self.of_no_use(etcd, "no other store is an etcd", write);
+    }
+
+    fn lease_etcd(&mut self, etcd: At<file::LeaseEtcd>) -> EtcdKeys {
+        let At { value: etcd, place } = etcd;
+        EtcdKeys {
+            endpoints: self.etcd_endpoints(etcd.endpoints, &etcd.tls, &place),
+            prefix: etcd.prefix.get().map_or_else(|| PREFIX.to_owned(), |at| at.value.0),
+            login: self.login(etcd.user, etcd.password),
+            tls: self.client_tls(etcd.tls),
+        }
     }
 
     /// Without a registry no node could come.

@@ -178,7 +178,7 @@ impl Parse {
     }
 
     /// Notes a key that is written and has no effect.
-    fn of_no_use<T>(&mut self, key: &Key<T>, what: &str, write: &str) {
+    pub(super) fn of_no_use<T>(&mut self, key: &Key<T>, what: &str, write: &str) {
         if let Key::Is(at) = key {
             self.wrong(&at.place, format!("this has no effect: {what}"), write);
         }

@@ -32,7 +32,7 @@ pub enum Provider {
     /// Consul.
     Consul(ConsulDiscovery),
     /// etcd, version 3.
-    Etcd(EtcdDiscovery),
+    Etcd(EtcdKeys),
     /// ZooKeeper.
     Zookeeper(ZookeeperDiscovery),
 }
@@ -97,10 +97,10 @@ pub struct ConsulDiscovery {
 
 /// Keys in etcd.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EtcdDiscovery {
+pub struct EtcdKeys {
     /// Members of the cluster; at least one, all with or all without TLS.
     pub endpoints: Vec<Origin>,
-    /// What the keys of the pool's nodes begin with.
+    /// What the keys begin with.
     pub prefix: String,
     /// Who the gateway is there.
     pub login: Option<Login>,

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Acme;
 use crate::control::config::error::At;
 use crate::name::Name;
 use crate::transport::dial::NodeProtocol;
@@ -40,8 +41,10 @@ pub struct Redirect {
 /// How a listener's clients are met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerTls {
-    /// What is shown; at least one.
+    /// What is shown; at least one, or one comes by ACME.
     pub certificates: Vec<CertificateFiles>,
+    /// The certificate that the gateway gets by itself, if it does.
+    pub acme: Option<At<Acme>>,
     /// What clients get whose name no certificate is for.
     pub unknown_name: UnknownName,
     /// The oldest version that is spoken.

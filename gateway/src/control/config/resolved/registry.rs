@@ -6,6 +6,8 @@ use std::num::NonZeroU32;
 use crate::control::config::error::At;
 use crate::control::config::secret::Secret;
 
+use super::discovery::EtcdKeys;
+
 /// `[registry]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Registry {
@@ -26,6 +28,8 @@ pub enum LeaseStore {
     Memory,
     /// The Redis that gateways share: a registration with one of them reaches all.
     Redis,
+    /// An etcd that they share, likewise.
+    Etcd(EtcdKeys),
 }
 
 impl LeaseStore {
@@ -34,6 +38,7 @@ impl LeaseStore {
         match self {
             Self::Memory => "memory",
             Self::Redis => "redis",
+            Self::Etcd(_) => "etcd",
         }
     }
 }

@@ -42,7 +42,7 @@ fn what_is_left_out_has_its_default() {
     assert!(pool.policy.is_empty());
     assert_eq!(pool.host, HostHeader::Keep);
     assert_eq!((pool.connect_timeout, pool.idle_timeout), (Duration::from_secs(1), Duration::from_secs(60)));
-    assert_eq!((pool.idle_connections, pool.attempts.get()), (64, 3));
+    assert_eq!((pool.idle_connections, pool.attempts.get()), (256, 3));
     assert_eq!((&pool.health, &pool.outlier), (&None, &Some(Outlier::default())));
     assert_eq!((pool.panic, pool.slow_start), (50, None));
     let node = &pool.nodes[0];

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wasmtime::component::WasmStr;
 
-use super::{Bind, Binding, Call, Instance, StoreError, failed, owner};
+use super::{Bind, Binding, Call, Instance, Place, StoreError, failed, owner, token};
 use crate::plugin::host::Host;
 use crate::plugin::imports::wait::wait;
 use crate::plugin::use_::Use;
@@ -18,6 +18,9 @@ type Answer<T> = wasmtime::Result<(Result<T, StoreError>,)>;
 
 pub(in crate::plugin::imports) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     instance.func_wrap_async("get", |call: Call<'_>, (token,): (WasmStr,)| Box::new(get(call, token)))?;
+    instance.func_wrap_async("bound-by-cookie", |call: Call<'_>, (cookie,): (WasmStr,)| {
+        Box::new(bound_by_cookie(call, cookie))
+    })?;
     instance.func_wrap_async("bind", |call: Call<'_>, asked: Bind| Box::new(bind(call, asked)))?;
     instance.func_wrap_async("forget", |call: Call<'_>, (token,): (WasmStr,)| Box::new(forget(call, token)))
 }
@@ -28,12 +31,32 @@ async fn get(mut call: Call<'_>, token: WasmStr) -> Answer<Option<Arc<str>>> {
     if let Now::Known(node) = host.owner.services.sessions.get_now(&owner(host), &token) {
         return Ok((Ok(node),));
     }
-    let (asking, token) = (Asking::of(host), token.into_owned());
-    let node = wait(&mut call, async move { asking.sessions().get(&asking.owner(), &token).await }).await;
+    let token = token.into_owned();
+    Ok((look_up(&mut call, token).await,))
+}
+
+async fn bound_by_cookie(mut call: Call<'_>, cookie: WasmStr) -> Answer<Option<Place>> {
+    let cookie = cookie.to_str(&call)?;
+    let host = call.data();
+    let Some(token) = token(host, &cookie) else { return Ok((Ok(None),)) };
+    let node = match host.owner.services.sessions.get_now(&owner(host), token) {
+        Now::Known(node) => Ok(node),
+        Now::Ask => {
+            let token = token.to_owned();
+            look_up(&mut call, token).await
+        }
+    };
+    Ok((node.map(|node| node.map(|id| Place::of(call.data(), id))),))
+}
+
+/// Asks the store where a token is bound to.
+async fn look_up(call: &mut Call<'_>, token: String) -> Result<Option<Arc<str>>, StoreError> {
+    let asking = Asking::of(call.data());
+    let node = wait(call, async move { asking.sessions().get(&asking.owner(), &token).await }).await;
     let host = call.data_mut();
     let refuses = host.owner.services.sessions.fail_mode() == FailMode::Refuse;
     host.context.session_lost |= refuses && node == Err(store::StoreError::Unavailable);
-    Ok((node.map_err(|why| failed(host, why)),))
+    node.map_err(|why| failed(host, why))
 }
 
 async fn bind(mut call: Call<'_>, (old, node, ttl_ms, replaces): Bind) -> Answer<Binding> {

@@ -183,6 +183,18 @@ async fn tokens_do_not_repeat() {
     }
 }
 
+/// A number that Redis tells of itself.
+pub(super) fn info(server: &Server, section: &str, name: &str) -> f64 {
+    let info = server.ask(&["INFO", section]);
+    let line = info.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_once(':').unwrap().1.trim().parse().unwrap()
+}
+
+/// The seconds that Redis computed so far.
+pub(super) fn cpu(server: &Server) -> f64 {
+    info(server, "cpu", "used_cpu_sys:") + info(server, "cpu", "used_cpu_user:")
+}
+
 /// The figures of decision 36: `cargo test -p bascule --lib -- --ignored --nocapture what_a_session_costs`.
 #[tokio::test]
 #[ignore = "a measurement"]
@@ -196,19 +208,11 @@ async fn what_a_session_costs() {
         assert!(matches!(here.get_now(&OF, &token), Now::Known(Some(_))));
     }
     let hit = began.elapsed() / TIMES;
-    let used = || {
-        let info = server.ask(&["INFO", "cpu"]);
-        let seconds = |name: &str| {
-            let line = info.lines().find(|line| line.starts_with(name)).unwrap();
-            line.split_once(':').unwrap().1.trim().parse::<f64>().unwrap()
-        };
-        seconds("used_cpu_sys:") + seconds("used_cpu_user:")
-    };
-    let (before, began) = (used(), Instant::now());
+    let (before, began) = (cpu(&server), Instant::now());
     for _ in 0..TIMES {
         assert!(node(&asking, &token).await.is_some());
     }
-    let (question, cpu) = (began.elapsed() / TIMES, (used() - before) / f64::from(TIMES));
+    let (question, cpu) = (began.elapsed() / TIMES, (cpu(&server) - before) / f64::from(TIMES));
     #[expect(clippy::print_stdout, reason = "it is what the measurement is for")]
     {
         println!("a hit {hit:?}, a question {question:?}, of which Redis computes {:.1} us", cpu * 1e6);
