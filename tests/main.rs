@@ -18,6 +18,7 @@ mod edge;
 mod errors;
 mod forwarding;
 mod framing;
+mod grpc;
 mod health;
 mod http2;
 mod http2_nodes;

@@ -34,6 +34,21 @@ pub mod response;
 pub mod seeds;
 pub mod session;
 mod store;
+#[allow(
+    dead_code,
+    unused_imports,
+    unfulfilled_lint_expectations,
+    reason = "which of it is used is the gateway's business"
+)]
+#[path = "../../gateway/src/transport"]
+mod transport {
+    pub mod protocol;
+
+    /// The words of it that the configuration uses.
+    pub mod dial {
+        pub use super::protocol::NodeProtocol;
+    }
+}
 
 // By these names the gateway's modules speak of each other.
 use gateway::{cidr, http, name};

@@ -13,7 +13,7 @@ use crate::message::{Body, body, is_end_to_end, list};
 use crate::seeds::strict;
 
 /// The gateway adds some fields, so that what a client may just send is more for a node.
-const OF_A_NODE: HeadLimits = HeadLimits { max_bytes: 1 << 20, max_fields: 128 };
+pub(crate) const OF_A_NODE: HeadLimits = HeadLimits { max_bytes: 1 << 20, max_fields: 128 };
 
 /// A request as it was read.
 struct Request {

@@ -45,11 +45,12 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
 }
 
 /// Forms of tokens and of Cookie's value.
-const SESSIONS: [&str; 6] = [
+const SESSIONS: [&str; 7] = [
     "AQIDBAUGBwgJCgsMDQ4PEA",
     "bascule=AQIDBAUGBwgJCgsMDQ4PEA; a=b",
     "a=b;bascule=\"quoted\"",
     "node-a",
+    "kB: a node with a long name",
     "10.0.0.1:8080",
     "\u{1}\0\0\0\0\0\0\0\0\0\u{7f}\u{7f}\u{7f}\u{7f}node-a",
 ];

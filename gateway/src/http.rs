@@ -4,6 +4,7 @@ pub mod client_certificate;
 pub mod error_body;
 pub mod fields;
 pub mod forwarded;
+pub mod grpc;
 pub mod h1;
 pub mod h2;
 pub mod head;

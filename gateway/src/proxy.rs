@@ -13,6 +13,7 @@ mod exchange;
 mod filters;
 mod finish;
 mod forward;
+mod grpc;
 mod handshake;
 mod head;
 mod hedge;

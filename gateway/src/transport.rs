@@ -7,6 +7,7 @@ pub mod http2;
 pub mod idle;
 pub mod listen;
 pub mod ports;
+pub mod protocol;
 pub mod room;
 pub mod stream;
 pub mod tls;

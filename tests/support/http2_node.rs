@@ -236,6 +236,11 @@ impl Asked {
         send_all(&mut self.begin(head)?, body).await
     }
 
+    /// Ends it without the rest of an answer.
+    pub fn break_off(&mut self) {
+        self.respond.send_reset(Reason::INTERNAL_ERROR);
+    }
+
     /// Ends it without an answer.
     pub fn reset(&mut self, reason: Reason) -> Result<(), h2::Error> {
         self.respond.send_reset(reason);

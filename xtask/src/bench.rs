@@ -17,8 +17,12 @@ mod paced;
 mod plugin_faults;
 mod process;
 mod reloads;
+<<<<<<< HEAD
 mod servers;
 mod slowloris;
+=======
+pub(crate) mod servers;
+>>>>>>> main
 mod table;
 mod wrk;
 

@@ -5,6 +5,7 @@
 
 mod bench;
 mod client;
+mod conformance;
 mod demo;
 mod freeze;
 mod fuzz;
@@ -41,6 +42,8 @@ enum Command {
     Plugins(plugins::Options),
     /// Install the real servers that tests and benchmarks use (Redis, etcd, ZooKeeper, Consul, Pebble), as far as they are missing
     Servers,
+    /// Check the gateway with tools from outside, and write docs/conformance.md
+    Conformance(conformance::Options),
     /// Look for input that breaks what must hold of the codec, paths, configuration, sessions and HTTP/2's heads
     Fuzz(fuzz::Options),
     /// Keep the plugin contract as it is now, and plugins that were built for it, for the tests
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
             servers::prepare(&Program::ALL);
             Ok(())
         }
+        Command::Conformance(options) => conformance::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Freeze(options) => freeze::run(&options),
     };

@@ -107,6 +107,11 @@ impl Exchange<'_> {
         } else {
             tracing::debug!(request_id = id.as_str(), status, "{error}");
         }
+        if self.speaks_grpc() {
+            self.explain_to_grpc(error);
+            return Vec::new();
+        }
+        let context = self.context_mut();
         let mut body = Vec::new();
         let accept = context.request.fields.known_all(Known::Accept);
         let content_type = write_error_body(status, accept, id.as_str(), &mut body);
@@ -189,7 +194,8 @@ impl Exchange<'_> {
             None => skip_body(self.framing.body, &mut self.connection.buffer),
         };
         let mut out = self.worker.buffers.head();
-        let (encoder, after) = self.encode_head(BodyLength::Known(body.len() as u64), is_read, &mut out);
+        let length = if body.is_empty() { BodyLength::Empty } else { BodyLength::Known(body.len() as u64) };
+        let (encoder, after) = self.encode_head(length, is_read, &mut out);
         if encoder != h1::BodyEncoder::Empty {
             out.extend_from_slice(&body);
         }
@@ -266,6 +272,9 @@ impl Exchange<'_> {
         // Where the end of the connection is the end of the body, only a reset tells that this is not all of it; in HTTP/2
         // it always does. Elsewhere the framing tells, and a reset could destroy what is on its way.
         let is_http2 = self.connection.stream.as_http2().is_some();
+        if encoder == h1::BodyEncoder::UntilClose && self.end_with(error) {
+            return After::Gone;
+        }
         if encoder == h1::BodyEncoder::UntilClose || is_http2 { After::Abort } else { After::Gone }
     }
 

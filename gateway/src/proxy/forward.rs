@@ -81,6 +81,7 @@ impl Exchange<'_> {
         if error.is_none() {
             self.take_load_report();
         }
+        let is_unavailable = error.is_none() && self.is_unavailable();
         let context = self.context_mut();
         context.outcome = Outcome {
             status: error.is_none().then_some(context.response.status),
@@ -88,6 +89,9 @@ impl Exchange<'_> {
             error: error.and_then(Error::node_error),
         };
         match context.outcome {
+            Outcome { status: Some(_), .. } if is_unavailable => {
+                in_flight.observe(now, AttemptResult::ServerError);
+            }
             Outcome { status: Some(500..), .. } => in_flight.observe(now, AttemptResult::ServerError),
             Outcome { status: Some(_), .. } => in_flight.observe(now, AttemptResult::Ok),
             Outcome { error: Some("connect"), .. } => in_flight.observe(now, AttemptResult::Unreachable),

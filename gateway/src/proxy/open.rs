@@ -74,12 +74,14 @@ impl Exchange<'_> {
         let head =
             self.with_encoding(|head, options| h2::request(head, options, pool.tls.is_some(), &mut text));
         self.worker.buffers.put(text);
+        let mut head = head.map_err(Error::BadRequest)?;
+        self.pass_on_timeout(head.headers_mut());
         Ok(Some(SharedOpening {
             way: self.way(address),
             connections: self.worker.shared.clone(),
             terms: terms(pool),
             metrics: self.worker.metrics.clone(),
-            head: head.map_err(Error::BadRequest)?,
+            head,
             ended: self.framing.body == BodyLength::Empty,
         }))
     }

@@ -38,9 +38,10 @@ impl Exchange<'_> {
         context.set_pool(&view.pools[route.pool as usize].name);
         self.route = Some(route);
         self.pool = route.pool;
+        let total = self.total_limit(route.total_timeout);
         let deadline = &self.connection.deadline;
         self.timeouts.start(Limit::Answer, Some(route.timeout), deadline);
-        self.timeouts.start(Limit::Total, route.total_timeout, deadline);
+        self.timeouts.start(Limit::Total, total, deadline);
         if let Some(filter) = &route.broken {
             return Err(Error::PluginFault(filter.to_string()));
         }

@@ -135,7 +135,7 @@ impl WorkerMetrics {
         match outcome {
             HandshakeOutcome::Refused => self.refused(Refused::Handshake),
             HandshakeOutcome::Late => self.refused(Refused::SlowHandshake),
-            HandshakeOutcome::Made | HandshakeOutcome::Gone => {}
+            HandshakeOutcome::Made | HandshakeOutcome::Gone | HandshakeOutcome::Proof => {}
         }
     }
 

@@ -5,27 +5,9 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
+pub use super::protocol::NodeProtocol;
 use super::stream::Stream;
 use super::tls::ClientTls;
-
-/// What is spoken with nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeProtocol {
-    /// HTTP/1.1: a connection serves one request after the other.
-    Http1,
-    /// HTTP/2: a connection serves many at once. Agreed on under TLS (ALPN), and known before in the clear.
-    Http2,
-}
-
-impl NodeProtocol {
-    /// Its name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            NodeProtocol::Http1 => "http1",
-            NodeProtocol::Http2 => "http2",
-        }
-    }
-}
 
 /// Where a connection leads, and how it was made: what one may be used for that another made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -213,7 +213,10 @@ pub(crate) fn start(
 }
 
 /// Two ports that nothing listens on now.
-fn free_ports() -> Result<[u16; 2]> {
+///
+/// # Errors
+/// When no port is free.
+pub(crate) fn free_ports() -> Result<[u16; 2]> {
     let listeners =
         [TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?];
     Ok([listeners[0].local_addr()?.port(), listeners[1].local_addr()?.port()])
@@ -221,13 +224,19 @@ fn free_ports() -> Result<[u16; 2]> {
 
 /// What nginx and haproxy say of themselves.
 pub(crate) fn versions() -> String {
-    let first_line = |name: &str| {
+    let there = ["nginx", "haproxy"].into_iter().filter(|name| tools::find(name).is_some());
+    there.map(version).collect::<Vec<_>>().join(", ")
+}
+
+/// The name of one of them, with its version as far as it says one.
+pub(crate) fn version(name: &str) -> String {
+    let first = || {
         let output = Command::new(tools::find(name)?).arg("-v").output().ok()?;
         let text = String::from_utf8([output.stdout, output.stderr].concat()).ok()?;
-        let version = text
+        let word = text
             .split_whitespace()
             .find(|word| word.trim_start_matches("nginx/").starts_with(char::is_numeric))?;
-        Some(format!("{name} {}", version.trim_start_matches("nginx/")))
+        Some(word.trim_start_matches("nginx/").to_owned())
     };
-    ["nginx", "haproxy"].into_iter().filter_map(first_line).collect::<Vec<_>>().join(", ")
+    first().map_or_else(|| name.to_owned(), |version| format!("{name} {version}"))
 }

@@ -50,7 +50,7 @@ choices! {
     EscapedSlashes, "\"refuse\" or \"keep\"": { "refuse" => Refuse, "keep" => Keep };
     Underscores, "\"drop\" or \"keep\"": { "drop" => Drop, "keep" => Keep };
     NodeProtocol, "\"http1\" or \"http2\"": { "http1" => Http1, "http2" => Http2 };
-    CheckType, "\"http\" or \"tcp\"": { "http" => Http, "tcp" => Tcp };
+    CheckType, "\"http\", \"tcp\" or \"grpc\"": { "http" => Http, "tcp" => Tcp, "grpc" => Grpc };
     UnknownName, "\"first\" or \"refuse\"": { "first" => First, "refuse" => Refuse };
     TlsVersion, "\"1.2\" or \"1.3\"": { "1.2" => V12, "1.3" => V13 };
     ClientCertificate, "\"required\" or \"optional\"": { "required" => Required, "optional" => Optional };

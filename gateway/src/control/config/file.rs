@@ -245,6 +245,7 @@ table! { "a health check" HealthCheck {
     r#type: CheckType,
     path: RoutePath,
     host: HostHeader,
+    service: Word,
     status: OneOrMany<StatusRange>,
     interval: Duration,
     timeout: Duration,

@@ -117,6 +117,18 @@ pub(super) enum RedisModeWord {
 pub(super) enum CheckType {
     Http,
     Tcp,
+    Grpc,
+}
+
+impl CheckType {
+    /// As it is written.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+            Self::Grpc => "grpc",
+        }
+    }
 }
 
 /// Statuses that follow each other: one, or the first and the last.

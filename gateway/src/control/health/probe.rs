@@ -67,13 +67,18 @@ pub(super) async fn is_silent(address: SocketAddr, met: &Met, patience: Duration
 
 async fn ask(address: SocketAddr, met: &Met, probe: &Probe) -> Result<(), String> {
     let stream = connect(address, met).await?;
-    let Probe::Http { path, host, status: good } = probe else { return Ok(()) };
     let own = address.to_string();
-    let answered = status(stream, met, "GET", path, host.as_deref().unwrap_or(&own)).await?;
-    if !good.iter().any(|range| range.contains(&answered)) {
-        return Err(format!("it answered {answered}"));
+    match probe {
+        Probe::Tcp => Ok(()),
+        Probe::Grpc { service, host } => {
+            http2::ask_grpc(stream, service, host.as_deref().unwrap_or(&own), met.tls.is_some()).await
+        }
+        Probe::Http { path, host, status: good } => {
+            let answered = status(stream, met, "GET", path, host.as_deref().unwrap_or(&own)).await?;
+            let is_good = good.iter().any(|range| range.contains(&answered));
+            if is_good { Ok(()) } else { Err(format!("it answered {answered}")) }
+        }
     }
-    Ok(())
 }
 
 async fn connect(address: SocketAddr, met: &Met) -> Result<Stream, String> {

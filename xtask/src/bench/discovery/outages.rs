@@ -1,12 +1,12 @@
 //! The registry's server is killed, frozen, or comes back without memory, while requests go on.
 
+use super::registries::Failing;
 use super::stage::Stage;
 use super::{Options, aim, milliseconds};
 use crate::bench::faults::seen::Seen;
 use crate::bench::table::Table;
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
-use test_servers::Server;
 
 /// So many nodes are announced.
 const NODES: usize = 10;
@@ -33,7 +33,7 @@ pub(super) fn empty(options: &Options) -> Table {
     }
 }
 
-type Outage = fn(&Server, Duration, &mut Stage, &mut usize) -> Result<()>;
+type Outage = fn(&dyn Failing, Duration, &mut Stage, &mut usize) -> Result<()>;
 
 const OUTAGES: [(&str, Outage); 3] = [
     ("killed, and started again", |server, duration, stage, fewest| {
@@ -65,7 +65,7 @@ pub(super) fn measure(stage: &mut Stage, options: &Options, table: &mut Table) -
     for (what, outage) in OUTAGES {
         let mut fewest = usize::MAX;
         let (seen, follows) = stage.under_load(|stage| {
-            outage(&server, options.outage(), stage, &mut fewest)?;
+            outage(&*server, options.outage(), stage, &mut fewest)?;
             let follows = follow_again(stage)?;
             look(stage, AGAIN, &mut fewest)?; // what it says now must not cost a node either
             Ok(follows)

@@ -1,10 +1,12 @@
 //! The registries, each behind the same few questions: announce a node, take it out, and what a gateway that follows it is told.
 
 mod consul;
+mod dns;
 mod embedded;
 mod etcd;
 mod file;
 mod jute;
+mod name_server;
 mod zookeeper;
 
 use crate::bench::faults::ports::Ports;
@@ -18,8 +20,45 @@ use std::rc::Rc;
 use std::time::Duration;
 use test_servers::{Program, Server};
 
-/// The real server behind a registry.
-pub(super) type Running = Rc<dyn Deref<Target = Server>>;
+/// The server behind a registry.
+pub(super) type Running = Rc<dyn Failing>;
+
+/// What may happen to a server.
+pub(super) trait Failing {
+    /// It is gone, with its port.
+    fn kill(&self);
+    /// It is there again, and knows what it knew.
+    fn restart(&self);
+    /// It keeps its port, and answers nobody.
+    fn freeze(&self);
+    /// It goes on.
+    fn thaw(&self);
+    /// It is there again, and knows nothing.
+    fn restart_empty(&self);
+}
+
+/// A real one.
+impl<T: Deref<Target = Server>> Failing for T {
+    fn kill(&self) {
+        Server::kill(self);
+    }
+
+    fn restart(&self) {
+        Server::restart(self);
+    }
+
+    fn freeze(&self) {
+        Server::freeze(self);
+    }
+
+    fn thaw(&self) {
+        Server::thaw(self);
+    }
+
+    fn restart_empty(&self) {
+        Server::restart_empty(self);
+    }
+}
 
 /// What announces nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,8 +67,12 @@ pub(super) enum Kind {
     Registry,
     /// The gateways' own, in the Redis that they share; nodes register at another gateway
     RegistryRedis,
+    /// The gateways' own, in the etcd that they share; nodes register at another gateway
+    RegistryEtcd,
     /// A file that changes
     File,
+    /// SRV records that are asked for ten times a second
+    Dns,
     /// Consul
     Consul,
     /// etcd
@@ -87,6 +130,11 @@ pub(super) trait Registry {
         true
     }
 
+    /// What a gateway knows a node by.
+    fn shown(&self, node: &Announced) -> String {
+        node.id.clone()
+    }
+
     /// Takes a node out; acknowledged when this returns.
     ///
     /// # Errors
@@ -103,7 +151,9 @@ impl Kind {
         match self {
             Kind::Registry => "registry, memory",
             Kind::RegistryRedis => "registry, Redis",
+            Kind::RegistryEtcd => "registry, etcd",
             Kind::File => "file",
+            Kind::Dns => "DNS",
             Kind::Consul => "Consul",
             Kind::Etcd => "etcd",
             Kind::Zookeeper => "ZooKeeper",
@@ -113,9 +163,9 @@ impl Kind {
     /// The server that it takes.
     pub(super) fn program(self) -> Option<Program> {
         match self {
-            Kind::Registry | Kind::File => None,
+            Kind::Registry | Kind::File | Kind::Dns => None,
             Kind::RegistryRedis => Some(Program::Redis),
-            Kind::Etcd => Some(Program::Etcd),
+            Kind::RegistryEtcd | Kind::Etcd => Some(Program::Etcd),
             Kind::Consul => Some(Program::Consul),
             Kind::Zookeeper => Some(Program::ZooKeeper),
         }
@@ -133,7 +183,12 @@ impl Kind {
                 let redis = test_servers::Redis::start().context(gone)?;
                 Box::new(embedded::Embedded::new(Store::Redis(Rc::new(redis)), ports)?)
             }
+            Kind::RegistryEtcd => {
+                let etcd = test_servers::Etcd::start().context(gone)?;
+                Box::new(embedded::Embedded::new(Store::Etcd(Rc::new(etcd)), ports)?)
+            }
             Kind::File => Box::new(file::File::new(folder)?),
+            Kind::Dns => Box::new(dns::Dns::new()?),
             Kind::Consul => Box::new(consul::Consul::new(test_servers::Consul::start().context(gone)?)),
             Kind::Etcd => Box::new(etcd::Etcd::new(test_servers::Etcd::start().context(gone)?)),
             Kind::Zookeeper => {

@@ -64,6 +64,10 @@ impl Stage {
         Announced { id: format!("n{number}"), port: self.nodes.ports()[number], weight }
     }
 
+    fn shown(&self, number: usize) -> String {
+        self.registry.shown(&self.announced(number, 1))
+    }
+
     /// Announces a node; it is acknowledged when this returns.
     ///
     /// # Errors
@@ -83,7 +87,7 @@ impl Stage {
     /// # Errors
     /// When it does not come to.
     pub(super) fn until_serves(&mut self, number: usize, weight: u64) -> Result<Duration> {
-        let wanted = NodeState { id: format!("n{number}"), candidate: true, weight };
+        let wanted = NodeState { id: self.shown(number), candidate: true, weight };
         self.watch.until(&format!("n{number} serves with weight {weight}"), |nodes| nodes.contains(&wanted))
     }
 
@@ -92,7 +96,7 @@ impl Stage {
     /// # Errors
     /// When it stays.
     pub(super) fn until_gone(&mut self, number: usize) -> Result<Duration> {
-        let id = format!("n{number}");
+        let id = self.shown(number);
         let gone = |nodes: &[NodeState]| !nodes.iter().any(|node| node.id == id && node.candidate);
         self.watch.until(&format!("{id} is gone"), gone)
     }

@@ -9,6 +9,7 @@ use crate::control::config::file;
 use crate::control::config::reading::{Key, Number, OneOrMany, OrOff};
 use crate::control::config::resolved::{CheckStart, HealthCheck, HostHeader, Outlier, Probe};
 use crate::control::config::value::{CheckType, StatusRange};
+use crate::transport::dial::NodeProtocol;
 
 impl Parse {
     /// The check of a pool, or the default's, which was read before: what is wrong with that is noted once.
@@ -25,6 +26,7 @@ impl Parse {
     }
 
     fn check(&mut self, check: file::HealthCheck, place: &Place) -> Option<HealthCheck> {
+        let probe = self.probe(&check, place);
         let interval = check.interval.unless(Duration::from_secs(5));
         let timeout = check.timeout.get();
         if let Some(at) = &timeout
@@ -38,24 +40,8 @@ impl Parse {
             );
         }
         let timeout = timeout.map_or(Duration::from_secs(2).min(interval), |at| at.value);
-        let is_tcp = matches!(&check.r#type, Key::Is(at) if at.value == CheckType::Tcp);
-        let probe = if is_tcp {
-            self.only_http("path", check.path);
-            self.only_http("host", check.host);
-            self.only_http("status", check.status);
-            Probe::Tcp
-        } else {
-            if check.path.is_absent() {
-                self.wrong(place, "`path` is missing", "add `path = \"/healthz\"`, or `type = \"tcp\"`");
-            }
-            let host = match check.host.unless(HostHeader::Keep) {
-                HostHeader::Keep => None,
-                HostHeader::Name(name) => Some(name),
-            };
-            Probe::Http { path: check.path.get()?.value.0, host, status: statuses(check.status) }
-        };
         Some(HealthCheck {
-            probe,
+            probe: probe?,
             interval,
             timeout,
             healthy: number(check.healthy.get().map(|at| at.value.0), 1),
@@ -65,11 +51,57 @@ impl Parse {
         })
     }
 
-    /// Notes a key that a check of type "tcp" has no use for.
-    fn only_http<T>(&mut self, name: &str, key: Key<T>) {
-        if let Some(at) = key.get() {
-            let what = format!("a check of type \"tcp\" has no `{name}`");
-            self.wrong(&at.place, what, "leave it out, or write `type = \"http\"`");
+    fn probe(&mut self, check: &file::HealthCheck, place: &Place) -> Option<Probe> {
+        let kind = check.r#type.clone().unless(CheckType::Http);
+        if kind != CheckType::Http {
+            self.not_for(kind, "path", &check.path, CheckType::Http);
+            self.not_for(kind, "status", &check.status, CheckType::Http);
+        }
+        if kind != CheckType::Grpc {
+            self.not_for(kind, "service", &check.service, CheckType::Grpc);
+        }
+        let host = match check.host.clone().unless(HostHeader::Keep) {
+            HostHeader::Keep => None,
+            HostHeader::Name(name) => Some(name),
+        };
+        match kind {
+            CheckType::Tcp => {
+                self.not_for(kind, "host", &check.host, CheckType::Http);
+                Some(Probe::Tcp)
+            }
+            CheckType::Grpc => {
+                let service = check.service.clone().get().map(|at| at.value.0).unwrap_or_default();
+                Some(Probe::Grpc { service, host })
+            }
+            CheckType::Http => {
+                if check.path.is_absent() {
+                    self.wrong(place, "`path` is missing", "add `path = \"/healthz\"`, or `type = \"tcp\"`");
+                }
+                let status = statuses(check.status.clone());
+                Some(Probe::Http { path: check.path.clone().get()?.value.0, host, status })
+            }
+        }
+    }
+
+    /// Notes a key that a check of this type has no use for.
+    fn not_for<T>(&mut self, kind: CheckType, name: &str, key: &Key<T>, whose: CheckType) {
+        if let Key::Is(at) = key {
+            let what = format!("a check of type \"{}\" has no `{name}`", kind.as_str());
+            self.wrong(&at.place, what, format!("leave it out, or write `type = \"{}\"`", whose.as_str()));
+        }
+    }
+
+    /// Notes a check that its pool's nodes cannot be asked.
+    pub(super) fn grpc_needs_http2(
+        &mut self,
+        health: Option<&HealthCheck>,
+        protocol: NodeProtocol,
+        place: &Place,
+    ) {
+        let is_grpc = health.is_some_and(|check| matches!(check.probe, Probe::Grpc { .. }));
+        if is_grpc && protocol != NodeProtocol::Http2 {
+            let what = "checks of type \"grpc\" need HTTP/2, which this pool does not speak";
+            self.wrong(place, what, "add `protocol = \"http2\"` to the pool");
         }
     }
 

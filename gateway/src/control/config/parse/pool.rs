@@ -65,6 +65,12 @@ impl Parse {
         let limits = table.limits.or(&defaults.limits).get();
         let host = table.host.or(&defaults.host).unless(HostHeader::Keep);
         let protocol = table.protocol.or(&defaults.protocol).unless(NodeProtocol::Http1);
+        let place = match &table.health {
+            Key::Is(at) => at.place.clone(),
+            _ => name.place.clone(),
+        };
+        let health = self.health(table.health, &usual.health);
+        self.grpc_needs_http2(health.as_ref(), protocol, &place);
         Pool {
             policy,
             nodes,
@@ -86,7 +92,7 @@ impl Parse {
             idle_timeout: table.idle_timeout.or(&defaults.idle_timeout).unless(Duration::from_secs(60)),
             attempts: number(attempts.map(|at| at.value.0), 3),
             retry: self.retry(table.retry.or(&defaults.retry)),
-            health: self.health(table.health, &usual.health),
+            health,
             outlier: self.outlier(table.outlier, &usual.outlier),
             panic: table.panic.or(&defaults.panic).get().map_or(50, |at| at.value.0),
             slow_start: unless_off(table.slow_start.or(&defaults.slow_start), Some, None),

@@ -37,6 +37,13 @@ pub enum Probe {
         /// The statuses that are good.
         status: Vec<RangeInclusive<u16>>,
     },
+    /// Whether it says that it serves (grpc.health.v1). Its pool speaks HTTP/2.
+    Grpc {
+        /// What is asked for; the server as a whole if it is empty.
+        service: String,
+        /// What is sent as Host; the node's address if there is none.
+        host: Option<String>,
+    },
 }
 
 /// What a new node is before its first check.

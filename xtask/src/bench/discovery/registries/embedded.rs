@@ -8,7 +8,7 @@ use crate::tools;
 use anyhow::{Context, Result, ensure};
 use std::rc::Rc;
 use std::time::Duration;
-use test_servers::Redis;
+use test_servers::{Etcd, Redis};
 
 /// Longer than any bench.
 const FOR_EVER: Duration = Duration::from_secs(3600);
@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) enum Store {
     Memory,
     Redis(Rc<Redis>),
+    Etcd(Rc<Etcd>),
 }
 
 pub(super) struct Embedded {
@@ -61,6 +62,7 @@ impl Registry for Embedded {
         match self.store {
             Store::Memory => "registry, memory",
             Store::Redis(_) => "registry, Redis",
+            Store::Etcd(_) => "registry, etcd",
         }
     }
 
@@ -69,6 +71,9 @@ impl Registry for Embedded {
             Store::Memory => "store = \"memory\"\n".to_owned(),
             Store::Redis(redis) => {
                 format!("store = \"redis\"\n[redis]\nservers = [\"{}\"]\n", redis.url())
+            }
+            Store::Etcd(etcd) => {
+                format!("store = \"etcd\"\netcd = {{ endpoints = [\"{}\"] }}\n", etcd.url())
             }
         };
         format!(
@@ -101,6 +106,7 @@ impl Registry for Embedded {
         match &self.store {
             Store::Memory => None,
             Store::Redis(redis) => Some(redis.clone()),
+            Store::Etcd(etcd) => Some(etcd.clone()),
         }
     }
 }
