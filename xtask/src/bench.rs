@@ -17,12 +17,8 @@ mod paced;
 mod plugin_faults;
 mod process;
 mod reloads;
-<<<<<<< HEAD
-mod servers;
-mod slowloris;
-=======
 pub(crate) mod servers;
->>>>>>> main
+mod slowloris;
 mod table;
 mod wrk;
 
