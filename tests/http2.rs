@@ -1,5 +1,7 @@
 //! HTTP/2 from clients: each stream is an exchange of its own, and nothing of one reaches another.
 
+mod waiting;
+
 use crate::support::http2::{Http2Client, converse, send_all, until};
 use crate::support::{Authority, TestClient, TestGateway, TestNode};
 use http::Request;

@@ -18,6 +18,7 @@ mod node;
 mod process;
 mod tls;
 mod wait;
+pub mod websocket;
 mod wire;
 
 pub use client::{Response, TestClient};

@@ -29,6 +29,7 @@ mod gateway {
 pub mod http2;
 mod message;
 pub mod path;
+pub mod proxy_protocol;
 pub mod request;
 pub mod response;
 pub mod seeds;
@@ -43,6 +44,7 @@ mod store;
 #[path = "../../gateway/src/transport"]
 mod transport {
     pub mod protocol;
+    pub mod proxy_protocol;
 
     /// The words of it that the configuration uses.
     pub mod dial {
@@ -64,4 +66,5 @@ pub const TARGETS: &[Target] = &[
     ("configuration", configuration::holds),
     ("session", session::holds),
     ("http2", http2::holds),
+    ("proxy_protocol", proxy_protocol::holds),
 ];

@@ -33,6 +33,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "path" => raw(&REQUESTS).filter_map(|raw| target_of(&raw)).collect(),
         "configuration" => files(&root().join("tests/golden"), "toml"),
         "http2" => raw(&REQUESTS).filter_map(|raw| in_lines(&raw)).collect(),
+        "proxy_protocol" => HEADERS.iter().map(|header| header.to_vec()).collect(),
         _ => SESSIONS.iter().map(|text| text.as_bytes().to_vec()).collect(),
     };
     if target == "configuration" {
@@ -43,6 +44,16 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
     seeds.extend(files(&root().join("fuzz/regressions").join(target), ""));
     seeds
 }
+
+/// Headers of the PROXY protocol, each followed by something else.
+const HEADERS: [&[u8]; 6] = [
+    b"PROXY TCP4 192.0.2.1 198.51.100.2 1234 443\r\nGET",
+    b"PROXY TCP6 2001:db8::1 ::1 1 65535\r\n\x16\x03",
+    b"PROXY UNKNOWN and so on\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0GET",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\x04\xd2\x01\xbbGET",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x28\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\0\x01\0\x02\x04\0\x01x",
+];
 
 /// Forms of tokens and of Cookie's value.
 const SESSIONS: [&str; 7] = [

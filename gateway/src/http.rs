@@ -10,6 +10,7 @@ pub mod h2;
 pub mod head;
 pub mod load_report;
 pub mod path;
+pub mod websocket;
 
 /// How long a body is, once its codec's framing is taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

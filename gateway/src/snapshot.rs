@@ -21,6 +21,7 @@ use crate::node::gate::Gate;
 use crate::plugin::{Samples, Use};
 use crate::transport::dial::NodeProtocol;
 use crate::transport::ports::PortId;
+use crate::transport::proxy_protocol;
 use crate::transport::room::{Door, DoorLimits, Room};
 use crate::transport::tls::{Challenges, ClientTls, ServerTls};
 
@@ -85,6 +86,11 @@ impl Snapshot {
         Snapshot { number: self.number + 1, pools: pools.into(), ..self.clone() }
     }
 
+    /// A listener, by its sockets.
+    pub fn listener(&self, id: PortId) -> Option<&ListenerSpec> {
+        self.listeners.iter().find(|listener| listener.id == id)
+    }
+
     /// The place of a listener in [`Snapshot::listeners`], by its sockets.
     pub fn listener_of(&self, id: PortId) -> Option<u16> {
         // There are a few.
@@ -126,6 +132,8 @@ pub struct Pool {
     pub host: HostPolicy,
     /// What is spoken with its nodes.
     pub protocol: NodeProtocol,
+    /// The PROXY header with which a connection to a node begins. Such a connection is one client's.
+    pub proxy_protocol: Option<proxy_protocol::Version>,
     /// How they are met, if that is not in the clear.
     pub tls: Option<Arc<ClientTls>>,
     /// How long a connection to a node may take to be made, its handshake included.
@@ -136,6 +144,8 @@ pub struct Pool {
     pub attempt_timeout: Option<Duration>,
     /// How long a response's body may stand still.
     pub between_bytes_timeout: Duration,
+    /// How long nothing may move in a tunnel.
+    pub tunnel_timeout: Duration,
     /// Idle connections that each worker keeps to each node.
     pub idle_connections: usize,
     /// How long they are kept.
@@ -201,6 +211,15 @@ impl Settings {
     }
 }
 
+/// What picks the route of connections that are passed on as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passing {
+    /// The name in their TLS greeting.
+    ByName,
+    /// Nothing: there is one route for all, and nobody waits for a greeting.
+    Blindly,
+}
+
 /// An address that the gateway accepts on. Its sockets are open when the snapshot is published.
 #[derive(Clone, Debug)]
 pub struct ListenerSpec {
@@ -214,6 +233,10 @@ pub struct ListenerSpec {
     pub limits: DoorLimits,
     /// How many there are; shared with the listener of the same name in an earlier snapshot.
     pub door: Arc<Door>,
+    /// How its connections are passed on as they are, if they are.
+    pub passing: Option<Passing>,
+    /// Peers that begin each connection with a PROXY header.
+    pub proxy_protocol: Arc<[Cidr]>,
     /// The port under HTTPS where its clients are sent instead of being served, if they are.
     pub redirect: Option<u16>,
     /// How its clients are met, if that is not in the clear.
@@ -222,4 +245,17 @@ pub struct ListenerSpec {
     pub requests: NonZeroU32,
     /// How many requests at once a client may have on a connection of HTTP/2; none if that is not spoken.
     pub http2_streams: Option<u32>,
+}
+
+impl ListenerSpec {
+    /// Whether a client can be told that there is no room for it. Under TLS nothing can be told before a handshake, which is what
+    /// there is no room for; and what passes through is in words that nobody here knows.
+    pub fn can_tell(&self) -> bool {
+        self.tls.is_none() && self.passing.is_none()
+    }
+
+    /// Whether this peer tells whose its connections are.
+    pub fn hears(&self, peer: IpAddr) -> bool {
+        self.proxy_protocol.iter().any(|block| block.contains(peer))
+    }
 }

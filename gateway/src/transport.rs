@@ -8,6 +8,7 @@ pub mod idle;
 pub mod listen;
 pub mod ports;
 pub mod protocol;
+pub mod proxy_protocol;
 pub mod room;
 pub mod stream;
 pub mod tls;

@@ -143,7 +143,8 @@ fn what_takes_long_is_hedged() {
         for _ in 0..4 {
             assert_eq!(client.get("/").await.unwrap().text(), "fast");
         }
-        until("the others are given up", || slow.cancelled() == 2).await;
+        // The first two at least; on a busy machine the fast one may be the slower one at times.
+        until("the others are given up", || slow.hits() >= 2 && slow.cancelled() == slow.hits()).await;
     });
     assert_eq!(slow.connections(), 1, "the connection stays");
 }

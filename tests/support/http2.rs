@@ -7,6 +7,7 @@ use http::{HeaderMap, Request};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::wire::PATIENCE;
@@ -54,11 +55,27 @@ impl Http2Client {
     /// The same with settings of its own.
     pub async fn connect_with(address: SocketAddr, builder: &h2::client::Builder) -> Http2Client {
         let tcp = TcpStream::connect(address).await.expect("the listener accepts");
+        Http2Client::greet(tcp, builder).await
+    }
+
+    /// Connects after other bytes.
+    pub async fn connect_behind(first: &[u8], address: SocketAddr) -> Http2Client {
+        let mut tcp = TcpStream::connect(address).await.expect("the listener accepts");
+        tcp.write_all(first).await.expect("the gateway takes them");
+        Http2Client::greet(tcp, &h2::client::Builder::new()).await
+    }
+
+    async fn greet(tcp: TcpStream, builder: &h2::client::Builder) -> Http2Client {
         let (sender, connection) = builder.handshake(tcp).await.expect("a greeting");
         tokio::task::spawn_local(async move {
             let _end = connection.await;
         });
         Http2Client { sender }
+    }
+
+    /// Whether the server said that it takes extended CONNECT (RFC 8441, 3).
+    pub fn can_connect(&self) -> bool {
+        self.sender.is_extended_connect_protocol_enabled()
     }
 
     /// Begins a request; its body follows unless it is ended.

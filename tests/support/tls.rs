@@ -153,9 +153,20 @@ impl TlsWish {
 }
 
 impl TlsClients {
+    /// What they speak by, for clients on a runtime.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
     /// Connects and asks for this name.
     pub fn connect(&self, address: SocketAddr, name: &str) -> io::Result<TlsConnection> {
-        let tcp = TcpStream::connect_timeout(&address, PATIENCE)?;
+        self.connect_behind(b"", address, name)
+    }
+
+    /// The same after other bytes.
+    pub fn connect_behind(&self, first: &[u8], address: SocketAddr, name: &str) -> io::Result<TlsConnection> {
+        let mut tcp = TcpStream::connect_timeout(&address, PATIENCE)?;
+        tcp.write_all(first)?;
         tcp.set_read_timeout(Some(PATIENCE))?;
         tcp.set_write_timeout(Some(PATIENCE))?;
         let name = ServerName::try_from(name.to_owned()).expect("a name");

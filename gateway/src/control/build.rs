@@ -20,7 +20,9 @@ use crate::node::gradient::LimitRange;
 use crate::node::{Node, NodeSpec};
 use crate::snapshot::retry::{Hedge, RetryRules};
 use crate::snapshot::routes::{HostPattern, PathPattern, RouteMatch, RouteTable};
-use crate::snapshot::{HostPolicy, ListenerSpec, MinRate, Pool, PoolLimits, Route, Settings, Snapshot};
+use crate::snapshot::{
+    HostPolicy, ListenerSpec, MinRate, Passing, Pool, PoolLimits, Route, Settings, Snapshot,
+};
 use crate::telemetry::RetryReason;
 use crate::transport::ports::Opened;
 use crate::transport::room::{DoorLimits, Room};
@@ -36,6 +38,7 @@ pub(super) fn snapshot(prepared: &Prepared, found: &Found, earlier: Option<&Snap
     let uses = places(mentioned.filter(|name| there(name)));
     let pools = places(config.pools.keys());
     let listeners = places(config.listeners.keys());
+    let speak_http = config.listeners.values().filter(|listener| !listener.passes()).count();
     // A filter that is not there fails like one that faults.
     let is_fatal = |name: &Name| !there(name) && config.uses[name].on_fault == config::OnFault::Fail;
     let routes = (0..).zip(&config.routes).map(|(index, route)| {
@@ -50,7 +53,7 @@ pub(super) fn snapshot(prepared: &Prepared, found: &Found, earlier: Option<&Snap
             max_body: route.max_body.map(config::Size::get),
             min_rate: route.min_rate.map(|rate| MinRate { bytes: rate.bytes.get(), per: rate.per }),
         };
-        (route_match(route, &listeners), leads_to)
+        (route_match(route, &listeners, speak_http), leads_to)
     });
     let routes = RouteTable::new(routes.collect()).expect("the configuration refuses two identical routes");
     let pool = |pool: &config::Pool| {
@@ -107,6 +110,8 @@ fn listener(
         },
         door: same.map(|same| Arc::clone(&same.door)).unwrap_or_default(),
         requests: listener.requests_per_connection,
+        passing: listener.passes().then(|| passing(name, &prepared.config)),
+        proxy_protocol: listener.proxy_protocol.clone().into(),
         http2_streams: listener.http2_streams,
         redirect: listener.redirect.map(|redirect| redirect.port),
         tls: prepared.secured.listeners.get(name).cloned(),
@@ -134,8 +139,19 @@ fn settings(gateway: &config::Gateway) -> Settings {
     }
 }
 
-fn route_match(route: &config::Route, listeners: &BTreeMap<Name, u32>) -> RouteMatch {
-    let all = route.listeners.len() == listeners.len();
+/// Whether anything has to be known of a listener's connections to pick their route.
+fn passing(listener: &Name, config: &Config) -> Passing {
+    let mut routes = config.routes.iter().filter(|route| route.listeners.contains(listener));
+    if routes.all(|route| route.host == config::HostPattern::Any) {
+        Passing::Blindly
+    } else {
+        Passing::ByName
+    }
+}
+
+/// A route that is for all listeners names none of them, but for those that are passed on as they are.
+fn route_match(route: &config::Route, listeners: &BTreeMap<Name, u32>, speak_http: usize) -> RouteMatch {
+    let all = !route.passes && route.listeners.len() == speak_http;
     RouteMatch {
         listeners: (!all).then(|| route.listeners.iter().map(|name| listeners[name] as u16).collect()),
         host: match &route.host {
@@ -203,10 +219,12 @@ fn build_pool(
         },
         protocol: pool.protocol,
         tls: prepared.secured.pools.get(&pool.name.value).cloned(),
+        proxy_protocol: pool.proxy_protocol,
         connect_timeout: pool.connect_timeout,
         first_byte_timeout: pool.first_byte_timeout,
         attempt_timeout: pool.attempt_timeout,
         between_bytes_timeout: pool.between_bytes_timeout,
+        tunnel_timeout: pool.tunnel_timeout,
         idle_connections: pool.idle_connections as usize,
         idle_timeout: pool.idle_timeout,
         attempts: pool.attempts.get(),

@@ -77,7 +77,7 @@ pub struct RequestFraming {
     /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110, 10.1.1).
     pub expect_continue: bool,
     /// Whether the client asks for another protocol (RFC 9110, 7.8). Never true for `h2c`: a tunnel that
-    /// speaks HTTP would carry requests past every check.
+    /// speaks HTTP would carry requests past every check; nor for a request with a body.
     pub upgrade: bool,
 }
 

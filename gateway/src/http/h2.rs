@@ -4,6 +4,7 @@
 //! same few lines: no input may mean one thing in one version and another in the next. What goes to nodes is written by that
 //! codec and taken apart, for the same reason. Frames and streams are h2's business.
 
+use h2::ext::Protocol;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -16,11 +17,12 @@ use super::h1::{
     encode_request, is_allowed_trailer, parse_request, parse_response,
 };
 use super::head::{Method, RequestHead, ResponseHead};
+use super::websocket;
 
 /// Takes a request's head. `ended`: nothing follows it.
 ///
 /// # Errors
-/// As in HTTP/1.1; and an authority that the fields contradict (RFC 9113, 8.3.1).
+/// As in HTTP/1.1; an authority that the fields contradict (RFC 9113, 8.3.1); a CONNECT that is not for WebSocket.
 pub fn take_request(
     parts: &Parts,
     ended: bool,
@@ -32,18 +34,19 @@ pub fn take_request(
     write_request(parts, &mut text)?;
     let framing = parse_request(&mut text, head, limits, edge)?.ok_or(Malformed::RequestLine)?;
     let body = match framing.body {
+        // What follows is the other protocol's.
+        BodyLength::Empty if framing.upgrade => BodyLength::Empty,
         // One that was told to have bytes has to have them; h2 sees to that.
         BodyLength::Empty if !ended => BodyLength::Unknown,
         body => body,
     };
     let expect_continue = body != BodyLength::Empty && expects_continue(&parts.headers);
-    Ok(RequestFraming { body, keep_alive: true, expect_continue, upgrade: false })
+    Ok(RequestFraming { body, keep_alive: true, expect_continue, upgrade: framing.upgrade })
 }
 
 fn write_request(parts: &Parts, text: &mut Vec<u8>) -> Result<(), Malformed> {
-    if parts.method == http::Method::CONNECT {
-        return Err(Malformed::Connect);
-    }
+    let switches = asks_for_websocket(parts)?;
+    let method = if switches { "GET" } else { parts.method.as_str() };
     let asked = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
     let named = parts.headers.get(http::header::HOST).map(HeaderValue::as_bytes);
     if let (Some(asked), Some(named)) = (asked, named)
@@ -52,7 +55,7 @@ fn write_request(parts: &Parts, text: &mut Vec<u8>) -> Result<(), Malformed> {
         return Err(Malformed::Host);
     }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    for piece in [parts.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"] {
+    for piece in [method.as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"] {
         text.extend_from_slice(piece);
     }
     if let Some(host) = asked.or(named) {
@@ -65,7 +68,13 @@ fn write_request(parts: &Parts, text: &mut Vec<u8>) -> Result<(), Malformed> {
         let joined = cookies.collect::<Vec<_>>().join(&b"; "[..]);
         write_field(b"cookie", &joined, text);
     }
+    if switches {
+        write_switch(text);
+    }
     for (name, value) in &parts.headers {
+        if switches && name == http::header::SEC_WEBSOCKET_KEY {
+            continue;
+        }
         match Known::from_name(name.as_str().as_bytes()) {
             Known::Host | Known::Cookie => {}
             // h2 refuses those that speak of a connection, but for `te: trailers`, which nodes of HTTP/2 are told.
@@ -75,6 +84,30 @@ fn write_request(parts: &Parts, text: &mut Vec<u8>) -> Result<(), Malformed> {
     }
     text.extend_from_slice(b"\r\n");
     Ok(())
+}
+
+/// Whether a tunnel for WebSocket is asked for (RFC 8441, 4).
+fn asks_for_websocket(parts: &Parts) -> Result<bool, Malformed> {
+    if parts.method != http::Method::CONNECT {
+        return Ok(false);
+    }
+    match parts.extensions.get::<Protocol>() {
+        Some(protocol) if protocol.as_str().eq_ignore_ascii_case(websocket::PROTOCOL) => {}
+        // The plain one would make a forward proxy of the gateway; what other protocols carry, no rule could see.
+        _ => return Err(Malformed::Connect),
+    }
+    // Its length is that of the tunnel, and nobody can know it (RFC 9113, 8.5).
+    match parts.headers.get(http::header::CONTENT_LENGTH) {
+        Some(_) => Err(Malformed::ContentLength),
+        None => Ok(true),
+    }
+}
+
+/// The same wish in HTTP/1.1. Its key is the gateway's, which will check what the node makes of it (RFC 8441, 5.1).
+fn write_switch(text: &mut Vec<u8>) {
+    write_field(b"connection", b"upgrade", text);
+    write_field(b"upgrade", websocket::PROTOCOL.as_bytes(), text);
+    write_field(b"sec-websocket-key", websocket::new_key().as_bytes(), text);
 }
 
 /// Makes a request to a node of the head of one attempt, `secure` if that is met under TLS; `text` is for scratch.
@@ -177,7 +210,10 @@ fn expects_continue(headers: &HeaderMap) -> bool {
 /// that is known. What the codec of HTTP/1.1 leaves to framing is h2's to say.
 pub fn response(head: &ResponseHead, options: &ResponseEncoding<'_>) -> Response<()> {
     let mut response = Response::new(());
-    *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let switches = head.status == 101;
+    // In HTTP/2 there is no other protocol to switch to, but a tunnel to be opened (RFC 8441, 5).
+    let status = if switches { 200 } else { head.status };
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     let fields = response.headers_mut();
     // Two more than the node's: a map that grows hashes all of it anew.
     fields.reserve(head.fields.len() + 2);
@@ -187,6 +223,8 @@ pub fn response(head: &ResponseHead, options: &ResponseEncoding<'_>) -> Response
         let name = head.fields.bytes(field.name);
         let kept = match field.known {
             Known::ContentLength => keeps_length,
+            // It answers the gateway's key, of which the client does not know.
+            Known::Other if switches => !name.eq_ignore_ascii_case(websocket::ACCEPT.as_bytes()),
             known => !known.is_hop_by_hop(),
         };
         if kept {
@@ -198,7 +236,7 @@ pub fn response(head: &ResponseHead, options: &ResponseEncoding<'_>) -> Response
     for (name, value) in options.extra {
         append(fields, name.as_bytes(), value);
     }
-    let is_final = head.status >= 200;
+    let is_final = status >= 200;
     if is_final
         && !has_date
         && let Ok(date) = HeaderValue::from_bytes(options.date)
@@ -207,7 +245,7 @@ pub fn response(head: &ResponseHead, options: &ResponseEncoding<'_>) -> Response
     }
     if let BodyLength::Known(length) = options.body
         && is_final
-        && head.status != 204
+        && status != 204
         && !has_length
     {
         fields.append(http::header::CONTENT_LENGTH, length.into());

@@ -30,6 +30,8 @@ pub struct Live {
     waits: Waits,
     lookout: Lookout,
     signals: Signals,
+    /// Of the requests in flight, those that became tunnels.
+    tunnels: AtomicU32,
     /// When its last load report was taken; 0 if none was.
     reported: AtomicU32,
     /// Averages and ages count their milliseconds from here.
@@ -89,6 +91,7 @@ impl Live {
             waits: Waits::default(),
             lookout: Lookout::default(),
             signals: Signals::default(),
+            tunnels: AtomicU32::new(0),
             reported: AtomicU32::new(0),
             born: Instant::now(),
         }
@@ -119,6 +122,11 @@ impl Live {
     /// Requests in flight now, from this gateway.
     pub fn in_flight(&self) -> u32 {
         self.hot.in_flight.load(Relaxed)
+    }
+
+    /// Tunnels that are open now, from this gateway. Each is a request in flight, too.
+    pub fn tunnels(&self) -> u32 {
+        self.tunnels.load(Relaxed)
     }
 
     /// See [`Seen::latency`].
@@ -239,6 +247,7 @@ pub struct InFlight {
     others: u32,
     slot: Option<u8>,
     observed: bool,
+    is_tunnel: bool,
 }
 
 impl InFlight {
@@ -258,7 +267,7 @@ impl InFlight {
         let live = &node.live;
         live.hot.attempts.fetch_add(1, Relaxed);
         let slot = live.waits.watch(others, live.millis(now));
-        InFlight { node, started: now, others, slot, observed: false }
+        InFlight { node, started: now, others, slot, observed: false, is_tunnel: false }
     }
 
     /// The node that it is in flight on.
@@ -301,6 +310,13 @@ impl InFlight {
         }
     }
 
+    /// The node agreed to another protocol: from now on it is a tunnel.
+    pub fn became_tunnel(&mut self) {
+        if !std::mem::replace(&mut self.is_tunnel, true) {
+            self.node.live.tunnels.fetch_add(1, Relaxed);
+        }
+    }
+
     /// Tells that another node answered this request first. It would have taken longer than until now, so policies do not
     /// take the node for faster than it is; and it did not fail.
     pub fn overtaken(mut self, now: Instant) {
@@ -321,6 +337,9 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.stop_waiting();
+        if self.is_tunnel {
+            self.node.live.tunnels.fetch_sub(1, Relaxed);
+        }
         self.node.live.hot.in_flight.fetch_sub(1, Relaxed);
     }
 }

@@ -15,12 +15,13 @@ use tracing::{debug, warn};
 
 use super::connection::{self, BUSY, Connection};
 use super::handshake;
+use super::passthrough;
+use super::proxied::Arrival;
 use super::view::View;
 use super::worker::Worker;
 use crate::transport::deadline::TICK;
 use crate::transport::listen::{accepting, refuse_new};
 use crate::transport::ports::PortId;
-use crate::transport::stream::Stream;
 
 /// How long handshakes that are under way may take to end before a socket is closed: a round trip around the world.
 const HANDSHAKE: Duration = Duration::from_millis(250);
@@ -117,16 +118,14 @@ impl Worker {
 
     fn start(self: Rc<Self>, tcp: TcpStream, peer: SocketAddr, listener: Rc<Listener>) {
         let view = listener.view(&self);
-        let snapshot = &view.snapshot;
-        let place = snapshot.listener_of(listener.id).map(usize::from);
-        let spec = place.and_then(|place| snapshot.listeners.get(place));
-        let tls = spec.and_then(|spec| spec.tls.clone());
-        let requests = spec.map_or(u32::MAX, |spec| spec.requests.get());
         // No view without its own listeners.
-        let Some(entered) = spec.and_then(|spec| self.let_in(snapshot, spec, peer.ip())) else {
-            // Under TLS nothing can be told before a handshake, which is what there is no room for.
-            if tls.is_none() {
-                self.turn_away(tcp, peer, listener);
+        let Some(spec) = view.snapshot.listener(listener.id) else { return };
+        let requests = spec.requests.get();
+        let (tls, passing, is_proxied) = (spec.tls.clone(), spec.passing, spec.hears(peer.ip()));
+        let arrival = Arrival { tcp, peer, reached: None };
+        let Some(mut entered) = self.let_in(&view.snapshot, spec, peer.ip()) else {
+            if spec.can_tell() {
+                self.turn_away(arrival, listener);
             }
             return;
         };
@@ -134,14 +133,25 @@ impl Worker {
         self.metrics.connections_accepted.increment();
         self.metrics.connections_open.increment();
         tokio::task::spawn_local(async move {
-            let connection = match tls {
-                None => Some(Connection::new(&self, Stream::new(tcp), peer, listener)),
-                // Boxed: a handshake's state is large, and gone when the connection has become idle.
-                Some(tls) => Box::pin(handshake::make(&self, tls, tcp, peer, listener)).await,
+            // Boxed: what a header or a handshake needs is large, and gone when the connection has become idle.
+            let arrival = match is_proxied {
+                true => Box::pin(self.hear(arrival, &listener, &mut entered)).await,
+                false => Some(arrival),
             };
-            if let Some(mut connection) = connection {
-                connection.requests_left = requests;
-                connection::serve(&self, connection).await;
+            let connection = match (arrival, tls) {
+                (None, _) => None,
+                (Some(arrival), None) => Some(Connection::plain(&self, arrival, listener)),
+                (Some(arrival), Some(tls)) => Box::pin(handshake::make(&self, tls, arrival, listener)).await,
+            };
+            match (connection, passing) {
+                (None, _) => {}
+                (Some(mut connection), None) => {
+                    connection.requests_left = requests;
+                    connection::serve(&self, connection).await;
+                }
+                (Some(connection), Some(passing)) => {
+                    Box::pin(passthrough::serve(&self, connection, passing)).await;
+                }
             }
             drop(entered);
             self.metrics.connections_open.decrement();

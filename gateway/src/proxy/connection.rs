@@ -7,6 +7,7 @@ use super::accept::Listener;
 use super::exchange;
 use super::handshake::Handshake;
 use super::http2;
+use super::proxied::Arrival;
 use super::worker::Worker;
 use crate::transport::deadline::{Deadline, Elapsed};
 use crate::transport::stream::Stream;
@@ -26,8 +27,10 @@ pub(super) const BUSY: std::time::Duration = std::time::Duration::from_secs(1);
 pub(super) struct Connection {
     /// The socket.
     pub stream: Stream,
-    /// Whose address is at its other end.
+    /// The client: whose address is at its other end, or whose a PROXY header told.
     pub peer: SocketAddr,
+    /// What it connected to, if a PROXY header told so.
+    pub reached: Option<SocketAddr>,
     /// Its TLS, and the name that the client asked for with it.
     pub secure: Option<Rc<Handshake>>,
     /// Whether the client speaks HTTP/2 on it.
@@ -79,6 +82,7 @@ impl Connection {
         Connection {
             stream,
             peer,
+            reached: None,
             secure: None,
             http2: false,
             asked: None,
@@ -87,6 +91,12 @@ impl Connection {
             requests_left: u32::MAX,
             deadline,
         }
+    }
+
+    /// One in the clear.
+    pub(super) fn plain(worker: &Worker, arrival: Arrival, listener: Rc<Listener>) -> Connection {
+        let connection = Connection::new(worker, Stream::new(arrival.tcp), arrival.peer, listener);
+        Connection { reached: arrival.reached, ..connection }
     }
 
     /// Whether the next answer is the last one.

@@ -5,18 +5,18 @@
 //! once are told; all others are closed at once. Either way the listening socket is emptied: a connection that waited in
 //! its queue would wait for nothing.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use tokio::net::TcpStream;
-
 use super::accept::Listener;
 use super::connection::{self, Connection};
+use super::proxied::Arrival;
 use super::worker::Worker;
+use crate::name::Name;
 use crate::snapshot::{ListenerSpec, Snapshot};
+use crate::telemetry::NoRoom;
 use crate::transport::room::Entered;
-use crate::transport::stream::Stream;
 
 /// So many at once are told, on each worker. Chosen: they fit the reserve of descriptors of a few workers.
 const MOST_TOLD: usize = 32;
@@ -29,24 +29,28 @@ impl Worker {
         &self,
         snapshot: &Snapshot,
         listener: &ListenerSpec,
-        client: IpAddr,
+        peer: IpAddr,
     ) -> Option<Entered> {
-        match snapshot.room.enter(&listener.door, listener.limits, client) {
-            Ok(entered) => Some(entered),
-            Err(why) => {
-                self.metrics.no_room(why);
-                self.notices.no_room(&listener.name, why, Instant::now());
-                None
-            }
-        }
+        let entered = if listener.hears(peer) {
+            snapshot.room.enter_unknown(&listener.door, listener.limits)
+        } else {
+            snapshot.room.enter(&listener.door, listener.limits, peer)
+        };
+        entered.map_err(|why| self.note_no_room(&listener.name, why)).ok()
+    }
+
+    /// Counts and logs that a connection is turned away.
+    pub(super) fn note_no_room(&self, listener: &Name, why: NoRoom) {
+        self.metrics.no_room(why);
+        self.notices.no_room(listener, why, Instant::now());
     }
 
     /// Tells a client that there is no room, if not too many are being told.
-    pub(super) fn turn_away(self: &Rc<Self>, tcp: TcpStream, peer: SocketAddr, listener: Rc<Listener>) {
+    pub(super) fn turn_away(self: &Rc<Self>, arrival: Arrival, listener: Rc<Listener>) {
         if self.told.get() >= MOST_TOLD {
             return;
         }
-        let mut connection = Connection::new(self, Stream::new(tcp), peer, listener);
+        let mut connection = Connection::plain(self, arrival, listener);
         self.told.set(self.told.get() + 1);
         let worker = self.clone();
         tokio::task::spawn_local(async move {

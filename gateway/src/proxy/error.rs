@@ -60,6 +60,9 @@ pub(super) enum Error {
     /// The node's response cannot be understood.
     #[error("the node's response is malformed: {0}")]
     BadResponse(Malformed),
+    /// A client of HTTP/2 asked for a tunnel, and what answered did so as if there was one.
+    #[error("a tunnel was asked for, and the answer is neither a switch of protocols nor a refusal")]
+    NotSwitched,
     /// One of the time limits was over.
     #[error("{}", .0.story())]
     Late(Limit),
@@ -88,7 +91,11 @@ impl Error {
             Error::UnknownPool(_) | Error::PluginFault(_) => 500,
             Error::NoNode | Error::SessionLost | Error::Overloaded(_) => 503,
             Error::Refused(status) => *status,
-            Error::Connect(_) | Error::NodeClosed | Error::Unseen { .. } | Error::BadResponse(_) => 502,
+            Error::Connect(_)
+            | Error::NodeClosed
+            | Error::Unseen { .. }
+            | Error::BadResponse(_)
+            | Error::NotSwitched => 502,
             Error::Late(_) => 504,
         }
     }
@@ -115,7 +122,7 @@ impl Error {
             Error::Connect(_) => ErrorKind::Connect,
             Error::Late(limit) => late_kind(*limit),
             Error::NodeClosed | Error::Unseen { .. } => ErrorKind::Reset,
-            Error::BadResponse(_) => ErrorKind::Protocol,
+            Error::BadResponse(_) | Error::NotSwitched => ErrorKind::Protocol,
         }
     }
 

@@ -88,51 +88,61 @@ pub(super) enum Answer {
 /// Serves one request of a connection.
 pub(super) async fn serve(worker: &Rc<Worker>, connection: &mut Connection) -> After {
     let view = connection.listener.view(worker);
-    let context = worker.take_context();
-    let mut exchange = Exchange {
-        worker,
-        view: &view,
-        connection,
-        // Until the head is there any time will do: the clock is read once more then.
-        started: context.now,
-        // What a head that is not to be understood announces, nobody knows.
-        framing: RequestFraming {
-            body: BodyLength::Unknown,
-            keep_alive: false,
-            expect_continue: false,
-            upgrade: false,
-        },
-        context: Some(context),
-        route: None,
-        pool: 0,
-        filtered: 0,
-        policies_filtered: false,
-        filters_done: Places::default(),
-        policies_done: Places::default(),
-        policies_spared: Places::default(),
-        policy: "",
-        picked: None,
-        attempts: 0,
-        in_flight: None,
-        in_flight_next: None,
-        upload: None,
-        begun: false,
-        timeouts: Timeouts::none(),
-        pace: Pace::default(),
-        place: None,
-    };
+    let mut exchange = Exchange::new(worker, &view, connection);
     let after = exchange.run().await;
-    let Exchange { context, upload, .. } = exchange;
-    if let Some(context) = context {
-        worker.put_context(context);
-    }
-    if let Some(upload) = upload {
-        worker.buffers.put(upload.into_buffer());
-    }
+    exchange.put_back();
     after
 }
 
 impl<'a> Exchange<'a> {
+    /// One that nothing is known of yet.
+    pub(super) fn new(worker: &'a Worker, view: &'a View, connection: &'a mut Connection) -> Exchange<'a> {
+        let context = worker.take_context();
+        Exchange {
+            worker,
+            view,
+            connection,
+            // Until the head is there any time will do: the clock is read once more then.
+            started: context.now,
+            // What a head that is not to be understood announces, nobody knows.
+            framing: RequestFraming {
+                body: BodyLength::Unknown,
+                keep_alive: false,
+                expect_continue: false,
+                upgrade: false,
+            },
+            context: Some(context),
+            route: None,
+            pool: 0,
+            filtered: 0,
+            policies_filtered: false,
+            filters_done: Places::default(),
+            policies_done: Places::default(),
+            policies_spared: Places::default(),
+            policy: "",
+            picked: None,
+            attempts: 0,
+            in_flight: None,
+            in_flight_next: None,
+            upload: None,
+            begun: false,
+            timeouts: Timeouts::none(),
+            pace: Pace::default(),
+            place: None,
+        }
+    }
+
+    /// Gives back what others can use.
+    pub(super) fn put_back(self) {
+        let Exchange { worker, context, upload, .. } = self;
+        if let Some(context) = context {
+            worker.put_context(context);
+        }
+        if let Some(upload) = upload {
+            worker.buffers.put(upload.into_buffer());
+        }
+    }
+
     async fn run(&mut self) -> After {
         let result = match self.read_head().await {
             Ok(true) => self.answer().await,

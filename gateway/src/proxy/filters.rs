@@ -19,10 +19,7 @@ impl<'a> Exchange<'a> {
             }
             self.filtered += 1;
         }
-        let candidates = view.pools[self.pool as usize].candidates.clone();
-        let selection = &mut self.context_mut().selection;
-        selection.begin(candidates);
-        selection.stand_in(view.zone.as_ref());
+        self.begin_selection();
         self.policies_filtered = true;
         for (index, &place) in view.pool(self.pool).policies.iter().enumerate() {
             let instances = &view.instances[place as usize];
@@ -38,6 +35,15 @@ impl<'a> Exchange<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Lets the pool's nodes stand for the picks to come.
+    pub(super) fn begin_selection(&mut self) {
+        let view = self.view;
+        let candidates = view.pools[self.pool as usize].candidates.clone();
+        let selection = &mut self.context_mut().selection;
+        selection.begin(candidates);
+        selection.stand_in(view.zone.as_ref());
     }
 
     async fn play_on_request(

@@ -9,12 +9,12 @@ use super::exchange::{Answer, Exchange};
 use super::forward::{poll_gone, skip_body};
 use super::node_connection::NodeResponse;
 use super::refused::refused;
-use super::timeouts::{Limit, Timeouts};
+use super::timeouts::Limit;
 use super::transfer::{Failure, Transfer};
 use crate::http::BodyLength;
 use crate::http::error_body::write_error_body;
 use crate::http::fields::Known;
-use crate::http::h1::{self, BodyDecoder, ResponseEncoding};
+use crate::http::h1::{self, ResponseEncoding};
 use crate::http::h2;
 use crate::http::head::{Method, ResponseHead};
 use crate::telemetry::ErrorKind;
@@ -24,6 +24,7 @@ use crate::transport::http2::Http2Stream;
 fn begin_http2(stream: &Http2Stream, head: &ResponseHead, options: &ResponseEncoding<'_>) -> h1::BodyEncoder {
     let encoder = match options.body_encoder(head.status) {
         h1::BodyEncoder::Chunked => h1::BodyEncoder::UntilClose,
+        h1::BodyEncoder::Empty if head.status == 101 => h1::BodyEncoder::UntilClose,
         encoder => encoder,
     };
     let ended = matches!(encoder, h1::BodyEncoder::Empty | h1::BodyEncoder::Known { left: 0 });
@@ -58,19 +59,30 @@ impl Exchange<'_> {
             Ok(Some(status)) => body = Body::Own(self.reply(status)),
             Err(error) => body = Body::Own(self.explain(&error)),
         }
+        if self.is_extended_connect() && matches!(self.context().response.status, 200..300) {
+            body = Body::Own(self.explain(&Error::NotSwitched));
+        }
         let after = match body {
             Body::Own(bytes) => self.send_own(bytes).await,
-            Body::Node(response) if self.context().response.status == 101 => self.tunnel(response).await,
+            // Boxed: a tunnel's state shall not make other requests larger.
+            Body::Node(response) if self.context().response.status == 101 => {
+                return Box::pin(self.tunnel(response)).await;
+            }
             Body::Node(response) => self.send_response(response).await,
         };
+        self.count_answer();
+        if let (Some(route), Some(upload)) = (self.route, &self.upload) {
+            self.view.routes[route.index as usize].metrics.bytes_in.add(upload.body_bytes());
+        }
+        after
+    }
+
+    /// Counts the request on its route, with the time that it took until now.
+    pub(super) fn count_answer(&self) {
         if let Some(route) = self.route {
             let metrics = &self.view.routes[route.index as usize].metrics;
             metrics.answered(self.context().response.status, self.started.elapsed());
-            if let Some(upload) = &self.upload {
-                metrics.bytes_in.add(upload.body_bytes());
-            }
         }
-        after
     }
 
     /// Makes the response's head of what a plugin left as its reply; returns the body.
@@ -132,7 +144,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn count_error(&self, kind: ErrorKind) {
+    pub(super) fn count_error(&self, kind: ErrorKind) {
         match self.route {
             Some(route) => self.view.routes[route.index as usize].metrics.error(kind),
             None => self.worker.metrics.error(kind),
@@ -140,7 +152,12 @@ impl Exchange<'_> {
     }
 
     /// Encodes the response's head behind what is in `out`; tells how the body is framed and what comes after it.
-    fn encode_head(&self, body: BodyLength, keep_alive: bool, out: &mut Vec<u8>) -> (h1::BodyEncoder, After) {
+    pub(super) fn encode_head(
+        &self,
+        body: BodyLength,
+        keep_alive: bool,
+        out: &mut Vec<u8>,
+    ) -> (h1::BodyEncoder, After) {
         let context = self.context();
         let status = context.response.status;
         let is_debug = self.view.snapshot.settings.debug_headers;
@@ -331,8 +348,9 @@ impl Exchange<'_> {
     pub(super) fn keep_connection(&mut self, response: NodeResponse, is_sent: bool) {
         let NodeResponse { connection, framing } = response;
         let is_clean = framing.keep_alive && is_sent && connection.buffer.is_empty();
-        if is_clean && !self.worker.is_draining() {
-            let pool = self.view.pool(self.pool);
+        let pool = self.view.pool(self.pool);
+        // One that began with a PROXY header is this client's alone.
+        if is_clean && !self.worker.is_draining() && pool.proxy_protocol.is_none() {
             let now = self.context().now;
             self.worker.idle.put(
                 connection.way,
@@ -343,52 +361,5 @@ impl Exchange<'_> {
             );
         }
         self.worker.buffers.put(connection.buffer);
-    }
-
-    /// Becomes a tunnel (RFC 9110, 7.8): bytes go both ways until both sides ended or nothing moves any more.
-    async fn tunnel(&mut self, mut response: NodeResponse) -> After {
-        let mut out = self.worker.buffers.head();
-        let _ = self.encode_head(BodyLength::Empty, true, &mut out);
-        let raw = || BodyDecoder::new(BodyLength::Unknown, false);
-        let mut down =
-            Transfer::new(out, raw(), h1::BodyEncoder::UntilClose).behind(response.connection.taken);
-        let mut up = Transfer::new(self.worker.buffers.head(), raw(), h1::BodyEncoder::UntilClose);
-        // A response with a last byte is what the other limits are for.
-        self.timeouts = Timeouts::none();
-        let limit = self.view.pool(self.pool).between_bytes_timeout;
-        self.connection.deadline.set(limit);
-        let mut progress = 0;
-        let (mut down_ended, mut up_ended) = (false, false);
-        poll_fn(|cx| {
-            let client = &mut *self.connection;
-            let node = &mut response.connection;
-            let (mut client_reader, mut client_writer) = client.stream.split();
-            let (mut node_reader, mut node_writer) = node.stream.split();
-            let buffers = &self.worker.buffers;
-            if !down_ended {
-                match down.poll(cx, &mut node_reader, &mut node.buffer, &mut client_writer, buffers) {
-                    Poll::Ready(Ok(())) => down_ended = client_writer.poll_shutdown(cx).is_ready(),
-                    Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Pending => {}
-                }
-            }
-            if !up_ended {
-                match up.poll(cx, &mut client_reader, &mut client.buffer, &mut node_writer, buffers) {
-                    Poll::Ready(Ok(())) => up_ended = node_writer.poll_shutdown(cx).is_ready(),
-                    Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Pending => {}
-                }
-            }
-            if down_ended && up_ended {
-                return Poll::Ready(());
-            }
-            if down.progress() + up.progress() != progress {
-                progress = down.progress() + up.progress();
-                client.deadline.set(limit);
-            }
-            client.deadline.poll_elapsed(cx)
-        })
-        .await;
-        After::Gone
     }
 }

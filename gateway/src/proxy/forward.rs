@@ -104,6 +104,17 @@ impl Exchange<'_> {
         }
     }
 
+    /// The same of an attempt that came to a connection, where that is all that is asked of it.
+    pub(super) async fn tell_reached(&mut self, in_flight: &mut InFlight) {
+        let now = Instant::now();
+        let context = self.context_mut();
+        context.now = now;
+        context.outcome =
+            Outcome { status: None, latency: now.duration_since(in_flight.started()), error: None };
+        in_flight.observe(now, AttemptResult::Ok);
+        self.observe_attempt().await;
+    }
+
     async fn send_and_await(&mut self, attempt: &InFlight) -> Result<NodeResponse, Error> {
         let address = attempt.node().spec.address;
         // An earlier attempt's is at its start again.
@@ -195,7 +206,8 @@ impl Exchange<'_> {
             host,
             forwarded: &forwarded,
             request_id: context.id.as_str(),
-            upgrade: self.framing.upgrade,
+            // HTTP/2 has no such thing, and nodes that speak it answer as if nobody had asked.
+            upgrade: self.framing.upgrade && view.pool(self.pool).protocol == NodeProtocol::Http1,
         };
         encode(&context.request, &options)
     }
@@ -235,7 +247,7 @@ impl Exchange<'_> {
     pub(super) async fn is_final(&mut self, node: &mut NodeConnection) -> Result<bool, Error> {
         match self.context().response.status {
             // Another protocol that nobody asked for: nothing behind it can be understood.
-            101 if !self.framing.upgrade => Err(Error::BadResponse(h1::Malformed::StatusLine)),
+            101 if !self.is_switch_agreed() => Err(Error::BadResponse(h1::Malformed::Switch)),
             100 | 102..200 => {
                 node.buffer.drain(..node.taken);
                 node.taken = 0;

@@ -1,15 +1,14 @@
 //! Before the first request of a connection under TLS: its handshake, which has a time limit of its own.
 
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::accept::Listener;
 use super::connection::Connection;
+use super::proxied::Arrival;
 use super::worker::Worker;
 use crate::http::client_certificate::ClientCertificate;
 use crate::telemetry::HandshakeOutcome;
@@ -37,10 +36,10 @@ impl Handshake {
 pub(super) async fn make(
     worker: &Worker,
     tls: Arc<ServerTls>,
-    tcp: TcpStream,
-    peer: SocketAddr,
+    arrival: Arrival,
     listener: Rc<Listener>,
 ) -> Option<Connection> {
+    let Arrival { tcp, peer, reached } = arrival;
     let deadline = worker.deadlines.deadline(listener.id.number());
     deadline.set(tls.handshake_timeout);
     let made = deadline.race(tls.accept(tcp)).await;
@@ -55,6 +54,7 @@ pub(super) async fn make(
     match made {
         Ok(Ok(Some(Accepted { stream, name, certificate, http2 }))) => {
             let mut connection = Connection::new(worker, stream, peer, listener);
+            connection.reached = reached;
             connection.secure = Some(Rc::new(Handshake { tls, name, certificate }));
             connection.http2 = http2;
             Some(connection)

@@ -25,6 +25,7 @@ const LEAST_TAKEN: u64 = 10 * 1024;
 /// What all exchanges of a connection have in common.
 struct Client {
     peer: SocketAddr,
+    reached: Option<SocketAddr>,
     secure: Option<Rc<Handshake>>,
     listener: Rc<Listener>,
     /// Held by each exchange while it runs.
@@ -63,11 +64,13 @@ pub(super) fn limits(worker: &Worker, listener: &Listener) -> Option<Http2Limits
 
 /// Serves a connection until one side closes it.
 pub(super) async fn serve(worker: &Rc<Worker>, connection: Connection) {
-    let Connection { stream, peer, secure, listener, deadline, requests_left, .. } = connection;
+    let Connection { stream, peer, reached, secure, listener, deadline, requests_left, .. } = connection;
     // A reload may have taken it away since the client was told.
     let Some(limits) = limits(worker, &listener) else { return };
+    // Its exchanges have no sockets to ask.
+    let reached = reached.or_else(|| stream.local_address());
     deadline.set(worker.view().snapshot.settings.head_timeout);
-    let client = Client { peer, secure, listener, running: Rc::default() };
+    let client = Client { peer, reached, secure, listener, running: Rc::default() };
     let mut http2 = match deadline.race(Http2Connection::accept(stream, limits)).await {
         Ok(Ok(http2)) => http2,
         Ok(Err(ended)) => return over(worker, &client, Some(ended)),
@@ -157,6 +160,7 @@ async fn next(http2: &mut Http2Connection, listener: &Listener, deadline: &Deadl
 fn start(worker: &Rc<Worker>, client: &Client, request: Http2Request) {
     let Http2Request { parts, ended, stream } = request;
     let mut connection = Connection::new(worker, stream, client.peer, client.listener.clone());
+    connection.reached = client.reached;
     connection.secure = client.secure.clone();
     connection.asked = Some(Box::new(Http2Head { parts, ended }));
     let (worker, running) = (worker.clone(), client.running.clone());

@@ -29,6 +29,7 @@ pub(super) struct Notices {
     pools: Last<Arc<str>>,
     listeners: Last<(Name, NoRoom)>,
     floods: Last<Refused>,
+    headers: Last<Name>,
 }
 
 /// When each had its last line, and how many were not worth one since.
@@ -67,6 +68,14 @@ impl Notices {
         if let Some(not_logged) = self.floods.count(what, now) {
             let kind = what.as_str();
             tracing::warn!(%client, kind, not_logged, "a client's connection of HTTP/2 is ended");
+        }
+    }
+
+    /// A peer that has to send a PROXY header sent none.
+    #[cold]
+    pub(super) fn no_header(&self, listener: &Name, peer: SocketAddr, why: &dyn fmt::Display, now: Instant) {
+        if let Some(not_logged) = self.headers.count(listener.clone(), now) {
+            tracing::warn!(%listener, %peer, not_logged, "a connection is closed: {why}");
         }
     }
 }

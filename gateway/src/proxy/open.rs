@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::Request;
 
+use super::connection::Connection;
 use super::error::Error;
 use super::exchange::Exchange;
 use super::node_connection::NodeConnection;
@@ -19,6 +20,7 @@ use crate::telemetry::WorkerMetrics;
 use crate::transport::deadline::Elapsed;
 use crate::transport::dial::{NodeProtocol, Way, dial};
 use crate::transport::http2::{SharedConnections, Terms};
+use crate::transport::proxy_protocol::{Ends, encode};
 use crate::transport::tls::ClientTls;
 
 impl Exchange<'_> {
@@ -29,7 +31,8 @@ impl Exchange<'_> {
 
     /// An idle connection to the node, if its protocol leaves any.
     pub(super) fn take_idle(&self, address: SocketAddr) -> Option<NodeConnection> {
-        if self.view.pool(self.pool).protocol == NodeProtocol::Http2 {
+        let pool = self.view.pool(self.pool);
+        if pool.protocol == NodeProtocol::Http2 || pool.proxy_protocol.is_some() {
             return None;
         }
         let way = self.way(address);
@@ -61,7 +64,16 @@ impl Exchange<'_> {
     /// What it takes to make a connection.
     pub(super) fn opening(&self, address: SocketAddr) -> Opening {
         let tls = self.view.pool(self.pool).tls.clone();
-        Opening { address, tls, metrics: self.worker.metrics.clone() }
+        Opening { address, tls, first: self.client_told(), metrics: self.worker.metrics.clone() }
+    }
+
+    /// The PROXY header that tells the node whose the connection is, if the pool wants one.
+    fn client_told(&self) -> Vec<u8> {
+        let Some(version) = self.view.pool(self.pool).proxy_protocol else { return Vec::new() };
+        let Connection { peer, reached, stream, .. } = &*self.connection;
+        // A socket that knows its address no more is gone, and so is its client.
+        let server = reached.or_else(|| stream.local_address());
+        encode(version, server.map(|server| Ends { client: *peer, server }))
     }
 
     /// What it takes to open a stream, if the pool speaks HTTP/2.
@@ -99,6 +111,7 @@ fn terms(pool: &Pool) -> Terms {
 pub(super) struct Opening {
     address: SocketAddr,
     tls: Option<Arc<ClientTls>>,
+    first: Vec<u8>,
     metrics: Arc<WorkerMetrics>,
 }
 
@@ -106,7 +119,7 @@ impl Opening {
     /// Makes it. The caller sets the time limit.
     pub(super) async fn open(self) -> Result<NodeConnection, Error> {
         let tls = self.tls.as_deref();
-        let stream = dial(self.address, tls).await.map_err(Error::Connect)?;
+        let stream = dial(self.address, tls, &self.first).await.map_err(Error::Connect)?;
         self.metrics.node_connections.increment();
         Ok(NodeConnection::new(stream, Way::new(self.address, tls), false))
     }

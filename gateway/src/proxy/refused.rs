@@ -38,6 +38,7 @@ fn malformed_kind(malformed: Malformed) -> Refused {
         | Malformed::FieldValue
         | Malformed::Method
         | Malformed::Connection
+        | Malformed::Switch
         | Malformed::Http2 => Refused::Syntax,
         Malformed::Target | Malformed::Path => Refused::Target,
         Malformed::HostMissing | Malformed::HostRepeated | Malformed::Host | Malformed::HostDiffers => {

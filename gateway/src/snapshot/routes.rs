@@ -116,7 +116,19 @@ impl<T> RouteTable<T> {
         let host = normal::host(request.authority(), &mut buffer);
         let path = request.path();
         let path = &*normal::path(&path[..memchr(b'?', path).unwrap_or(path.len())]);
-        let holds = |index: u32| holds(&self.routes[index as usize].0, listener, request);
+        self.best(host, path, &|index| holds(&self.routes[index as usize].0, listener, request))
+    }
+
+    /// What the best of the routes that name this listener leads to, by the host alone.
+    pub fn find_passing(&self, listener: u16, host: &[u8]) -> Option<&T> {
+        let mut buffer = [0; normal::LONGEST_HOST];
+        let host = normal::host(host, &mut buffer);
+        let names_it =
+            |route: &RouteMatch| route.listeners.as_ref().is_some_and(|named| named.contains(&listener));
+        self.best(host, b"/", &|index| names_it(&self.routes[index as usize].0))
+    }
+
+    fn best(&self, host: &[u8], path: &[u8], holds: &dyn Fn(u32) -> bool) -> Option<&T> {
         let in_exact = || self.exact.get(host)?.find(path, &holds);
         let in_suffixes = || self.suffixes_of(host).find_map(|paths| paths.find(path, &holds));
         let index = in_exact().or_else(in_suffixes).or_else(|| self.any.find(path, &holds))?;

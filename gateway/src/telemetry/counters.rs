@@ -9,8 +9,8 @@ use std::time::Duration;
 mod kinds;
 
 pub use kinds::{
-    ErrorKind, FallbackReason, HandshakeOutcome, HedgeOutcome, LoadReport, NoRoom, Refusal, Refused,
-    RetryReason, RetryRefusal,
+    ErrorKind, FallbackReason, HandshakeOutcome, HedgeOutcome, LoadReport, NoRoom, ProxyHeader, Refusal,
+    Refused, RetryReason, RetryRefusal,
 };
 
 /// A number that only grows. Only one thread may add to it.
@@ -104,6 +104,7 @@ pub struct WorkerMetrics {
     no_room: [Counter; NoRoom::ALL.len()],
     refused: [Counter; Refused::ALL.len()],
     handshakes: [Counter; HandshakeOutcome::ALL.len()],
+    proxy_headers: [Counter; ProxyHeader::ALL.len()],
     errors: [Counter; ErrorKind::ALL.len()],
 }
 
@@ -144,6 +145,16 @@ impl WorkerMetrics {
         self.handshakes[outcome as usize].get()
     }
 
+    /// Counts a PROXY header that a peer had to send.
+    pub fn proxy_header(&self, outcome: ProxyHeader) {
+        self.proxy_headers[outcome as usize].increment();
+    }
+
+    /// How many came to this.
+    pub fn proxy_headers(&self, outcome: ProxyHeader) -> u64 {
+        self.proxy_headers[outcome as usize].get()
+    }
+
     /// Counts an error that belongs to no route.
     pub fn error(&self, kind: ErrorKind) {
         self.errors[kind as usize].increment();
@@ -164,6 +175,8 @@ pub struct RouteMetrics {
     errors: [Counter; ErrorKind::ALL.len()],
     /// From the end of a request's head to the last byte of its response.
     pub latencies: Latencies,
+    /// Connections that were passed on as they are.
+    pub passed: Counter,
     /// Bytes of request bodies.
     pub bytes_in: Counter,
     /// Bytes of response bodies.

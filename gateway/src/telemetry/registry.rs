@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use super::counters::{
     ErrorKind, FallbackReason, HandshakeOutcome, HedgeOutcome, LATENCY_BUCKETS, Latencies, LoadReport,
-    NoRoom, PoolMetrics, Refusal, Refused, RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
+    NoRoom, PoolMetrics, ProxyHeader, Refusal, Refused, RetryReason, RetryRefusal, RouteMetrics,
+    WorkerMetrics,
 };
 use super::exposition::{Exposition, Kind};
 use super::process;
@@ -78,6 +79,7 @@ impl Telemetry {
         write_no_room(text, &tables.workers);
         write_refused(text, &tables.workers);
         write_handshakes(text, &tables.workers);
+        write_proxy_headers(text, &tables.workers);
         write_routes(text, &tables.routes);
         write_errors(text, &tables);
         write_pools(text, &tables.pools);
@@ -157,6 +159,18 @@ fn write_handshakes(text: &mut Exposition, workers: &BTreeMap<usize, Arc<WorkerM
     }
 }
 
+fn write_proxy_headers(text: &mut Exposition, workers: &BTreeMap<usize, Arc<WorkerMetrics>>) {
+    let mut family = text.family(
+        "bascule_proxy_headers_total",
+        Kind::Counter,
+        "PROXY headers that peers had to send, by what came of them.",
+    );
+    for outcome in ProxyHeader::ALL {
+        let count = sum(workers, |worker| worker.proxy_headers(outcome));
+        family.sample(&[("outcome", outcome.as_str())], count);
+    }
+}
+
 fn write_routes(text: &mut Exposition, routes: &ByName<RouteMetrics>) {
     let mut family = text.family(
         "bascule_requests_total",
@@ -177,6 +191,14 @@ fn write_routes(text: &mut Exposition, routes: &ByName<RouteMetrics>) {
     for (route, workers) in routes {
         let (buckets, micros) = sum_latencies(workers, |metrics| &metrics.latencies);
         family.latencies(&[("route", route.as_str())], &buckets, micros);
+    }
+    let mut family = text.family(
+        "bascule_passed_connections_total",
+        Kind::Counter,
+        "Connections that were passed on to a node as they are.",
+    );
+    for (route, workers) in routes {
+        family.sample(&[("route", route.as_str())], sum(workers, |route| route.passed.get()));
     }
     let mut bytes = |name: &str, help: &str, read: fn(&RouteMetrics) -> u64| {
         let mut family = text.family(name, Kind::Counter, help);

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 pub use super::protocol::NodeProtocol;
@@ -29,12 +30,13 @@ impl Way {
     }
 }
 
-/// Connects to a node, under TLS if its pool has it. The caller sets the time limit.
+/// Connects to a node, and speaks TLS if its pool has it; `first` goes out before anything else. The caller sets the time limit.
 ///
 /// # Errors
 /// The system's: refused, unreachable, out of descriptors. Or the node is not whom it has to be.
-pub async fn dial(address: SocketAddr, tls: Option<&ClientTls>) -> io::Result<Stream> {
-    let tcp = TcpStream::connect(address).await?;
+pub async fn dial(address: SocketAddr, tls: Option<&ClientTls>, first: &[u8]) -> io::Result<Stream> {
+    let mut tcp = TcpStream::connect(address).await?;
+    tcp.write_all(first).await?;
     tcp.set_nodelay(true)?;
     match tls {
         None => Ok(Stream::new(tcp)),

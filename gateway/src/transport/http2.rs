@@ -97,7 +97,8 @@ impl Http2Connection {
             .max_header_list_size(limits.head)
             .max_send_buffer_size(SEND_BUFFER)
             .max_pending_accept_reset_streams(RESET_STREAMS)
-            .max_local_error_reset_streams(Some(RESETS_PROVOKED));
+            .max_local_error_reset_streams(Some(RESETS_PROVOKED))
+            .enable_connect_protocol();
         let (stream, watch) = Watched::new(stream, Instant::now());
         let connection = builder.handshake(stream).await.map_err(|error| ended(error, &watch))?;
         Ok(Http2Connection { connection, watch, told: None })

@@ -50,7 +50,7 @@ pub struct DoorLimits {
 pub struct Entered {
     _everywhere: Taken,
     _listener: Taken,
-    _client: Option<TakenByClient>,
+    client: Option<TakenByClient>,
 }
 
 impl Default for Room {
@@ -105,7 +105,24 @@ impl Room {
         let listener = Taken::of(&door.open, most).ok_or(NoRoom::Listener)?;
         let of_client = |most| TakenByClient::of(door, network(client), most).ok_or(NoRoom::Client);
         let client = limits.per_client.map(of_client).transpose()?;
-        Ok(Entered { _everywhere: everywhere, _listener: listener, _client: client })
+        Ok(Entered { _everywhere: everywhere, _listener: listener, client })
+    }
+
+    /// The same for a connection whose client is not known yet: [`Entered::belongs_to`] tells that.
+    ///
+    /// # Errors
+    /// What there is no room for. Then nothing is counted.
+    pub fn enter_unknown(&self, door: &Arc<Door>, limits: DoorLimits) -> Result<Entered, NoRoom> {
+        self.enter(door, DoorLimits { per_client: None, ..limits }, Ipv6Addr::UNSPECIFIED.into())
+    }
+}
+
+impl Entered {
+    /// Counts the connection as this client's from now on; false if the client has as many as it may.
+    pub fn belongs_to(&mut self, door: &Arc<Door>, limits: DoorLimits, client: IpAddr) -> bool {
+        let Some(most) = limits.per_client else { return true };
+        self.client = TakenByClient::of(door, network(client), most);
+        self.client.is_some()
     }
 }
 
@@ -247,6 +264,11 @@ mod tests {
         let _elsewhere = enter("2001:db8:0:1::1").unwrap();
         drop(first);
         assert!(enter("2001:db8::2:3").is_ok());
+        let mut late = room.enter_unknown(&door, limits).unwrap();
+        assert!(!late.belongs_to(&door, limits, ip("2001:db8:0:1::2")), "it has one already");
+        assert!(late.belongs_to(&door, limits, ip("192.0.2.3")));
+        assert_eq!(enter("192.0.2.3").unwrap_err(), NoRoom::Client);
+        drop(late);
         let remembered: usize = door.clients.iter().map(|shard| shard.lock().unwrap().len()).sum();
         assert_eq!(remembered, 1, "who left is forgotten");
     }

@@ -4,6 +4,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -67,6 +68,15 @@ impl Stream {
     /// Whether it ends with its socket, and nothing has to be said before.
     pub fn is_plain(&self) -> bool {
         matches!(self.0, Kind::Plain(_))
+    }
+
+    /// The socket's own address; none for one exchange of a connection that has many.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Kind::Plain(tcp) => tcp.local_addr().ok(),
+            Kind::Secure(secure) => secure.with_socket(|tcp| tcp.local_addr().ok()),
+            Kind::Http2(_) => None,
+        }
     }
 
     /// Both halves, to be used at once.

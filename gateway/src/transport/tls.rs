@@ -6,6 +6,7 @@
 mod certificate;
 mod challenges;
 mod client;
+mod hello;
 mod names;
 mod server;
 
@@ -23,6 +24,7 @@ use tokio_rustls::TlsStream;
 pub use certificate::{Certificate, Facts};
 pub use challenges::{Challenges, HTTP_PATH};
 pub use client::ClientTls;
+pub use hello::{Greeting, Hello};
 pub use names::Names;
 pub use server::{Accepted, Asked, ServerTls, Terms, Tickets, Unknown};
 

@@ -14,6 +14,7 @@ pub(super) struct AttemptsRow {
     first_byte_timeout_ms: Option<u128>,
     attempt_timeout_ms: Option<u128>,
     between_bytes_timeout_ms: u128,
+    tunnel_timeout_ms: u128,
     retry: RetryRow,
 }
 
@@ -39,6 +40,7 @@ impl AttemptsRow {
             first_byte_timeout_ms: pool.first_byte_timeout.map(millis),
             attempt_timeout_ms: pool.attempt_timeout.map(millis),
             between_bytes_timeout_ms: millis(pool.between_bytes_timeout),
+            tunnel_timeout_ms: millis(pool.tunnel_timeout),
             retry: RetryRow {
                 on: words.chain(rules.statuses.iter().map(statuses)).collect(),
                 budget: rules.budget,

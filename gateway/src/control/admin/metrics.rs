@@ -58,6 +58,9 @@ fn write_nodes(text: &mut Exposition, snapshot: &Snapshot) {
     family("bascule_node_in_flight", Kind::Gauge, "Requests that wait for a node now.", &|node| {
         f64::from(node.live.in_flight())
     });
+    family("bascule_node_tunnels", Kind::Gauge, "Tunnels to a node that are open now.", &|node| {
+        f64::from(node.live.tunnels())
+    });
     family(
         "bascule_node_latency_seconds",
         Kind::Gauge,

@@ -76,6 +76,10 @@ struct Listener<'a> {
     connections: Option<u32>,
     connections_per_client: Option<u32>,
     requests_per_connection: u32,
+    /// What is done with its connections.
+    protocol: &'static str,
+    /// Who begins with a PROXY header.
+    proxy_protocol: Vec<String>,
     /// How its clients are met, if that is not in the clear.
     tls: Option<TlsRow<'a>>,
 }
@@ -105,6 +109,8 @@ struct PoolRow<'a> {
     policy: Vec<&'a str>,
     /// What is spoken with its nodes.
     protocol: &'static str,
+    /// The version of the PROXY header with which a connection to a node begins.
+    proxy_protocol: Option<&'static str>,
     candidates: usize,
     /// Whether nodes that are not healthy are used, since too few are.
     panic: bool,
@@ -130,6 +136,8 @@ struct NodeRow<'a> {
     #[serde(flatten)]
     health: Option<NodeHealth>,
     in_flight: u32,
+    /// Of those in flight.
+    tunnels: u32,
     latency_us: u32,
     /// Of its recent attempts, in thousandths.
     error_rate: u32,
@@ -258,6 +266,8 @@ fn listener<'a>(listener: &'a ListenerSpec, outcomes: &'a Outcomes) -> Listener<
         connections: listener.limits.connections,
         connections_per_client: listener.limits.per_client,
         requests_per_connection: listener.requests.get(),
+        protocol: if listener.passing.is_some() { "tcp" } else { "http" },
+        proxy_protocol: listener.proxy_protocol.iter().map(ToString::to_string).collect(),
         tls: listener.tls.as_ref().map(|tls| TlsRow::of(&tls.certificates, files, acme)),
     }
 }
@@ -292,6 +302,7 @@ fn pool_row<'a>(snapshot: &'a Snapshot, pool: &'a Pool, known: &Known<'a>, now: 
         name: &pool.name,
         policy: names_of(snapshot, &pool.policies),
         protocol: pool.protocol.as_str(),
+        proxy_protocol: pool.proxy_protocol.map(|version| version.as_str()),
         candidates: pool.candidates.count(),
         panic: known.health.panic(&pool.name).0,
         attempts: AttemptsRow::of(pool),
@@ -314,6 +325,7 @@ fn node_row<'a>(pool: &Pool, node: &'a Arc<Node>, health: Option<NodeHealth>, no
         candidate: place.is_some_and(|place| (place as usize) < pool.candidates.count()),
         health,
         in_flight: node.live.in_flight(),
+        tunnels: node.live.tunnels(),
         latency_us: node.live.latency(now),
         error_rate: node.live.error_rate(now),
         oldest_us: node.live.oldest(now),

@@ -3,7 +3,8 @@
 use super::nearest::nearest;
 use super::resolved::AcmeChallenge;
 use super::resolved::{
-    CheckStart, ClientCertificate, Grant, LogFormat, LogLevel, OnFault, Redirect, TlsVersion, UnknownName,
+    CheckStart, ClientCertificate, Grant, ListenerProtocol, LogFormat, LogLevel, OnFault, Redirect,
+    TlsVersion, UnknownName,
 };
 use super::resolved::{EscapedSlashes, Underscores};
 use super::resolved::{FailMode, SharedScope};
@@ -11,6 +12,7 @@ use super::text::{Refused, Text};
 use super::value::{CheckType, LeaseWord, ProviderWord, RecordWord};
 use super::value::{RedisModeWord, StoreWord};
 use crate::transport::dial::NodeProtocol;
+use crate::transport::proxy_protocol::Version as ProxyVersion;
 
 /// The value of a word, or the words that there are.
 fn choose<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refused> {
@@ -49,8 +51,10 @@ choices! {
         { "standalone" => Standalone, "sentinel" => Sentinel, "cluster" => Cluster };
     EscapedSlashes, "\"refuse\" or \"keep\"": { "refuse" => Refuse, "keep" => Keep };
     Underscores, "\"drop\" or \"keep\"": { "drop" => Drop, "keep" => Keep };
+    ProxyVersion, "\"v1\" or \"v2\"": { "v1" => V1, "v2" => V2 };
     NodeProtocol, "\"http1\" or \"http2\"": { "http1" => Http1, "http2" => Http2 };
     CheckType, "\"http\", \"tcp\" or \"grpc\"": { "http" => Http, "tcp" => Tcp, "grpc" => Grpc };
+    ListenerProtocol, "\"http\" or \"tcp\"": { "http" => Http, "tcp" => Tcp };
     UnknownName, "\"first\" or \"refuse\"": { "first" => First, "refuse" => Refuse };
     TlsVersion, "\"1.2\" or \"1.3\"": { "1.2" => V12, "1.3" => V13 };
     ClientCertificate, "\"required\" or \"optional\"": { "required" => Required, "optional" => Optional };

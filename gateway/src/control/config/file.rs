@@ -8,8 +8,8 @@ use super::reading::{
 };
 use super::resolved::AcmeChallenge;
 use super::resolved::{
-    CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine,
-    Redirect, RetryOn, TlsVersion, UnknownName, Workers,
+    CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, ListenerProtocol, LogFormat, LogLevel,
+    OnFault, Quarantine, Redirect, RetryOn, TlsVersion, UnknownName, Workers,
 };
 use super::resolved::{EscapedSlashes, Underscores};
 use super::resolved::{FailMode, SharedScope};
@@ -26,6 +26,7 @@ use super::value::{RedisModeWord, StoreWord};
 use crate::cidr::Cidr;
 use crate::name::Name;
 use crate::transport::dial::NodeProtocol;
+use crate::transport::proxy_protocol::Version as ProxyVersion;
 
 table! { "the configuration" File {
     include: List<String>,
@@ -147,9 +148,11 @@ table! { "a quarantine" QuarantineAfter {
 
 table! { "a listener" Listener {
     address: SocketAddr,
+    protocol: ListenerProtocol,
     connections: Number<1, 10_000_000>,
     connections_per_client: Number<1, 1_000_000>,
     requests_per_connection: Number<1, 1_000_000_000>,
+    proxy_protocol: List<Cidr>,
     redirect: Redirect,
     http2: bool,
     http2_streams: Number<1, 10_000>,
@@ -208,11 +211,13 @@ table! { "a pool" Pool {
     discovery: Discovery,
     host: HostHeader,
     protocol: NodeProtocol,
+    proxy_protocol: ProxyVersion,
     tls: NodeTls,
     connect_timeout: Duration,
     first_byte_timeout: Duration,
     attempt_timeout: Duration,
     between_bytes_timeout: Duration,
+    tunnel_timeout: Duration,
     idle_connections: Number<0, 100_000>,
     idle_timeout: Duration,
     attempts: Number<1, 100>,
@@ -347,11 +352,13 @@ table! {
         policy: OneOrMany<Name>,
         host: HostHeader,
         protocol: NodeProtocol,
+        proxy_protocol: ProxyVersion,
         tls: NodeTls,
         connect_timeout: Duration,
         first_byte_timeout: Duration,
         attempt_timeout: Duration,
         between_bytes_timeout: Duration,
+        tunnel_timeout: Duration,
         idle_connections: Number<0, 100_000>,
         idle_timeout: Duration,
         attempts: Number<1, 100>,

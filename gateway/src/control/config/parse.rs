@@ -8,7 +8,9 @@ mod edge;
 mod health;
 mod limits;
 mod listener;
+mod passthrough;
 mod pool;
+mod proxy_protocol;
 mod registry;
 mod retry;
 mod route;
@@ -73,6 +75,7 @@ impl Parse {
         let listeners = self.listeners(listeners, &admin, state);
         let routes = self.routes(routes, &defaults.route.unless(file::RouteDefaults::default()), &known);
         let pools = self.pools(pools, &pool_defaults);
+        self.plain_pools(&routes, &pools);
         let registry = self.registry(registry, &admin, &listeners, &pools, redis.is_some());
         self.reachable(&limits, &routes);
         let uses = self.uses(uses, &routes, &pools, redis.is_some());

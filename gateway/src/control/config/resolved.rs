@@ -28,8 +28,8 @@ pub use edge::{EscapedSlashes, Strictness, Underscores};
 pub use health::{CheckStart, HealthCheck, Outlier, Probe};
 pub use limits::{AdaptiveRange, MinRate, PoolLimits};
 pub use listener::{
-    CertificateFiles, ClientCertificate, ClientCertificates, Listener, ListenerTls, NodeTls, Redirect,
-    TlsVersion, UnknownName,
+    CertificateFiles, ClientCertificate, ClientCertificates, Listener, ListenerProtocol, ListenerTls,
+    NodeTls, Redirect, TlsVersion, UnknownName,
 };
 pub use registry::{LeaseStore, Registry};
 pub use retry::{HedgeAfter, Retry, RetryOn};
@@ -41,6 +41,7 @@ use super::text::{HeaderName, HeaderValue, HostPattern, Method, NodeAddress, Pat
 use crate::cidr::Cidr;
 use crate::name::Name;
 use crate::transport::dial::NodeProtocol;
+use crate::transport::proxy_protocol::Version as ProxyVersion;
 
 /// A whole configuration. Two are equal if they mean the same, wherever it is written.
 #[derive(Debug, Clone, PartialEq)]
@@ -292,6 +293,8 @@ pub struct Route {
     pub name: At<Name>,
     /// The listeners that it belongs to; never empty.
     pub listeners: BTreeSet<Name>,
+    /// Whether these pass connections on as they are; then `host` alone tells something.
+    pub passes: bool,
     /// Which hosts.
     pub host: HostPattern,
     /// Which paths.
@@ -329,6 +332,8 @@ pub struct Pool {
     pub host: HostHeader,
     /// What is spoken with them.
     pub protocol: NodeProtocol,
+    /// The PROXY header with which a connection to a node begins, if it does.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// How they are met, if that is not in the clear.
     pub tls: Option<At<NodeTls>>,
     /// How long a connection to a node may take to be made.
@@ -339,6 +344,8 @@ pub struct Pool {
     pub attempt_timeout: Option<Duration>,
     /// How long a response's body may stand still.
     pub between_bytes_timeout: Duration,
+    /// How long nothing may move in a tunnel.
+    pub tunnel_timeout: Duration,
     /// Idle connections that each worker keeps to each node.
     pub idle_connections: u32,
     /// How long they are kept.

@@ -13,8 +13,8 @@ use super::file;
 use super::reading::{Item, Number, Reading, Value, texts};
 use super::resolved::AcmeChallenge;
 use super::resolved::{
-    CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, LogFormat, LogLevel, OnFault, Quarantine,
-    Redirect, RetryOn, TlsVersion, UnknownName, Workers,
+    CheckStart, ClientCertificate, Grant, HedgeAfter, HostHeader, ListenerProtocol, LogFormat, LogLevel,
+    OnFault, Quarantine, Redirect, RetryOn, TlsVersion, UnknownName, Workers,
 };
 use super::resolved::{EscapedSlashes, Underscores};
 use super::resolved::{FailMode, SharedScope};
@@ -25,6 +25,7 @@ use super::text::{PluginFile, RedisUrl, RoutePath, Sha256, Word};
 use crate::cidr::Cidr;
 use crate::name::Name;
 use crate::transport::dial::NodeProtocol;
+use crate::transport::proxy_protocol::Version as ProxyVersion;
 
 texts!(String, Name, Cidr, SocketAddr, Duration, Size, NodeAddress, HostPattern, HostHeader, Method);
 texts!(
@@ -42,6 +43,7 @@ texts!(
     RedisModeWord,
     RedisUrl,
     NodeProtocol,
+    ProxyVersion,
     CheckType,
     CheckStart,
     RetryOn,
@@ -49,6 +51,7 @@ texts!(
     EscapedSlashes,
     Underscores,
     ClientCertificate,
+    ListenerProtocol,
     Redirect,
     TlsVersion,
     UnknownName,

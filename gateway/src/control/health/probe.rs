@@ -10,6 +10,7 @@ use crate::http::h1::{self, HeadLimits};
 use crate::http::head::{Method, ResponseHead};
 use crate::snapshot::Pool;
 use crate::transport::dial::{NodeProtocol, dial};
+use crate::transport::proxy_protocol::{Version, encode};
 use crate::transport::stream::Stream;
 use crate::transport::tls::ClientTls;
 
@@ -31,17 +32,24 @@ const MOST_INFORMATIONAL: usize = 8;
 pub(super) struct Met {
     pub(super) protocol: NodeProtocol,
     pub(super) tls: Option<Arc<ClientTls>>,
+    pub(super) proxy_protocol: Option<Version>,
 }
 
 impl Met {
     pub(super) fn of(pool: &Pool) -> Met {
-        Met { protocol: pool.protocol, tls: pool.tls.clone() }
+        Met { protocol: pool.protocol, tls: pool.tls.clone(), proxy_protocol: pool.proxy_protocol }
+    }
+
+    /// The PROXY header of a gateway that speaks for itself, if the nodes want one.
+    fn greeting(&self) -> Vec<u8> {
+        self.proxy_protocol.map_or_else(Vec::new, |version| encode(version, None))
     }
 
     /// Whether it is the same way to meet them.
     pub(super) fn is_same_as(&self, other: &Met) -> bool {
         let id = |met: &Met| met.tls.as_ref().map(|tls| tls.id());
-        self.protocol == other.protocol && id(self) == id(other)
+        (self.protocol, self.proxy_protocol) == (other.protocol, other.proxy_protocol)
+            && id(self) == id(other)
     }
 }
 
@@ -82,7 +90,7 @@ async fn ask(address: SocketAddr, met: &Met, probe: &Probe) -> Result<(), String
 }
 
 async fn connect(address: SocketAddr, met: &Met) -> Result<Stream, String> {
-    let connected = dial(address, met.tls.as_deref()).await;
+    let connected = dial(address, met.tls.as_deref(), &met.greeting()).await;
     connected.map_err(|error| format!("no connection can be made: {error}"))
 }
 

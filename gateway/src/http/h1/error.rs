@@ -60,6 +60,9 @@ pub enum Malformed {
     /// The target names another host than Host does.
     #[error("the target and Host name different hosts")]
     HostDiffers,
+    /// A switch of protocols that is not the one that was asked for (RFC 6455, 4.1).
+    #[error("the switch of protocols is not the one that was asked for")]
+    Switch,
     /// Expect is anything but 100-continue (RFC 9110, 10.1.1).
     #[error("the expectation is not supported")]
     Expectation,
@@ -144,6 +147,7 @@ impl Malformed {
             Malformed::HostRepeated => "host-repeated",
             Malformed::Host => "host",
             Malformed::HostDiffers => "host-differs",
+            Malformed::Switch => "switch",
             Malformed::Expectation => "expectation",
             Malformed::ContentLength => "content-length",
             Malformed::ContentLengthRepeated => "content-length-repeated",

@@ -80,7 +80,8 @@ fn read_request(
         body,
         keep_alive: seen.keep_alive(head.version),
         expect_continue: body != BodyLength::Empty && seen.expect_continue(head.version),
-        upgrade: seen.upgrade(head.version),
+        // Behind a body nobody could tell the request's last byte from the first of the other protocol.
+        upgrade: body == BodyLength::Empty && seen.upgrade(head.version),
     }))
 }
 
@@ -145,7 +146,8 @@ fn read_response(
     };
     let framing = ResponseFraming {
         body,
-        keep_alive: delimited && seen.keep_alive(head.version),
+        // After 101 it speaks another protocol, whatever becomes of the response.
+        keep_alive: delimited && status != 101 && seen.keep_alive(head.version),
         delimited,
         chunked: delimited && body == BodyLength::Unknown,
     };

@@ -58,6 +58,48 @@ fn a_host_has_to_be_the_authority() {
     assert_eq!(take(get("a.test:443").method("CONNECT"), true).err(), Some(Malformed::Connect));
 }
 
+fn connect(protocol: &'static str) -> http::request::Builder {
+    get("https://a.test/chat?x").method("CONNECT").extension(Protocol::from_static(protocol))
+}
+
+#[test]
+fn a_tunnel_for_websocket_is_an_upgrade() {
+    let asked =
+        connect("websocket").header("sec-websocket-key", "mine").header("sec-websocket-version", "13");
+    let (head, framing) = take(asked, false).unwrap();
+    assert_eq!((head.method_name(), head.path(), head.authority()), ("GET", &b"/chat?x"[..], &b"a.test"[..]));
+    assert_eq!(head.fields.get("upgrade"), Some(&b"websocket"[..]));
+    assert_eq!(head.fields.get("sec-websocket-version"), Some(&b"13"[..]));
+    let keys: Vec<_> = head.fields.get_all("sec-websocket-key").collect();
+    assert!(keys.len() == 1 && keys[0].len() == 24, "{keys:?}");
+    assert!(framing.upgrade && framing.body == BodyLength::Empty);
+}
+
+#[test]
+fn other_tunnels_are_refused() {
+    for protocol in ["connect-udp", "h2c", "websocket, h2c", ""] {
+        assert_eq!(take(connect(protocol), false).err(), Some(Malformed::Connect), "{protocol}");
+    }
+    let with_length = connect("websocket").header("content-length", "5");
+    assert_eq!(take(with_length, false).err(), Some(Malformed::ContentLength));
+}
+
+#[test]
+fn a_switch_is_an_open_tunnel() {
+    let mut head = ResponseHead { status: 101, ..ResponseHead::default() };
+    for (name, value) in [
+        ("Upgrade", "websocket"),
+        ("Connection", "upgrade"),
+        ("Sec-WebSocket-Accept", "x"),
+        ("Sec-WebSocket-Protocol", "chat"),
+    ] {
+        head.fields.add(name.as_bytes(), value.as_bytes());
+    }
+    let made = response(&head, &options(BodyLength::Empty, &[]));
+    let names: Vec<&str> = made.headers().keys().map(HeaderName::as_str).collect();
+    assert_eq!((made.status().as_u16(), &names[..]), (200, &["sec-websocket-protocol", "date"][..]));
+}
+
 fn options<'a>(body: BodyLength, extra: &'a [(&'a str, &'a [u8])]) -> ResponseEncoding<'a> {
     ResponseEncoding {
         body,

@@ -62,6 +62,8 @@ kinds! {
         Timeout = "timeout",
         /// The node's response stood still for too long.
         BetweenBytesTimeout = "between_bytes_timeout",
+        /// Nothing moved in a tunnel for too long.
+        TunnelTimeout = "tunnel_timeout",
         /// The request took too long as a whole.
         TotalTimeout = "total_timeout",
         /// The node's answer breaks HTTP.
@@ -246,6 +248,22 @@ impl std::fmt::Display for Refusal {
             Refusal::QueueTimeout => "the pool was full for as long as a request may wait",
             Refusal::Memory => "the process has no memory for more",
         })
+    }
+}
+
+kinds! {
+    /// What came of the PROXY header that a peer has to send.
+    ProxyHeader {
+        /// It told whose the connection is.
+        Told = "told",
+        /// It told that its sender does not know, or speaks for itself.
+        Unknown = "unknown",
+        /// There was none, or it was malformed.
+        Refused = "refused",
+        /// It took too long.
+        Late = "timeout",
+        /// The peer went away.
+        Gone = "gone",
     }
 }
 

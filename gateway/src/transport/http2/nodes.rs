@@ -145,7 +145,7 @@ impl SharedConnections {
 
 async fn connect(way: Way, tls: Option<Arc<ClientTls>>, limit: Duration) -> io::Result<Rc<SharedConnection>> {
     let connecting = async {
-        let stream = dial(way.address(), tls.as_deref()).await?;
+        let stream = dial(way.address(), tls.as_deref(), b"").await?;
         SharedConnection::greet(stream).await
     };
     let late = |_| io::Error::new(io::ErrorKind::TimedOut, "it did not come about in time");

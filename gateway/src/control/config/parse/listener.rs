@@ -8,13 +8,13 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 
 use super::acme::AcmeGround;
-use super::{Parse, Tables};
+use super::{Parse, Tables, passthrough};
 use crate::control::config::error::{At, Place};
 use crate::control::config::file;
 use crate::control::config::reading::{Entry, Key, Number, OneOrMany};
 use crate::control::config::resolved::{
-    Admin, CertificateFiles, ClientCertificate, ClientCertificates, HostHeader, Listener, ListenerTls,
-    NodeTls, TlsVersion, UnknownName,
+    Admin, CertificateFiles, ClientCertificate, ClientCertificates, HostHeader, Listener, ListenerProtocol,
+    ListenerTls, NodeTls, TlsVersion, UnknownName,
 };
 use crate::control::config::value::Folder;
 use crate::name::Name;
@@ -32,12 +32,15 @@ impl Parse {
             let write = "add one: a table [listener.public] with `address = \"0.0.0.0:8080\"`";
             self.wrong(&start, "there is no listener, so no request could arrive", write);
         }
-        let has_plain =
-            tables.iter().any(|entry| entry.table.as_ref().is_some_and(|table| table.tls.is_absent()));
+        let is_plain = |table: &file::Listener| table.tls.is_absent() && !passthrough::passes(table);
+        let has_plain = tables.iter().any(|entry| entry.table.as_ref().is_some_and(is_plain));
         let mut taken: HashMap<SocketAddr, Place> = HashMap::new();
         let mut listeners = BTreeMap::new();
         for Entry { name, table, .. } in tables {
             let Some(listener) = table else { continue };
+            if passthrough::passes(&listener) {
+                self.only_passing(&listener);
+            }
             let Some(address) = self.required(listener.address, &name, "address", "\"0.0.0.0:8080\"") else {
                 continue;
             };
@@ -72,8 +75,10 @@ impl Parse {
             let listener = Listener {
                 name,
                 address,
+                protocol: listener.protocol.unless(ListenerProtocol::Http),
                 connections,
                 connections_per_client,
+                proxy_protocol: self.proxies(listener.proxy_protocol),
                 requests_per_connection,
                 http2_streams,
                 redirect,

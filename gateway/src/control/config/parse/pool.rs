@@ -13,6 +13,10 @@ use crate::control::config::value::NodeEntry;
 use crate::name::Name;
 use crate::transport::dial::NodeProtocol;
 
+/// People leave chats open while they do other things, and expect them to be there still; whoever has lost the connection has
+/// tried again by then. HAProxy's manual has the same for `timeout tunnel`.
+const TUNNEL_TIMEOUT: Duration = Duration::from_secs(3600);
+
 /// How many idle connections each worker keeps to a node. Chosen: two clients that have all their streams of HTTP/2 in flight.
 /// With 64, one request of nine needed a new connection where eight clients with 32 streams each asked two nodes.
 const IDLE_CONNECTIONS: u32 = 256;
@@ -76,6 +80,7 @@ impl Parse {
             nodes,
             discovery,
             protocol,
+            proxy_protocol: self.told_nodes(table.proxy_protocol.or(&defaults.proxy_protocol), protocol),
             tls: self.node_tls(table.tls.or(&defaults.tls), &host, protocol),
             host,
             connect_timeout: table
@@ -88,6 +93,7 @@ impl Parse {
                 .between_bytes_timeout
                 .or(&defaults.between_bytes_timeout)
                 .unless(Duration::from_secs(60)),
+            tunnel_timeout: table.tunnel_timeout.or(&defaults.tunnel_timeout).unless(TUNNEL_TIMEOUT),
             idle_connections: idle_connections.map_or(IDLE_CONNECTIONS, |at| at.value.0),
             idle_timeout: table.idle_timeout.or(&defaults.idle_timeout).unless(Duration::from_secs(60)),
             attempts: number(attempts.map(|at| at.value.0), 3),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Parse, Tables, items};
+use super::{Parse, Tables, items, passthrough};
 use crate::control::config::error::At;
 use crate::control::config::file;
 use crate::control::config::reading::{Entry, Key, List, OneOrMany, Texts};
@@ -15,6 +15,8 @@ pub(super) struct Known {
     listeners: BTreeSet<Name>,
     pools: BTreeSet<Name>,
     strictness: Strictness,
+    /// Those that pass TCP through.
+    pub(super) tcp: BTreeSet<Name>,
 }
 
 impl Known {
@@ -23,11 +25,24 @@ impl Known {
         pools: &Tables<file::Pool>,
         strictness: Strictness,
     ) -> Self {
+        let is_tcp = |entry: &&Entry<file::Listener>| entry.table.as_ref().is_some_and(passthrough::passes);
+        let tcp = listeners.iter().filter(is_tcp);
         Self {
             strictness,
+            tcp: tcp.map(|entry| entry.name.value.clone()).collect(),
             listeners: listeners.iter().map(|entry| entry.name.value.clone()).collect(),
             pools: pools.iter().map(|entry| entry.name.value.clone()).collect(),
         }
+    }
+
+    /// Whether this is a listener that speaks HTTP.
+    pub(super) fn speak_http(&self, name: &Name) -> bool {
+        self.listeners.contains(name) && !self.tcp.contains(name)
+    }
+
+    /// The listeners that speak HTTP.
+    pub(super) fn http(&self) -> impl Iterator<Item = &Name> {
+        self.listeners.difference(&self.tcp)
     }
 }
 
@@ -62,7 +77,7 @@ impl Parse {
     fn route(
         &mut self,
         name: At<Name>,
-        table: file::Route,
+        mut table: file::Route,
         defaults: &file::RouteDefaults,
         known: &Known,
     ) -> Option<Route> {
@@ -79,40 +94,50 @@ impl Parse {
                 self.plain_path(&value.0, place, known.strictness);
             }
         }
+        let named = std::mem::take(&mut table.listeners).or(&defaults.listeners);
+        let listeners = self.listeners_of(&name, named, known);
+        let passes = self.is_passing(&name, &listeners, known);
+        if passes {
+            self.only_host(&table);
+        }
+        let no_http = file::RouteDefaults::default();
+        let http = if passes { &no_http } else { defaults };
+        let pool = self.required(table.pool.or(&defaults.pool), &name, "pool", "\"NAME\"");
         let path = self.path(table.path, table.path_exact);
-        let filters = match table.filters.or(&defaults.filters) {
+        let filters = match table.filters.or(&http.filters) {
             Key::Is(At { value: OneOrMany(list), .. }) => self.names(list.items),
             _ => Vec::new(),
         };
-        let pool = self.required(table.pool.or(&defaults.pool), &name, "pool", "\"NAME\"");
-        let listeners = table.listeners.or(&defaults.listeners).get();
-        if let Some(list) = &listeners
-            && list.empty
-        {
-            let what = "this route would belong to no listener";
-            self.wrong(&list.place, what, "name one, or leave `listeners` out for all");
-        }
-        let (timeout, total_timeout) = self.route_timeouts(
-            table.timeout.or(&defaults.timeout),
-            table.total_timeout.or(&defaults.total_timeout),
-        );
+        let (timeout, total_timeout) =
+            self.route_timeouts(table.timeout.or(&http.timeout), table.total_timeout.or(&http.total_timeout));
         Some(Route {
-            listeners: listeners.map_or_else(
-                || known.listeners.clone(),
-                |list| items(Some(list.value.items)).into_iter().collect(),
-            ),
+            listeners,
+            passes,
             host: table.host.or(&defaults.host).unless(HostPattern::Any),
             path: path?,
-            methods: methods(table.methods.or(&defaults.methods)),
-            headers: table.headers.or(&defaults.headers).unless(Texts(BTreeMap::new())).0,
+            methods: methods(table.methods.or(&http.methods)),
+            headers: table.headers.or(&http.headers).unless(Texts(BTreeMap::new())).0,
             filters,
             pool: pool?,
             timeout,
             total_timeout,
-            max_body: table.max_body.or(&defaults.max_body).get().map(|at| at.value),
-            min_rate: Parse::min_rate(table.min_rate.or(&defaults.min_rate)),
+            max_body: table.max_body.or(&http.max_body).get().map(|at| at.value),
+            min_rate: Parse::min_rate(table.min_rate.or(&http.min_rate)),
             name,
         })
+    }
+
+    /// The listeners that a route names; all that speak HTTP if it names none.
+    fn listeners_of(&mut self, route: &At<Name>, named: Key<List<Name>>, known: &Known) -> BTreeSet<Name> {
+        let Some(list) = named.get() else {
+            self.some_http(route, known);
+            return known.http().cloned().collect();
+        };
+        if list.empty {
+            let what = "this route would belong to no listener";
+            self.wrong(&list.place, what, "name one, or leave `listeners` out for all");
+        }
+        items(Some(list.value.items)).into_iter().collect()
     }
 
     /// `path`, `path_exact`, or every path. None if one of them is wrong.
@@ -143,7 +168,7 @@ impl Parse {
     fn no_twins<'r>(&mut self, routes: impl Iterator<Item = &'r Route>, known: &Known) {
         let mut same: HashMap<_, Vec<&Route>> = HashMap::new();
         for route in routes {
-            let limited = route.listeners.len() < known.listeners.len();
+            let limited = route.passes || route.listeners.len() < known.http().count();
             let key = (&route.host, &route.path, &route.methods, &route.headers, limited);
             let others = same.entry(key).or_default();
             if let Some(first) = others.iter().find(|other| !other.listeners.is_disjoint(&route.listeners)) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Acme;
+use crate::cidr::Cidr;
 use crate::control::config::error::At;
 use crate::name::Name;
 use crate::transport::dial::NodeProtocol;
@@ -17,6 +18,8 @@ pub struct Listener {
     pub name: At<Name>,
     /// Where. Port 0 takes a free one, for tests.
     pub address: At<SocketAddr>,
+    /// What is done with its connections.
+    pub protocol: ListenerProtocol,
     /// Clients' connections at once, if that is limited.
     pub connections: Option<NonZeroU32>,
     /// The same for each client; not above `connections`.
@@ -25,10 +28,28 @@ pub struct Listener {
     pub requests_per_connection: NonZeroU32,
     /// How many requests at once a client may have on a connection of HTTP/2; none if that is not spoken.
     pub http2_streams: Option<u32>,
+    /// Peers that begin each connection with a PROXY header.
+    pub proxy_protocol: Vec<Cidr>,
     /// Where its clients are sent instead of being served, if they are.
     pub redirect: Option<Redirect>,
     /// How its clients are met, if that is not in the clear.
     pub tls: Option<At<ListenerTls>>,
+}
+
+/// What is done with a listener's connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerProtocol {
+    /// HTTP is spoken on them.
+    Http,
+    /// They are passed on to nodes as they are.
+    Tcp,
+}
+
+impl Listener {
+    /// Whether its connections are passed on as they are.
+    pub fn passes(&self) -> bool {
+        self.protocol == ListenerProtocol::Tcp
+    }
 }
 
 /// Sends clients to the same place under HTTPS.

@@ -20,7 +20,7 @@ const TO_GET: &[Row] = &[
     ("204 with a length", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", Ok("204 No Content []")),
     ("304 with a length", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", Ok("304 Not Modified []")),
     ("100, 103, then 200", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Ok("100 Continue [] + 103 Early Hints [] + 200 OK 2 [hi]")),
-    ("101", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", Ok("101 Switching Protocols []")),
+    ("101", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", Ok("101 Switching Protocols close []")),
     ("half a head", "HTTP/1.1 200 OK\r\n", Ok(" incomplete")),
     ("a body cut short", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", Err(M::Truncated)),
     ("chunks cut short", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", Err(M::Truncated)),

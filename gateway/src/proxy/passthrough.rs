@@ -1,0 +1,243 @@
+//! A connection whose bytes are none of the gateway's business: they pass both ways as they come.
+//!
+//! The name in its TLS greeting picks the route; policies pick the node, as they do for a request. Nothing is decrypted, and
+//! nothing is answered: who cannot be served is only closed. A listener whose one route is for any name does not wait for
+//! a greeting, so that servers that speak first can do so.
+
+use std::future::poll_fn;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::task::{Context as Task, Poll};
+use std::time::Instant;
+
+use super::connection::Connection;
+use super::error::Error;
+use super::exchange::Exchange;
+use super::node_connection::NodeConnection;
+use super::timeouts::{Limit, Timeouts};
+use super::transfer::{Failure, Transfer};
+use super::worker::Worker;
+use crate::http::BodyLength;
+use crate::http::fields::Span;
+use crate::http::h1::{BodyDecoder, BodyEncoder, Malformed};
+use crate::http::head::Method;
+use crate::plugin::RequestId;
+use crate::snapshot::Passing;
+use crate::telemetry::ErrorKind;
+use crate::transport::deadline::Elapsed;
+use crate::transport::tls::{Greeting, Hello};
+
+/// The longest greeting. Chosen: one record; those of browsers, with keys against quantum computers, have 2 KiB.
+const MOST_GREETING: usize = 16 * 1024;
+
+/// Serves a connection until both sides ended it, or nothing moves any more.
+pub(super) async fn serve(worker: &Rc<Worker>, mut connection: Connection, passing: Passing) {
+    let view = connection.listener.view(worker);
+    let mut exchange = Exchange::new(worker, &view, &mut connection);
+    match exchange.reach(passing).await {
+        Ok(node) => exchange.pass(node).await,
+        Err(error) => exchange.give_up(&error),
+    }
+    exchange.put_back();
+}
+
+/// The two directions.
+struct Directions {
+    up: Transfer,
+    down: Transfer,
+    /// Whether nothing more goes that way, and the receiver was told so.
+    up_over: bool,
+    down_over: bool,
+}
+
+impl Exchange<'_> {
+    /// A connection to a node that takes this one.
+    async fn reach(&mut self, passing: Passing) -> Result<NodeConnection, Error> {
+        self.introduce();
+        if passing == Passing::ByName {
+            self.learn_name().await?;
+        }
+        self.started = Instant::now();
+        self.context_mut().now = self.started;
+        self.find_passing_route()?;
+        self.refuse_if_short()?;
+        self.begin_selection();
+        self.view.pools[self.pool as usize].budget.borrow_mut().request(self.started);
+        let mut failed = None;
+        loop {
+            match (self.begin_attempt().await, failed) {
+                (Err(Error::NoNode), Some(error)) => return Err(error),
+                (picked, _) => picked?,
+            }
+            let error = match self.connect_picked().await {
+                Ok(node) => return Ok(node),
+                Err(error) => error,
+            };
+            match self.settle(Err(error)) {
+                ControlFlow::Break(result) => return result.map(|response| response.connection),
+                ControlFlow::Continue(error) => failed = error,
+            }
+        }
+    }
+
+    /// What plugins see: a request without method, path and fields.
+    fn introduce(&mut self) {
+        let client = self.connection.peer.ip();
+        let context = self.context_mut();
+        context.id = RequestId::new(fastrand::u64(..));
+        context.request.method = Method::Other(Span::default());
+        context.client = Some(client);
+        context.secure = false;
+    }
+
+    /// Reads the client's greeting, and keeps it for the node. Its name is the authority that plugins see.
+    async fn learn_name(&mut self) -> Result<(), Error> {
+        let connection = &mut *self.connection;
+        connection.deadline.set(self.view.snapshot.settings.head_timeout);
+        let mut hello = Hello::default();
+        let name = loop {
+            match hello.read(&connection.buffer) {
+                Greeting::Whole(name) => break name,
+                Greeting::Incomplete if connection.buffer.len() >= MOST_GREETING => {
+                    return Err(Error::BadRequest(Malformed::HeadTooLarge));
+                }
+                Greeting::Incomplete => {}
+            }
+            if connection.buffer.capacity() == 0 {
+                connection.buffer = self.worker.buffers.head();
+            }
+            let (mut reader, _) = connection.stream.split();
+            match connection.deadline.race(reader.fill(&mut connection.buffer)).await {
+                Ok(Ok(count)) if count > 0 => {}
+                Ok(_) => return Err(Error::ClientGone),
+                Err(Elapsed) => return Err(Error::HeadLate),
+            }
+        };
+        if let Some(name) = name {
+            let request = &mut self.context_mut().request;
+            request.target_authority = Some(request.fields.store(name.as_bytes()));
+        }
+        Ok(())
+    }
+
+    fn find_passing_route(&mut self) -> Result<(), Error> {
+        let view = self.view;
+        let context = self.context.as_mut().expect("no plugin was called yet");
+        (context.route, context.pool) = Default::default();
+        let listener = view.snapshot.listener_of(self.connection.listener.id).ok_or(Error::NoRoute)?;
+        let name = context.request.authority();
+        let route = view.snapshot.routes.find_passing(listener, name).ok_or(Error::NoRoute)?;
+        context.set_route(&view.routes[route.index as usize].name);
+        context.set_pool(&view.pools[route.pool as usize].name);
+        self.route = Some(route);
+        self.pool = route.pool;
+        Ok(())
+    }
+
+    /// One attempt: a connection to the picked node.
+    async fn connect_picked(&mut self) -> Result<NodeConnection, Error> {
+        let mut in_flight = self.count_attempt()?;
+        let result = self.connect(in_flight.node().spec.address).await;
+        self.timeouts.stop(&[Limit::Connect, Limit::Attempt], &self.connection.deadline);
+        match &result {
+            Ok(_) => self.tell_reached(&mut in_flight).await,
+            Err(error) => self.tell(&mut in_flight, Some(error)).await,
+        }
+        self.in_flight = Some(in_flight);
+        result
+    }
+
+    /// Passes bytes both ways. The node counts the connection as in flight for so long.
+    async fn pass(&mut self, mut node: NodeConnection) {
+        let route = self.route.expect("it led to the node");
+        let metrics = &self.view.routes[route.index as usize].metrics;
+        metrics.passed.increment();
+        // How long it takes to get a node is what the others are for.
+        self.timeouts = Timeouts::none();
+        let limit = self.view.pool(self.pool).between_bytes_timeout;
+        self.connection.deadline.set(limit);
+        let way = || {
+            let raw = BodyDecoder::new(BodyLength::Unknown, false);
+            Transfer::new(Vec::new(), raw, BodyEncoder::UntilClose)
+        };
+        let mut ways = Directions { up: way(), down: way(), up_over: false, down_over: false };
+        let mut moved = [0, 0];
+        let end = poll_fn(|cx| {
+            let polled = self.poll_directions(cx, &mut node, &mut ways);
+            let now = [ways.up.body_bytes(), ways.down.body_bytes()];
+            if now != moved {
+                metrics.bytes_in.add(now[0] - moved[0]);
+                metrics.bytes_out.add(now[1] - moved[1]);
+                moved = now;
+            }
+            polled
+        })
+        .await;
+        let context = self.context();
+        let (request_id, pool) = (context.id.as_str(), &*context.pool);
+        let seconds = self.started.elapsed().as_secs();
+        tracing::debug!(
+            request_id,
+            pool,
+            up = moved[0],
+            down = moved[1],
+            seconds,
+            "a passed connection ended: {end}"
+        );
+        for buffer in [ways.up.into_buffer(), ways.down.into_buffer(), node.buffer] {
+            self.worker.buffers.put(buffer);
+        }
+    }
+
+    /// Ready when nothing more can pass: with how that came.
+    fn poll_directions(
+        &mut self,
+        cx: &mut Task<'_>,
+        node: &mut NodeConnection,
+        ways: &mut Directions,
+    ) -> Poll<&'static str> {
+        let client = &mut *self.connection;
+        let buffers = &self.worker.buffers;
+        let before = ways.up.progress() + ways.down.progress();
+        let (mut client_reader, mut client_writer) = client.stream.split();
+        let (mut node_reader, mut node_writer) = node.stream.split();
+        if !ways.down_over {
+            match ways.down.poll(cx, &mut node_reader, &mut node.buffer, &mut client_writer, buffers) {
+                Poll::Ready(Ok(())) => ways.down_over = client_writer.poll_shutdown(cx).is_ready(),
+                Poll::Ready(Err(Failure::Read)) => return Poll::Ready("the node is gone"),
+                Poll::Ready(Err(_)) => return Poll::Ready("the client is gone"),
+                Poll::Pending => {}
+            }
+        }
+        if !ways.up_over {
+            match ways.up.poll(cx, &mut client_reader, &mut client.buffer, &mut node_writer, buffers) {
+                Poll::Ready(Ok(())) => ways.up_over = node_writer.poll_shutdown(cx).is_ready(),
+                // What the node said before it stopped to listen is still to come.
+                Poll::Ready(Err(Failure::Write)) => ways.up_over = true,
+                Poll::Ready(Err(_)) => return Poll::Ready("the client is gone"),
+                Poll::Pending => {}
+            }
+        }
+        if ways.up_over && ways.down_over {
+            return Poll::Ready("both sides ended it");
+        }
+        if ways.up.progress() + ways.down.progress() != before {
+            client.deadline.set(self.view.pool(self.pool).between_bytes_timeout);
+        }
+        client.deadline.poll_elapsed(cx).map(|()| "nothing moved for too long")
+    }
+
+    /// Closes a connection that cannot be served: nobody knows in which words to say why.
+    fn give_up(&self, error: &Error) {
+        self.count_error(error.kind());
+        let context = self.context();
+        let (request_id, client, pool) = (context.id.as_str(), self.connection.peer, &*context.pool);
+        match error.kind() {
+            ErrorKind::NoNode | ErrorKind::Connect | ErrorKind::ConnectTimeout => {
+                tracing::warn!(request_id, %client, pool, "a connection is closed: {error}");
+            }
+            // Clients can cause the others as often as they like.
+            _ => tracing::debug!(request_id, %client, pool, "a connection is closed: {error}"),
+        }
+    }
+}
