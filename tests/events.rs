@@ -125,7 +125,7 @@ fn a_stream_of_events_may_last_longer_than_a_request() {
     });
     let text = "[defaults.route]\ntimeout = \"200ms\"\n[route.all]\npool = \"main\"\n[pool.main]\nnodes = [\"{node1}\"]\n\
         [route.late]\npath = \"/late\"\npool = \"late\"\n[pool.late]\nattempts = 1\nnodes = [\"{node2}\"]";
-    let gateway = TestGateway::with(&text, &[&node, &silent]);
+    let gateway = TestGateway::with(text, &[&node, &silent]);
     let mut client = gateway.client();
     client.send("GET /chunked HTTP/1.1\r\nHost: a.test\r\n\r\n").read_head();
     say.send(EVENTS[0]).unwrap();

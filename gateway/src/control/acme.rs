@@ -88,16 +88,16 @@ impl Acmes {
 
 /// Has a certificate for a listener, for as long as it is wanted.
 async fn keep(listener: Name, wanted: Acme, desk: Arc<Desk>) {
-    let mut backoff = Backoff::default();
+    let (mut backoff, draw) = (Backoff::default(), fastrand::f64());
     let note = |note: &dyn Fn(&mut AcmeOutcome)| {
         note(desk.status.read().acme.entry(listener.clone()).or_default());
     };
     loop {
         let now = SystemTime::now();
-        let due = schedule::due(kept(&wanted).as_ref(), &wanted.names, fastrand::f64());
+        let due = schedule::due(kept(&wanted).as_ref(), &wanted.names, draw);
         note(&|outcome| outcome.next = Some(due.unwrap_or(now)));
         if let Some(left) = due.and_then(|due| due.duration_since(now).ok()).filter(|left| !left.is_zero()) {
-            sleep_until(&wanted, left).await;
+            tokio::time::sleep(left.min(NAP)).await;
             continue;
         }
         let why = match obtain(&wanted, &desk).await {
@@ -123,20 +123,6 @@ async fn keep(listener: Name, wanted: Acme, desk: Arc<Desk>) {
             outcome.next = Some(SystemTime::now() + pause);
         });
         tokio::time::sleep(pause).await;
-    }
-}
-
-/// Sleeps for this time, or less if the clock or the file says otherwise meanwhile.
-async fn sleep_until(wanted: &Acme, left: Duration) {
-    let before = kept(wanted);
-    let mut left = left;
-    while !left.is_zero() {
-        let nap = left.min(NAP);
-        tokio::time::sleep(nap).await;
-        left -= nap;
-        if kept(wanted) != before {
-            return;
-        }
     }
 }
 

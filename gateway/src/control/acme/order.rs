@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use instant_acme::{
     Account, AuthorizationHandle, AuthorizationStatus, ChallengeType, Identifier, NewOrder, Order,
-    OrderStatus, RetryPolicy,
+    OrderStatus, Problem, RetryPolicy,
 };
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -89,8 +89,12 @@ async fn prove(
         }
         AcmeChallenge::Http01 => challenges.answer_http(&proof.token, key_authorization.as_str()),
     }
-    challenge.set_ready().await?;
-    Ok(Some(proof))
+    match challenge.set_ready().await {
+        Ok(()) => Ok(Some(proof)),
+        // A server that is quick has looked already.
+        Err(instant_acme::Error::Api(problem)) => Err(not_proved(proof.name.clone(), &problem)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Shows a certificate in handshakes that proves a name (RFC 8737, 3).
@@ -110,11 +114,14 @@ async fn why_not(order: &mut Order, error: Option<instant_acme::Error>) -> AcmeE
         let name = authorization.identifier().to_string();
         let Ok(state) = authorization.refresh().await else { continue };
         if let Some(problem) = state.challenges.iter().find_map(|challenge| challenge.error.as_ref()) {
-            let why = problem.to_string().replace(char::is_control, " ");
-            return AcmeError::NotProved { name, why };
+            return not_proved(name, problem);
         }
     }
     let unknown =
         || AcmeError::NotProved { name: "a name".to_owned(), why: "the server does not say why".to_owned() };
     error.map_or_else(unknown, AcmeError::from)
+}
+
+fn not_proved(name: String, problem: &Problem) -> AcmeError {
+    AcmeError::NotProved { name, why: problem.to_string().replace(char::is_control, " ") }
 }
