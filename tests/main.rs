@@ -6,6 +6,7 @@
 
 mod support;
 
+mod abuse;
 mod acme;
 mod admin;
 mod author;

@@ -7,6 +7,7 @@
 mod client;
 mod crowd;
 mod discovery;
+pub mod frames;
 mod gateway;
 pub mod http2;
 mod http2_node;

@@ -6,6 +6,7 @@
 //! `Arc`s, so that publishing one does not copy the others.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ mod limits;
 pub mod retry;
 pub mod routes;
 
-pub use limits::PoolLimits;
+pub use limits::{MinRate, PoolLimits};
 use retry::RetryRules;
 use routes::RouteTable;
 
@@ -116,6 +117,8 @@ pub struct Route {
     pub total_timeout: Option<Duration>,
     /// The most bytes that a request's body may have.
     pub max_body: Option<u64>,
+    /// The pace of a client that is not too slow, if that is looked at.
+    pub min_rate: Option<MinRate>,
 }
 
 /// Nodes that serve the same thing, and who picks one of them.
@@ -238,6 +241,8 @@ pub struct ListenerSpec {
     pub redirect: Option<u16>,
     /// How its clients are met, if that is not in the clear.
     pub tls: Option<Arc<ServerTls>>,
+    /// How many requests a client may make on one connection.
+    pub requests: NonZeroU32,
     /// How many requests at once a client may have on a connection of HTTP/2; none if that is not spoken.
     pub http2_streams: Option<u32>,
 }

@@ -11,7 +11,7 @@ mod registry;
 
 pub use counters::{
     Counter, ErrorKind, FallbackReason, Gauge, HandshakeOutcome, HedgeOutcome, LATENCY_BUCKETS, Latencies,
-    LoadReport, NoRoom, PoolMetrics, ProxyHeader, Refusal, RetryReason, RetryRefusal, RouteMetrics,
+    LoadReport, NoRoom, PoolMetrics, ProxyHeader, Refusal, Refused, RetryReason, RetryRefusal, RouteMetrics,
     WorkerMetrics,
 };
 pub use exposition::{Exposition, Family, Kind};

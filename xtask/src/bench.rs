@@ -18,6 +18,7 @@ mod plugin_faults;
 mod process;
 mod reloads;
 pub(crate) mod servers;
+mod slowloris;
 mod table;
 mod wrk;
 
@@ -81,6 +82,8 @@ enum Scenario {
     Close,
     /// 10,000 idle client connections: the memory that each takes
     Idle,
+    /// 5,000 clients that send their heads byte by byte: what a well-behaved client notices
+    Slowloris,
     /// A policy and a filter that fault all the time: what clients notice
     PluginFaults,
     /// Good and bad plugin files in turn under load, then many reloads: memory and open files
@@ -126,6 +129,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Scenario::Body100k => vec![proxied(&load::BODY_100K)?],
             Scenario::Close => vec![proxied(&load::CLOSE)?],
             Scenario::Idle => vec![idle::measure(&ground, &proxies)?],
+            Scenario::Slowloris => vec![slowloris::measure(&ground, &proxies, options.seconds)?],
             Scenario::PluginFaults => vec![plugin_faults::measure(&ground, options.seconds)?],
             Scenario::Reloads => reloads::measure(&ground, options.seconds, options.reloads)?.into(),
         };

@@ -20,7 +20,9 @@ use crate::node::gradient::LimitRange;
 use crate::node::{Node, NodeSpec};
 use crate::snapshot::retry::{Hedge, RetryRules};
 use crate::snapshot::routes::{HostPattern, PathPattern, RouteMatch, RouteTable};
-use crate::snapshot::{HostPolicy, ListenerSpec, Passing, Pool, PoolLimits, Route, Settings, Snapshot};
+use crate::snapshot::{
+    HostPolicy, ListenerSpec, MinRate, Passing, Pool, PoolLimits, Route, Settings, Snapshot,
+};
 use crate::telemetry::RetryReason;
 use crate::transport::ports::Opened;
 use crate::transport::room::{DoorLimits, Room};
@@ -49,6 +51,7 @@ pub(super) fn snapshot(prepared: &Prepared, found: &Found, earlier: Option<&Snap
             timeout: route.timeout,
             total_timeout: route.total_timeout,
             max_body: route.max_body.map(config::Size::get),
+            min_rate: route.min_rate.map(|rate| MinRate { bytes: rate.bytes.get(), per: rate.per }),
         };
         (route_match(route, &listeners, speak_http), leads_to)
     });
@@ -106,6 +109,7 @@ fn listener(
             per_client: listener.connections_per_client.map(NonZeroU32::get),
         },
         door: same.map(|same| Arc::clone(&same.door)).unwrap_or_default(),
+        requests: listener.requests_per_connection,
         passing: listener.passes().then(|| passing(name, &prepared.config)),
         proxy_protocol: listener.proxy_protocol.clone().into(),
         http2_streams: listener.http2_streams,

@@ -120,6 +120,7 @@ impl Worker {
         let view = listener.view(&self);
         // No view without its own listeners.
         let Some(spec) = view.snapshot.listener(listener.id) else { return };
+        let requests = spec.requests.get();
         let (tls, passing, is_proxied) = (spec.tls.clone(), spec.passing, spec.hears(peer.ip()));
         let arrival = Arrival { tcp, peer, reached: None };
         let Some(mut entered) = self.let_in(&view.snapshot, spec, peer.ip()) else {
@@ -144,7 +145,10 @@ impl Worker {
             };
             match (connection, passing) {
                 (None, _) => {}
-                (Some(connection), None) => connection::serve(&self, connection).await,
+                (Some(mut connection), None) => {
+                    connection.requests_left = requests;
+                    connection::serve(&self, connection).await;
+                }
                 (Some(connection), Some(passing)) => {
                     Box::pin(passthrough::serve(&self, connection, passing)).await;
                 }

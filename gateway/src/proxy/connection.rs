@@ -41,6 +41,8 @@ pub(super) struct Connection {
     pub listener: Rc<Listener>,
     /// What was read and not used yet.
     pub buffer: Vec<u8>,
+    /// How many requests may come yet. One exchange of HTTP/2 has no such limit: its whole connection has.
+    pub requests_left: u32,
     /// Its time limit, for whatever it waits for now.
     pub deadline: Deadline,
 }
@@ -86,6 +88,7 @@ impl Connection {
             asked: None,
             listener,
             buffer: Vec::new(),
+            requests_left: u32::MAX,
             deadline,
         }
     }
@@ -94,6 +97,11 @@ impl Connection {
     pub(super) fn plain(worker: &Worker, arrival: Arrival, listener: Rc<Listener>) -> Connection {
         let connection = Connection::new(worker, Stream::new(arrival.tcp), arrival.peer, listener);
         Connection { reached: arrival.reached, ..connection }
+    }
+
+    /// Whether the next answer is the last one.
+    pub(super) fn is_at_its_last(&self) -> bool {
+        self.requests_left == 0 || self.listener.is_draining()
     }
 }
 

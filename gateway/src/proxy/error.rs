@@ -12,9 +12,12 @@ pub(super) enum Error {
     /// The request cannot be understood (RFC 9112) or is larger than the limits.
     #[error("the request is malformed: {0}")]
     BadRequest(Malformed),
-    /// The client was too slow with its head or body.
-    #[error("the request did not arrive in time")]
-    RequestLate,
+    /// The client was too slow with its head.
+    #[error("the request's head did not arrive in time")]
+    HeadLate,
+    /// The client was too slow with its body.
+    #[error("the request's body did not arrive in time")]
+    BodyLate,
     /// The client closed before the answer was ready; nobody waits for one.
     #[error("the client is gone")]
     ClientGone,
@@ -81,7 +84,7 @@ impl Error {
     pub(super) fn status(&self) -> u16 {
         match self {
             Error::BadRequest(malformed) => malformed.status(),
-            Error::RequestLate => 408,
+            Error::HeadLate | Error::BodyLate => 408,
             Error::ClientGone | Error::ClientStalled => 0,
             Error::Misdirected => 421,
             Error::NoRoute => 404,
@@ -105,7 +108,7 @@ impl Error {
             }
             Error::BadRequest(Malformed::BodyTooLarge) => ErrorKind::BodyTooLarge,
             Error::BadRequest(_) => ErrorKind::BadRequest,
-            Error::RequestLate | Error::ClientStalled => ErrorKind::ClientTimeout,
+            Error::HeadLate | Error::BodyLate | Error::ClientStalled => ErrorKind::ClientTimeout,
             Error::ClientGone => ErrorKind::ClientGone,
             Error::Misdirected => ErrorKind::Misdirected,
             Error::NoRoute => ErrorKind::NoRoute,
@@ -161,7 +164,7 @@ fn late_kind(limit: Limit) -> ErrorKind {
         Limit::FirstByte => ErrorKind::FirstByteTimeout,
         Limit::Hedge | Limit::Attempt => ErrorKind::AttemptTimeout,
         Limit::Answer | Limit::Ejected => ErrorKind::Timeout,
-        Limit::BetweenBytes => ErrorKind::BetweenBytesTimeout,
+        Limit::BetweenBytes | Limit::Pace => ErrorKind::BetweenBytesTimeout,
         Limit::Total => ErrorKind::TotalTimeout,
     }
 }

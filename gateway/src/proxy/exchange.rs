@@ -22,6 +22,7 @@ use super::connection::{After, Connection};
 use super::error::Error;
 use super::filters::Places;
 use super::node_connection::NodeResponse;
+use super::pace::Pace;
 use super::timeouts::Timeouts;
 use super::transfer::Transfer;
 use super::view::View;
@@ -70,6 +71,8 @@ pub(super) struct Exchange<'a> {
     pub begun: bool,
     /// The time limits that it is under.
     pub timeouts: Timeouts,
+    /// What had moved when the client was looked at last.
+    pub pace: Pace,
     /// Its place in a pool with limits. Given back last: who waits for it finds the node's free, too.
     pub place: Option<Place<'a>>,
 }
@@ -124,6 +127,7 @@ impl<'a> Exchange<'a> {
             upload: None,
             begun: false,
             timeouts: Timeouts::none(),
+            pace: Pace::default(),
             place: None,
         }
     }

@@ -8,6 +8,7 @@ use super::error::Error;
 use super::exchange::{Answer, Exchange};
 use super::forward::{poll_gone, skip_body};
 use super::node_connection::NodeResponse;
+use super::refused::refused;
 use super::timeouts::Limit;
 use super::transfer::{Failure, Transfer};
 use crate::http::BodyLength;
@@ -99,7 +100,7 @@ impl Exchange<'_> {
 
     /// Makes the response's head of an error; returns a body that says no more than the client may know.
     fn explain(&mut self, error: &Error) -> Vec<u8> {
-        self.count_error(error.kind());
+        self.count(error);
         let status = error.status();
         let context = self.context.as_mut().expect("no plugin is being called");
         let id = context.id;
@@ -136,6 +137,13 @@ impl Exchange<'_> {
         body
     }
 
+    fn count(&self, error: &Error) {
+        self.count_error(error.kind());
+        if let Some(what) = refused(error) {
+            self.worker.metrics.refused(what);
+        }
+    }
+
     pub(super) fn count_error(&self, kind: ErrorKind) {
         match self.route {
             Some(route) => self.view.routes[route.index as usize].metrics.error(kind),
@@ -164,7 +172,7 @@ impl Exchange<'_> {
         let options = ResponseEncoding {
             body,
             client_version: context.request.version,
-            keep_alive: keep_alive && self.framing.keep_alive && !self.connection.listener.is_draining(),
+            keep_alive: keep_alive && self.framing.keep_alive && !self.connection.is_at_its_last(),
             head_request: context.request.method == Method::Head,
             upgrade: status == 101,
             date: &self.worker.date(),
@@ -213,6 +221,9 @@ impl Exchange<'_> {
         let (_, mut writer) = self.connection.stream.split();
         let sent = self.connection.deadline.race(writer.write_all(&out)).await;
         self.worker.buffers.put(out);
+        if sent.is_err() {
+            self.count(&Error::ClientStalled);
+        }
         let ended = self.connection.stream.as_http2().map_or(Ok(()), |stream| stream.finish(None));
         if matches!((sent, ended), (Ok(Ok(())), Ok(()))) { after } else { After::Gone }
     }
@@ -235,6 +246,10 @@ impl Exchange<'_> {
             let polled = self.poll_copy(cx, &mut response, &mut download);
             // A node that began to answer may go on when it has the rest of the request.
             let moved = download.progress() + self.upload.as_ref().map_or(0, Transfer::body_bytes);
+            // Responses that are sent at once pay nothing for it.
+            if polled.is_pending() && !self.timeouts.is_running(Limit::Pace) {
+                self.start_pace(download.taken());
+            }
             if polled.is_pending() && moved != progress {
                 progress = moved;
                 self.timeouts.start(Limit::BetweenBytes, limit, &self.connection.deadline);
@@ -262,7 +277,7 @@ impl Exchange<'_> {
         if matches!(error, Error::ClientGone) {
             return After::Gone;
         }
-        self.count_error(error.kind());
+        self.count(error);
         let context = self.context();
         let node = context.node.as_ref().map(|node| &*node.spec.id);
         tracing::warn!(
@@ -315,11 +330,18 @@ impl Exchange<'_> {
             }
             _ => {}
         }
-        let late = |()| match self.timeouts.first() {
-            Limit::BetweenBytes if !download.is_starved() => Err(Error::ClientStalled),
-            limit => Err(Error::Late(limit)),
-        };
-        client.deadline.poll_elapsed(cx).map(late)
+        while self.connection.deadline.poll_elapsed(cx).is_ready() {
+            let waits_for_client = !download.is_starved();
+            match self.timeouts.first() {
+                Limit::Pace if self.is_too_slow(download.taken(), waits_for_client) => {}
+                // The next span began.
+                Limit::Pace => continue,
+                Limit::BetweenBytes if waits_for_client => {}
+                limit => return Poll::Ready(Err(Error::Late(limit))),
+            }
+            return Poll::Ready(Err(Error::ClientStalled));
+        }
+        Poll::Pending
     }
 
     /// Keeps the node's connection for the next request, if both sides are at the end of a message.

@@ -34,6 +34,8 @@ enum Event {
     Head(ResponseFraming),
     /// It is time to look whether the node was taken out meanwhile.
     Look,
+    /// It is time to look whether the body comes at a pace.
+    Measure,
     /// Not in time, gone, or not to be understood.
     Failed(Error),
 }
@@ -49,7 +51,8 @@ impl Exchange<'_> {
             let result = self.send_and_await(&in_flight).await;
             (in_flight, result)
         };
-        let ended = [Limit::Connect, Limit::FirstByte, Limit::Hedge, Limit::Ejected, Limit::Attempt];
+        let ended =
+            [Limit::Connect, Limit::FirstByte, Limit::Hedge, Limit::Ejected, Limit::Attempt, Limit::Pace];
         self.timeouts.stop(&ended, &self.connection.deadline);
         self.tell(&mut in_flight, result.as_ref().err()).await;
         self.in_flight = Some(in_flight);
@@ -140,7 +143,7 @@ impl Exchange<'_> {
                 self.worker.buffers.put(connection.buffer);
                 return Err(error);
             }
-            self.timeouts.stop(&[Limit::FirstByte, Limit::Ejected], &self.connection.deadline);
+            self.timeouts.stop(&[Limit::FirstByte, Limit::Ejected, Limit::Pace], &self.connection.deadline);
             connection = self.connect(address).await?;
             // In HTTP/2 a connection may be another's idle one again.
             is_last = connection.stream.as_http2().is_some();
@@ -217,6 +220,7 @@ impl Exchange<'_> {
     ) -> Result<ResponseFraming, Error> {
         let look = self.may_leave_node().then_some(EJECTION_LOOK);
         self.timeouts.start(Limit::Ejected, look, &self.connection.deadline);
+        self.start_upload_pace();
         for _ in 0..=MOST_INFORMATIONAL {
             let framing = loop {
                 match poll_fn(|cx| self.poll_head(cx, node)).await {
@@ -228,6 +232,7 @@ impl Exchange<'_> {
                         let deadline = &self.connection.deadline;
                         self.timeouts.start(Limit::Ejected, Some(EJECTION_LOOK), deadline);
                     }
+                    Event::Measure => self.measure_upload()?,
                     Event::Failed(error) => return Err(error),
                 }
             };
@@ -302,7 +307,8 @@ impl Exchange<'_> {
         let waits_for_client = self.upload.as_ref().is_some_and(|up| !up.is_over() && up.is_starved());
         client.deadline.poll_elapsed(cx).map(|()| match self.timeouts.first() {
             Limit::Ejected => Event::Look,
-            _ if waits_for_client => Event::Failed(Error::RequestLate),
+            Limit::Pace => Event::Measure,
+            _ if waits_for_client => Event::Failed(Error::BodyLate),
             limit => Event::Failed(Error::Late(limit)),
         })
     }

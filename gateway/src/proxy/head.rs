@@ -44,6 +44,7 @@ impl Exchange<'_> {
         }
         self.started = Instant::now();
         context.now = self.started;
+        connection.requests_left = connection.requests_left.saturating_sub(1);
         context.secure = connection.secure.is_some();
         context.certificate = connection.secure.as_ref().and_then(|secure| secure.certificate.clone());
         let peer = connection.peer.ip();
@@ -77,7 +78,7 @@ async fn read_http1(
             Ok(Ok(count)) if count > 0 => {}
             Ok(_) => return Ok(None),
             Err(Elapsed) if buffer.is_empty() => return Ok(None),
-            Err(Elapsed) => return Err(Error::RequestLate),
+            Err(Elapsed) => return Err(Error::HeadLate),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Log lines that could be many: at most one a second for each node, pool or listener that they are about.
 //!
 //! Attempts that failed and were made good on another node: clients do not notice such a node, so its owner has to. And
-//! requests and connections for which there was no room. Any other failure that a client sees is logged with its answer, in `finish`.
+//! requests and connections for which there was no room, and clients that flood. Any other failure that a client sees is logged with its answer, in `finish`.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use foldhash::fast::RandomState;
 
 use crate::name::Name;
 use crate::node::Node;
-use crate::telemetry::{NoRoom, Refusal};
+use crate::telemetry::{NoRoom, Refusal, Refused};
 
 /// Each has at most one line in this time.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -28,6 +28,7 @@ pub(super) struct Notices {
     nodes: Last<SocketAddr>,
     pools: Last<Arc<str>>,
     listeners: Last<(Name, NoRoom)>,
+    floods: Last<Refused>,
     headers: Last<Name>,
 }
 
@@ -58,6 +59,15 @@ impl Notices {
         if let Some(not_logged) = self.listeners.count((listener.clone(), why), now) {
             let why = why.as_str();
             tracing::warn!(%listener, why, not_logged, "connections are turned away: there is no room for them");
+        }
+    }
+
+    /// A client's connection of HTTP/2 is ended for what it did.
+    #[cold]
+    pub(super) fn flood(&self, client: SocketAddr, what: Refused, now: Instant) {
+        if let Some(not_logged) = self.floods.count(what, now) {
+            let kind = what.as_str();
+            tracing::warn!(%client, kind, not_logged, "a client's connection of HTTP/2 is ended");
         }
     }
 

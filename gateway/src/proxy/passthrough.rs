@@ -110,7 +110,7 @@ impl Exchange<'_> {
             match connection.deadline.race(reader.fill(&mut connection.buffer)).await {
                 Ok(Ok(count)) if count > 0 => {}
                 Ok(_) => return Err(Error::ClientGone),
-                Err(Elapsed) => return Err(Error::RequestLate),
+                Err(Elapsed) => return Err(Error::HeadLate),
             }
         };
         if let Some(name) = name {

@@ -27,12 +27,15 @@ pub(super) enum Limit {
     Answer,
     /// The next piece of the response (`between_bytes_timeout`).
     BetweenBytes,
+    /// The span in which a client's body or response has to move (`min_rate`). What comes then may be no failure: see
+    /// `pace.rs`.
+    Pace,
     /// The whole response (`total_timeout`).
     Total,
 }
 
 impl Limit {
-    const ALL: [Limit; 9] = [
+    const ALL: [Limit; 10] = [
         Limit::Queue,
         Limit::Connect,
         Limit::FirstByte,
@@ -41,6 +44,7 @@ impl Limit {
         Limit::Attempt,
         Limit::Answer,
         Limit::BetweenBytes,
+        Limit::Pace,
         Limit::Total,
     ];
 
@@ -55,6 +59,7 @@ impl Limit {
             Limit::Hedge | Limit::Attempt => "the attempt took too long",
             Limit::Answer => "the node did not answer in time",
             Limit::BetweenBytes => "the node's response stood still for too long",
+            Limit::Pace => "the client was too slow",
             Limit::Total => "the request took too long as a whole",
         }
     }

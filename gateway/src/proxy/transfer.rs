@@ -156,6 +156,12 @@ impl Transfer {
         self.body_bytes
     }
 
+    /// Body bytes that the receiver took, more or less: what frames them counts as bytes, too.
+    pub(super) fn taken(&self) -> u64 {
+        let waiting = (self.out.len() + self.large.len()).saturating_sub(self.written);
+        self.body_bytes.saturating_sub(waiting as u64)
+    }
+
     /// Starts again on another connection; tells whether it can, since all of the message is still at hand.
     pub(super) fn rewind(&mut self) -> bool {
         if self.whole {

@@ -20,6 +20,15 @@ pub struct PoolLimits {
     pub queue_timeout: Duration,
 }
 
+/// The pace of a client that is not too slow: what moves at all has to move so much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinRate {
+    /// Bytes of a body.
+    pub bytes: u64,
+    /// In so long.
+    pub per: Duration,
+}
+
 impl PoolLimits {
     /// How many may be in flight now.
     pub fn most(&self, gate: &Gate) -> u32 {

@@ -10,7 +10,7 @@ mod kinds;
 
 pub use kinds::{
     ErrorKind, FallbackReason, HandshakeOutcome, HedgeOutcome, LoadReport, NoRoom, ProxyHeader, Refusal,
-    RetryReason, RetryRefusal,
+    Refused, RetryReason, RetryRefusal,
 };
 
 /// A number that only grows. Only one thread may add to it.
@@ -102,6 +102,7 @@ pub struct WorkerMetrics {
     /// Connections of HTTP/2 to nodes, at the last look.
     pub node_http2_connections: Gauge,
     no_room: [Counter; NoRoom::ALL.len()],
+    refused: [Counter; Refused::ALL.len()],
     handshakes: [Counter; HandshakeOutcome::ALL.len()],
     proxy_headers: [Counter; ProxyHeader::ALL.len()],
     errors: [Counter; ErrorKind::ALL.len()],
@@ -111,6 +112,17 @@ impl WorkerMetrics {
     /// Counts a connection that was turned away.
     pub fn no_room(&self, why: NoRoom) {
         self.no_room[why as usize].increment();
+        self.refused(Refused::NoRoom);
+    }
+
+    /// Counts what the front door refused.
+    pub fn refused(&self, what: Refused) {
+        self.refused[what as usize].increment();
+    }
+
+    /// How often that was this.
+    pub fn refusals(&self, what: Refused) -> u64 {
+        self.refused[what as usize].get()
     }
 
     /// How many were for this reason.
@@ -121,6 +133,11 @@ impl WorkerMetrics {
     /// Counts a client's TLS handshake.
     pub fn handshake(&self, outcome: HandshakeOutcome) {
         self.handshakes[outcome as usize].increment();
+        match outcome {
+            HandshakeOutcome::Refused => self.refused(Refused::Handshake),
+            HandshakeOutcome::Late => self.refused(Refused::SlowHandshake),
+            HandshakeOutcome::Made | HandshakeOutcome::Gone | HandshakeOutcome::Proof => {}
+        }
     }
 
     /// How many came to this.

@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use super::counters::{
     ErrorKind, FallbackReason, HandshakeOutcome, HedgeOutcome, LATENCY_BUCKETS, Latencies, LoadReport,
-    NoRoom, PoolMetrics, ProxyHeader, Refusal, RetryReason, RetryRefusal, RouteMetrics, WorkerMetrics,
+    NoRoom, PoolMetrics, ProxyHeader, Refusal, Refused, RetryReason, RetryRefusal, RouteMetrics,
+    WorkerMetrics,
 };
 use super::exposition::{Exposition, Kind};
 use super::process;
@@ -64,11 +65,19 @@ impl Telemetry {
         self.tables().pools.entry(name.clone()).or_default().entry(worker).or_default().clone()
     }
 
+    /// What the front door refused so far; kinds that it never met are left out.
+    pub fn refused(&self) -> BTreeMap<&'static str, u64> {
+        let tables = self.tables();
+        let counted = Refused::ALL.map(|what| (what.as_str(), sum(&tables.workers, |w| w.refusals(what))));
+        counted.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Writes every number that is counted here, and those of the process.
     pub fn write(&self, text: &mut Exposition) {
         let tables = self.tables();
         write_connections(text, &tables);
         write_no_room(text, &tables.workers);
+        write_refused(text, &tables.workers);
         write_handshakes(text, &tables.workers);
         write_proxy_headers(text, &tables.workers);
         write_routes(text, &tables.routes);
@@ -124,6 +133,17 @@ fn write_no_room(text: &mut Exposition, workers: &BTreeMap<usize, Arc<WorkerMetr
     );
     for why in NoRoom::ALL {
         family.sample(&[("reason", why.as_str())], sum(workers, |worker| worker.without_room(why)));
+    }
+}
+
+fn write_refused(text: &mut Exposition, workers: &BTreeMap<usize, Arc<WorkerMetrics>>) {
+    let mut family = text.family(
+        "bascule_refused_total",
+        Kind::Counter,
+        "What the front door refused clients, by what they did.",
+    );
+    for what in Refused::ALL {
+        family.sample(&[("kind", what.as_str())], sum(workers, |worker| worker.refusals(what)));
     }
 }
 

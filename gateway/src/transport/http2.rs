@@ -1,13 +1,15 @@
 //! HTTP/2 (RFC 9113): clients' connections, and each stream of a client or to a node as a stream of bytes of its own.
 //!
-//! h2 does frames, flow control, header compression, and defends itself against floods of frames. A stream's window is given
+//! h2 does frames, flow control and header compression, and bounds what it would have to keep; `floods` bounds the rest. A stream's window is given
 //! back only when its bytes were taken, and written to only as far as the client's window goes, so a slow side slows its own
 //! exchange and no other.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use h2::client::ResponseFuture;
@@ -16,9 +18,15 @@ use h2::{Reason, RecvStream, SendStream};
 use http::request::Parts;
 use http::{HeaderMap, Response};
 
+use self::watched::{Watch, Watched};
 use super::stream::Stream;
 use crate::http::fields::Fields;
 use crate::http::h2 as heads;
+use crate::telemetry::Refused;
+
+mod floods;
+mod frames;
+mod watched;
 
 mod lost;
 mod nodes;
@@ -36,6 +44,8 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that the client gave up and that nobody looked at yet: more at once is an attack (CVE-2023-44487).
 const RESET_STREAMS: usize = 20;
+/// Streams that h2 itself resets for what the client did on them. `floods` is stricter; this is for what it does not see.
+const RESETS_PROVOKED: usize = 1024;
 
 /// What a client may do on one connection.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +57,21 @@ pub struct Http2Limits {
 }
 
 /// A client's connection.
-pub struct Http2Connection(Connection<Stream, Bytes>);
+pub struct Http2Connection {
+    connection: Connection<Watched, Bytes>,
+    watch: Rc<RefCell<Watch>>,
+    /// What the client overdid, once it was told so.
+    told: Option<Refused>,
+}
+
+/// Why a connection ends before its time.
+#[derive(Debug)]
+pub struct Ended {
+    /// What the client did, if it is to blame.
+    pub refused: Option<Refused>,
+    /// What h2 says of it.
+    pub error: io::Error,
+}
 
 /// A request's head, and the stream on which its body comes and its response goes.
 pub struct Http2Request {
@@ -64,7 +88,7 @@ impl Http2Connection {
     ///
     /// # Errors
     /// The client does not speak HTTP/2.
-    pub async fn accept(stream: Stream, limits: Http2Limits) -> io::Result<Http2Connection> {
+    pub async fn accept(stream: Stream, limits: Http2Limits) -> Result<Http2Connection, Ended> {
         let mut builder = Builder::new();
         builder
             .initial_window_size(STREAM_WINDOW)
@@ -73,17 +97,23 @@ impl Http2Connection {
             .max_header_list_size(limits.head)
             .max_send_buffer_size(SEND_BUFFER)
             .max_pending_accept_reset_streams(RESET_STREAMS)
+            .max_local_error_reset_streams(Some(RESETS_PROVOKED))
             .enable_connect_protocol();
-        let connection = builder.handshake(stream).await;
-        connection.map(Http2Connection).map_err(io::Error::other)
+        let (stream, watch) = Watched::new(stream, Instant::now());
+        let connection = builder.handshake(stream).await.map_err(|error| ended(error, &watch))?;
+        Ok(Http2Connection { connection, watch, told: None })
     }
 
     /// The next request; none when the connection is over. It also moves all streams, so it has to be polled as long as
     /// there are any.
-    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Http2Request>>> {
-        let accepted = ready!(self.0.poll_accept(cx));
-        Poll::Ready(accepted.map(|accepted| {
-            let (request, respond) = accepted.map_err(io::Error::other)?;
+    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Http2Request, Ended>>> {
+        let accepted = self.connection.poll_accept(cx);
+        let found = self.watch.borrow().found();
+        if let Some(flood) = found {
+            return self.poll_end(cx, flood).map(|ended| Some(Err(ended)));
+        }
+        Poll::Ready(ready!(accepted).map(|accepted| {
+            let (request, respond) = accepted.map_err(|error| ended(error, &self.watch))?;
             let (parts, body) = request.into_parts();
             let ended = body.is_end_stream();
             let stream = Stream::http2(Http2Stream::new(body, respond, ended));
@@ -91,14 +121,30 @@ impl Http2Connection {
         }))
     }
 
+    /// Tells a client that floods to go away (GOAWAY, ENHANCE_YOUR_CALM), and gives all its streams up.
+    fn poll_end(&mut self, cx: &mut Context<'_>, flood: Refused) -> Poll<Ended> {
+        if self.told.replace(flood).is_none() {
+            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        }
+        // It ends when that is sent, or cannot be.
+        let _end = ready!(self.connection.poll_closed(cx));
+        let error = io::Error::other("the client sends too many frames that ask for nothing");
+        Poll::Ready(Ended { refused: Some(flood), error })
+    }
+
     /// Whether a request is in flight.
     pub fn is_busy(&self) -> bool {
-        self.0.has_streams()
+        self.told.is_none() && self.connection.has_streams()
+    }
+
+    /// Bytes that the client was sent so far.
+    pub fn sent(&self) -> u64 {
+        self.watch.borrow().sent()
     }
 
     /// Says that no new request will be taken (GOAWAY); those in flight go on.
     pub fn close(&mut self) {
-        self.0.graceful_shutdown();
+        self.connection.graceful_shutdown();
     }
 }
 
@@ -300,7 +346,14 @@ impl Coming {
     }
 }
 
+/// What h2 ends a connection for. Of what its error tells too little, its GOAWAY told the client.
+fn ended(error: h2::Error, watch: &RefCell<Watch>) -> Ended {
+    let is_clients = error.is_library() && error.is_go_away();
+    let refused = is_clients.then(|| watch.borrow().said().unwrap_or(Refused::Http2Protocol));
+    Ended { refused, error: io::Error::other(error) }
+}
+
 /// Waits for the next request, as [`Http2Connection::poll_request`].
-pub async fn next_request(connection: &mut Http2Connection) -> Option<io::Result<Http2Request>> {
+pub async fn next_request(connection: &mut Http2Connection) -> Option<Result<Http2Request, Ended>> {
     poll_fn(|cx| connection.poll_request(cx)).await
 }

@@ -37,6 +37,8 @@ struct Report<'a> {
     upgrade: Upgrade<'a>,
     configuration: Configuration<'a>,
     connections: ConnectionsRow,
+    /// What the front door refused, by kind; kinds that it never met are left out.
+    refused: BTreeMap<&'static str, u64>,
     /// Where nodes register, if they do.
     registry: Option<RegistryRow>,
     listeners: Vec<Listener<'a>>,
@@ -73,6 +75,7 @@ struct Listener<'a> {
     open: u32,
     connections: Option<u32>,
     connections_per_client: Option<u32>,
+    requests_per_connection: u32,
     /// What is done with its connections.
     protocol: &'static str,
     /// Who begins with a PROXY header.
@@ -89,6 +92,15 @@ struct RouteRow<'a> {
     timeout_ms: u128,
     total_timeout_ms: Option<u128>,
     max_body: Option<u64>,
+    /// None if clients may be as slow as they like.
+    min_rate: Option<MinRateRow>,
+}
+
+/// The pace of a client that is not too slow.
+#[derive(Serialize)]
+struct MinRateRow {
+    bytes: u64,
+    per_ms: u128,
 }
 
 #[derive(Serialize)]
@@ -228,6 +240,7 @@ pub(super) fn json(admin: &Admin) -> String {
             error: outcomes.error.as_ref().map(|(at, text)| Failure { at: unix(*at), text }),
         },
         connections: ConnectionsRow::of(&snapshot.room),
+        refused: admin.telemetry.refused(),
         registry: admin.registry.as_ref().map(|registry| registry.row()),
         listeners: snapshot.listeners.iter().map(|spec| listener(spec, &outcomes)).collect(),
         routes: snapshot.routes.iter().map(|(_, route)| route_row(&snapshot, route)).collect(),
@@ -252,6 +265,7 @@ fn listener<'a>(listener: &'a ListenerSpec, outcomes: &'a Outcomes) -> Listener<
         open: listener.door.open(),
         connections: listener.limits.connections,
         connections_per_client: listener.limits.per_client,
+        requests_per_connection: listener.requests.get(),
         protocol: if listener.passing.is_some() { "tcp" } else { "http" },
         proxy_protocol: listener.proxy_protocol.iter().map(ToString::to_string).collect(),
         tls: listener.tls.as_ref().map(|tls| TlsRow::of(&tls.certificates, files, acme)),
@@ -266,6 +280,7 @@ fn route_row<'a>(snapshot: &'a Snapshot, route: &'a Route) -> RouteRow<'a> {
         timeout_ms: route.timeout.as_millis(),
         total_timeout_ms: route.total_timeout.map(|limit| limit.as_millis()),
         max_body: route.max_body,
+        min_rate: route.min_rate.map(|rate| MinRateRow { bytes: rate.bytes, per_ms: rate.per.as_millis() }),
     }
 }
 

@@ -151,6 +151,7 @@ table! { "a listener" Listener {
     protocol: ListenerProtocol,
     connections: Number<1, 10_000_000>,
     connections_per_client: Number<1, 1_000_000>,
+    requests_per_connection: Number<1, 1_000_000_000>,
     proxy_protocol: List<Cidr>,
     redirect: Redirect,
     http2: bool,
@@ -196,6 +197,12 @@ table! { "a route" Route {
     timeout: Duration,
     total_timeout: Duration,
     max_body: Size,
+    min_rate: OrOff<MinRate>,
+} }
+
+table! { "a `min_rate`" MinRate {
+    bytes: Size,
+    per: Duration,
 } }
 
 table! { "a pool" Pool {
@@ -335,6 +342,7 @@ table! {
         timeout: Duration,
         total_timeout: Duration,
         max_body: Size,
+        min_rate: OrOff<MinRate>,
     }
 }
 

@@ -26,7 +26,7 @@ pub use discovery::{
 };
 pub use edge::{EscapedSlashes, Strictness, Underscores};
 pub use health::{CheckStart, HealthCheck, Outlier, Probe};
-pub use limits::{AdaptiveRange, PoolLimits};
+pub use limits::{AdaptiveRange, MinRate, PoolLimits};
 pub use listener::{
     CertificateFiles, ClientCertificate, ClientCertificates, Listener, ListenerProtocol, ListenerTls,
     NodeTls, Redirect, TlsVersion, UnknownName,
@@ -313,6 +313,8 @@ pub struct Route {
     pub total_timeout: Option<Duration>,
     /// The most that a request's body may have, if there is a limit.
     pub max_body: Option<Size>,
+    /// The pace of a client that is not too slow, if that is looked at.
+    pub min_rate: Option<MinRate>,
 }
 
 /// Nodes that serve the same thing, and how one of them is picked.

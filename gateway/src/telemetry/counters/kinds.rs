@@ -172,6 +172,66 @@ kinds! {
 }
 
 kinds! {
+    /// What the front door refused a client, by what the client did.
+    Refused {
+        /// Where its request ends is not clear.
+        Framing = "framing",
+        /// A line, a name or a value of its request breaks HTTP.
+        Syntax = "syntax",
+        /// What it asks for has no valid form, or a path that servers read in different ways.
+        Target = "target",
+        /// Which host it asks for is not clear.
+        Host = "host",
+        /// It asked for what the gateway does not do: a version, method, coding or expectation.
+        Unsupported = "unsupported",
+        /// Its request line is too long.
+        TargetTooLong = "target_too_long",
+        /// Its head is too long, or has too many fields.
+        HeadTooLarge = "head_too_large",
+        /// Its body is over the route's limit.
+        BodyTooLarge = "body_too_large",
+        /// It asked for another host than its connection is for.
+        Misdirected = "misdirected",
+        /// Its head did not come in time.
+        SlowHead = "slow_head",
+        /// Its body stood still or trickled.
+        SlowBody = "slow_body",
+        /// It did not take its response, or let it trickle.
+        SlowRead = "slow_read",
+        /// Its TLS handshake was not good enough.
+        Handshake = "handshake",
+        /// Its TLS handshake did not end in time.
+        SlowHandshake = "slow_handshake",
+        /// There was no room for its connection.
+        NoRoom = "no_room",
+        /// Its HTTP/2 broke the protocol, which ended the connection; as do all that follow.
+        Http2Protocol = "http2_protocol",
+        /// It gave up one request after the other (Rapid Reset, CVE-2023-44487).
+        Http2Resets = "http2_resets",
+        /// It made the gateway reset one stream after the other (MadeYouReset, CVE-2025-8671).
+        Http2ProvokedResets = "http2_provoked_resets",
+        /// Too many frames with little or nothing of a body in them.
+        Http2Data = "http2_data",
+        /// A head in too many pieces.
+        Http2Continuations = "http2_continuations",
+        /// A head that unpacks to far more than the limit.
+        Http2HeadTooLarge = "http2_head_too_large",
+        /// Too many PINGs.
+        Http2Pings = "http2_pings",
+        /// Too many SETTINGS.
+        Http2Settings = "http2_settings",
+        /// Too many PRIORITYs.
+        Http2Priorities = "http2_priorities",
+        /// Too many WINDOW_UPDATEs for what it was sent.
+        Http2WindowUpdates = "http2_window_updates",
+        /// Too many frames of types that nobody knows.
+        Http2Unknown = "http2_unknown",
+        /// It did not take what was waiting for it in the connection.
+        Http2Stalled = "http2_stalled",
+    }
+}
+
+kinds! {
     /// What came of a node's load report. Those that came too soon after another are not looked at and not counted.
     LoadReport {
         /// Its numbers are known to policies.

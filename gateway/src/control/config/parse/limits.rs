@@ -3,11 +3,12 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::health::unless_off;
 use super::{Parse, number};
 use crate::control::config::error::At;
 use crate::control::config::file;
-use crate::control::config::reading::{Key, Number};
-use crate::control::config::resolved::{AdaptiveRange, PoolLimits};
+use crate::control::config::reading::{Key, Number, OrOff};
+use crate::control::config::resolved::{AdaptiveRange, MinRate, PoolLimits};
 use crate::control::config::text::Size;
 use crate::control::config::value::AdaptiveWish;
 
@@ -17,6 +18,16 @@ const QUEUE: u32 = 100;
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Where an adaptive limit stops to grow by itself. Chosen: more than one gateway's pools take.
 const MOST: u32 = 1000;
+
+/// A client that sends or takes less in [`MIN_RATE_SPAN`] trickles on purpose: 512 bytes a second is a fifth of what GPRS
+/// made of a poor line, and the rate that Apache's reqtimeout asks for.
+const MIN_RATE_BYTES: Size = Size::bytes(10 * 1024);
+/// As Apache's reqtimeout: longer than a phone takes from one cell to the next.
+const MIN_RATE_SPAN: Duration = Duration::from_secs(20);
+
+/// Requests on one connection. Chosen: a new connection for so many costs nothing that could be measured, and
+/// clients spread anew over workers and gateways.
+const REQUESTS: u32 = 10_000;
 
 /// A gateway with some plugins and no connection takes less.
 const LEAST_MEMORY: u64 = 64 << 20;
@@ -70,6 +81,20 @@ impl Parse {
     ) -> (Option<NonZeroU32>, Option<NonZeroU32>) {
         let connections = connections.get().and_then(|at| NonZeroU32::new(at.value.0));
         (connections, self.at_most(per_client, connections, "connections"))
+    }
+
+    /// How many requests a client may make on one connection.
+    pub(super) fn requests(key: Key<Number<1, 1_000_000_000>>) -> NonZeroU32 {
+        number(key.get().map(|at| at.value.0), REQUESTS)
+    }
+
+    /// The pace of a client that is not too slow.
+    pub(super) fn min_rate(key: Key<OrOff<file::MinRate>>) -> Option<MinRate> {
+        let default = MinRate { bytes: MIN_RATE_BYTES, per: MIN_RATE_SPAN };
+        let read = |table: file::MinRate| {
+            Some(MinRate { bytes: table.bytes.unless(MIN_RATE_BYTES), per: table.per.unless(MIN_RATE_SPAN) })
+        };
+        unless_off(key, read, Some(default))
     }
 
     /// The mark of resident memory. Less than the gateway takes without any request would turn all of them away.

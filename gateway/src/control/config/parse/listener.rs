@@ -71,6 +71,7 @@ impl Parse {
             let ground =
                 AcmeGround { listener: &name.value, state_directory, certificate_required: false, has_plain };
             let tls = self.listener_tls(listener.tls, http2_streams.is_some(), ground);
+            let requests_per_connection = Parse::requests(listener.requests_per_connection);
             let listener = Listener {
                 name,
                 address,
@@ -78,6 +79,7 @@ impl Parse {
                 connections,
                 connections_per_client,
                 proxy_protocol: self.proxies(listener.proxy_protocol),
+                requests_per_connection,
                 http2_streams,
                 redirect,
                 tls,

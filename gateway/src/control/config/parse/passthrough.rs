@@ -34,6 +34,9 @@ impl Parse {
         if let Key::Is(streams) = &listener.http2_streams {
             self.wrong(&streams.place, what, write);
         }
+        if let Key::Is(requests) = &listener.requests_per_connection {
+            self.wrong(&requests.place, what, write);
+        }
     }
 
     /// Whether a route's connections are passed on as they are: its listeners tell, and there all agree.
@@ -57,6 +60,7 @@ impl Parse {
         self.needs_http("timeout", &route.timeout);
         self.needs_http("total_timeout", &route.total_timeout);
         self.needs_http("max_body", &route.max_body);
+        self.needs_http("min_rate", &route.min_rate);
     }
 
     /// What passes through is in no stream of HTTP/2.

@@ -122,6 +122,7 @@ impl Parse {
             timeout,
             total_timeout,
             max_body: table.max_body.or(&http.max_body).get().map(|at| at.value),
+            min_rate: Parse::min_rate(table.min_rate.or(&http.min_rate)),
             name,
         })
     }

@@ -1,7 +1,9 @@
-//! What a pool takes at once, as the configuration says it.
+//! What is taken at once, and how slow clients may be, as the configuration says it.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
+
+use crate::control::config::text::Size;
 
 /// How many of a pool's requests may be in flight, and how many may wait for that. At least one of the three limits is
 /// there.
@@ -17,6 +19,15 @@ pub struct PoolLimits {
     pub queue: u32,
     /// For so long each.
     pub queue_timeout: Duration,
+}
+
+/// The pace of a client that is not too slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MinRate {
+    /// Of a body, in `per`.
+    pub bytes: Size,
+    /// The span that is looked at.
+    pub per: Duration,
 }
 
 /// The bounds of a limit that adapts.

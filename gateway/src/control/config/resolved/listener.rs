@@ -24,6 +24,8 @@ pub struct Listener {
     pub connections: Option<NonZeroU32>,
     /// The same for each client; not above `connections`.
     pub connections_per_client: Option<NonZeroU32>,
+    /// How many requests a client may make on one connection.
+    pub requests_per_connection: NonZeroU32,
     /// How many requests at once a client may have on a connection of HTTP/2; none if that is not spoken.
     pub http2_streams: Option<u32>,
     /// Peers that begin each connection with a PROXY header.

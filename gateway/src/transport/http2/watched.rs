@@ -1,0 +1,136 @@
+//! A connection's stream as h2 reads and writes it, with an eye on its frames.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::floods::Floods;
+use super::frames::{Frames, kind};
+use crate::telemetry::Refused;
+use crate::transport::stream::Stream;
+
+/// What h2 writes into a GOAWAY that it sends of itself, since some other bound of its was passed.
+const SAID: [(&[u8], Refused); 5] = [
+    (b"too_many_resets", Refused::Http2Resets),
+    (b"too_many_internal_resets", Refused::Http2ProvokedResets),
+    (b"too_many_data_frames", Refused::Http2Data),
+    (b"too_many_continuations", Refused::Http2Continuations),
+    (b"header_list_way_too_large", Refused::Http2HeadTooLarge),
+];
+
+/// What is known of a connection's frames.
+#[derive(Debug)]
+pub(super) struct Watch {
+    floods: Floods,
+    coming: Frames,
+    going: Frames,
+    /// Bytes that the client was sent.
+    sent: u64,
+    /// Which of its bounds h2 told the client of.
+    said: Option<Refused>,
+}
+
+impl Watch {
+    /// What the client overdid, if it did.
+    pub(super) fn found(&self) -> Option<Refused> {
+        self.floods.found()
+    }
+
+    /// Which of its bounds h2 told the client of, if it did.
+    pub(super) fn said(&self) -> Option<Refused> {
+        self.said
+    }
+
+    /// Bytes that the client was sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+}
+
+/// The stream.
+pub(super) struct Watched {
+    stream: Stream,
+    watch: Rc<RefCell<Watch>>,
+}
+
+impl Watched {
+    /// A connection that begins now; what is seen of it is told by the second.
+    pub(super) fn new(stream: Stream, now: Instant) -> (Watched, Rc<RefCell<Watch>>) {
+        let (coming, going) = (Frames::of_client(), Frames::of_server());
+        let watch = Watch { floods: Floods::new(now), coming, going, sent: 0, said: None };
+        let watch = Rc::new(RefCell::new(watch));
+        (Watched { stream, watch: watch.clone() }, watch)
+    }
+}
+
+impl AsyncRead for Watched {
+    /// Nothing more is read of a client that floods.
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.watch.borrow().found().is_some() {
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let Watch { floods, coming, .. } = &mut *self.watch.borrow_mut();
+        floods.look(Instant::now());
+        coming.follow(&buffer.filled()[before..], |frame| floods.came(frame));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, pieces))?;
+        let Watch { floods, going, sent, said, .. } = &mut *self.watch.borrow_mut();
+        *sent += count as u64;
+        let mut left = count;
+        for piece in pieces {
+            let (written, _) = piece.split_at(left.min(piece.len()));
+            let mut says_goodbye = false;
+            going.follow(written, |frame| {
+                floods.went(frame);
+                says_goodbye |= frame.kind == kind::GOAWAY;
+            });
+            if says_goodbye {
+                *said = said_in(written);
+            }
+            left -= written.len();
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Which bound a GOAWAY among these bytes tells of.
+fn said_in(bytes: &[u8]) -> Option<Refused> {
+    let is_in = |text: &[u8]| bytes.windows(text.len()).any(|part| part == text);
+    SAID.into_iter().find(|(text, _)| is_in(text)).map(|(_, refused)| refused)
+}
