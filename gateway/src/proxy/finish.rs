@@ -206,9 +206,10 @@ impl Exchange<'_> {
     /// Sends an answer of the gateway or of a plugin.
     async fn send_own(&mut self, body: Vec<u8>) -> After {
         let is_read = match &self.upload {
-            Some(upload) => upload.is_read(),
-            None if self.connection.stream.as_http2().is_some() => true,
-            None => skip_body(self.framing.body, &mut self.connection.buffer),
+            Some(upload) if upload.is_read() || upload.body_bytes() > 0 => upload.is_read(),
+            _ if self.connection.stream.as_http2().is_some() => true,
+            // Nothing of it was taken, as after an attempt that came to no connection.
+            _ => skip_body(self.framing.body, &mut self.connection.buffer),
         };
         let mut out = self.worker.buffers.head();
         let length = if body.is_empty() { BodyLength::Empty } else { BodyLength::Known(body.len() as u64) };
