@@ -4,8 +4,8 @@
 //! argument, so averages can be tested in virtual time. It counts; it never decides whether a node is healthy.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use super::Node;
@@ -35,7 +35,7 @@ pub struct Live {
     /// When its last load report was taken; 0 if none was.
     reported: AtomicU32,
     /// Averages and ages count their milliseconds from here.
-    born: Instant,
+    born: Moment,
 }
 
 /// What every attempt writes: one cache line.
@@ -93,7 +93,7 @@ impl Live {
             signals: Signals::default(),
             tunnels: AtomicU32::new(0),
             reported: AtomicU32::new(0),
-            born: Instant::now(),
+            born: Instant::now().into(),
         }
     }
 
@@ -109,8 +109,8 @@ impl Live {
     }
 
     /// What is weighed of when a request would be served. Without the latency, which costs an exponential to age.
-    pub fn pace(&self, now: Instant) -> Pace {
-        let (now, in_flight) = (self.millis(now), self.in_flight());
+    pub fn pace(&self, now: Moment) -> Pace {
+        let (now, in_flight) = (self.since_born(now), self.in_flight());
         Pace {
             in_flight,
             service: self.hot.service.get(now),
@@ -214,9 +214,24 @@ impl Live {
     }
 
     fn millis(&self, now: Instant) -> u32 {
-        let age = now.saturating_duration_since(self.born);
-        // Wraps after 49 days, which `age` allows for.
-        (age.as_secs() as u32).wrapping_mul(1000).wrapping_add(age.subsec_millis())
+        self.since_born(now.into())
+    }
+
+    fn since_born(&self, now: Moment) -> u32 {
+        now.0.wrapping_sub(self.born.0)
+    }
+}
+
+/// A moment that is converted once for all nodes that are looked at: milliseconds since this process had its first node.
+/// They wrap after 49 days, which [`age`] allows for.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment(u32);
+
+impl From<Instant> for Moment {
+    fn from(instant: Instant) -> Moment {
+        static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let since = instant.saturating_duration_since(*FIRST);
+        Moment((since.as_secs() as u32).wrapping_mul(1000).wrapping_add(since.subsec_millis()))
     }
 }
 

@@ -125,7 +125,7 @@ impl<'a> Exchange<'a> {
         {
             return Poll::Ready(Err(Error::ClientGone));
         }
-        client.deadline.poll_elapsed(cx).map(|()| Err(Error::late(self.timeouts.first())))
+        client.deadline.poll_elapsed(cx).map(|()| Err(Error::late(self.timeouts.first(&client.deadline))))
     }
 
     /// While memory is short nothing new is begun, and connections end.

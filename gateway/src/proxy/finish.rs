@@ -333,7 +333,7 @@ impl Exchange<'_> {
         }
         while self.connection.deadline.poll_elapsed(cx).is_ready() {
             let waits_for_client = !download.is_starved();
-            match self.timeouts.first() {
+            match self.timeouts.first(&self.connection.deadline) {
                 Limit::Pace if self.is_too_slow(download.taken(), waits_for_client) => {}
                 // The next span began.
                 Limit::Pace => continue,

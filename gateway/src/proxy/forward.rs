@@ -305,7 +305,7 @@ impl Exchange<'_> {
             return Poll::Ready(Event::Failed(Error::ClientGone));
         }
         let waits_for_client = self.upload.as_ref().is_some_and(|up| !up.is_over() && up.is_starved());
-        client.deadline.poll_elapsed(cx).map(|()| match self.timeouts.first() {
+        client.deadline.poll_elapsed(cx).map(|()| match self.timeouts.first(&client.deadline) {
             Limit::Ejected => Event::Look,
             Limit::Pace => Event::Measure,
             _ if waits_for_client => Event::Failed(Error::BodyLate),

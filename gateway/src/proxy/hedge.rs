@@ -160,7 +160,7 @@ impl<'a> Exchange<'a> {
         }
         loop {
             ready!(self.connection.deadline.poll_elapsed(cx));
-            let limit = self.timeouts.first();
+            let limit = self.timeouts.first(&self.connection.deadline);
             if limit == Limit::Hedge {
                 return Poll::Ready(Event::Due);
             }

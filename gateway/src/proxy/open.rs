@@ -48,7 +48,8 @@ impl Exchange<'_> {
             // Boxed: the requests of other pools shall not be larger for it.
             Some(opening) => self.connection.deadline.race(Box::pin(opening.open())).await,
         };
-        let opened = opened.map_err(|Elapsed| Error::Late(self.timeouts.first()))??;
+        let opened =
+            opened.map_err(|Elapsed| Error::Late(self.timeouts.first(&self.connection.deadline)))??;
         self.timeouts.stop(&[Limit::Connect], &self.connection.deadline);
         self.head_went_out(&opened);
         Ok(opened)

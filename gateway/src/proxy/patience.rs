@@ -51,7 +51,7 @@ impl Patience<'_> {
             if looks && poll_gone(cx, &mut reader, &mut client.buffer, buffers).is_ready() {
                 return Poll::Ready(Err(Error::ClientGone));
             }
-            client.deadline.poll_elapsed(cx).map(|()| Err(Error::late(timeouts.first())))
+            client.deadline.poll_elapsed(cx).map(|()| Err(Error::late(timeouts.first(&client.deadline))))
         })
         .await
     }

@@ -103,9 +103,9 @@ impl Timeouts {
         self.ends[limit as usize] != End::NEVER
     }
 
-    /// The limit that is over when the deadline is.
-    pub(super) fn first(&self) -> Limit {
-        self.nearest().0
+    /// The limit that is over when the deadline is. What is cut with its listener took too long as a whole.
+    pub(super) fn first(&self, deadline: &Deadline) -> Limit {
+        if deadline.is_cut() { Limit::Total } else { self.nearest().0 }
     }
 
     fn nearest(&self) -> (Limit, End) {
@@ -139,16 +139,16 @@ mod tests {
         timeouts.start(Limit::FirstByte, None, &deadline);
         assert!(!is_over(299));
         assert!(is_over(400));
-        assert_eq!(timeouts.first(), Limit::Attempt);
+        assert_eq!(timeouts.first(&deadline), Limit::Attempt);
 
         timeouts.start(Limit::Attempt, millis(300), &deadline);
         assert!(!is_over(500), "the next attempt has as much");
         assert!(is_over(700));
-        assert_eq!(timeouts.first(), Limit::Answer, "but all of them share the route's limit");
+        assert_eq!(timeouts.first(&deadline), Limit::Answer, "but all of them share the route's limit");
 
         timeouts.stop(&[Limit::Attempt, Limit::Answer], &deadline);
         assert!(!is_over(800));
         assert!(is_over(1000));
-        assert_eq!(timeouts.first(), Limit::Total);
+        assert_eq!(timeouts.first(&deadline), Limit::Total);
     }
 }

@@ -17,6 +17,9 @@ pub const TICK: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct End(u64);
 
+/// Earlier than any that is set.
+const CUT: End = End(0);
+
 impl End {
     /// A time that does not come.
     pub const NEVER: End = End(u64::MAX);
@@ -82,7 +85,7 @@ impl Deadlines {
     pub fn expire(&self, group: u32) {
         for (at, of) in self.at.borrow_mut().iter_mut().zip(self.group.borrow().iter()) {
             if *of == group && *at != End::NEVER {
-                *at = End(0);
+                *at = CUT;
             }
         }
     }
@@ -137,6 +140,11 @@ impl Deadline {
     pub fn set_idle(&self, after: Duration) {
         self.set(after);
         self.owner.idle.borrow_mut()[self.index] = true;
+    }
+
+    /// Whether it was ended with its group, and not set anew since.
+    pub fn is_cut(&self) -> bool {
+        self.owner.at.borrow()[self.index] == CUT
     }
 
     /// Whether the time is over; else the task is woken when it is.
@@ -226,5 +234,6 @@ mod tests {
         assert_eq!([&idle, &busy, &other].map(is_over), [true, false, false]);
         clock.expire(1);
         assert_eq!([&idle, &busy, &other].map(is_over), [true, true, false]);
+        assert_eq!([&idle, &busy, &other].map(Deadline::is_cut), [true, true, false]);
     }
 }

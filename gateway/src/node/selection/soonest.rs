@@ -6,9 +6,11 @@
 
 use std::time::Instant;
 
+use fastrand::Rng;
+
 use super::Selection;
 use super::draws::penalised;
-use crate::node::live::Pace;
+use crate::node::live::{Moment, Pace};
 
 /// Loads are equal up to a twentieth of them: or the errors that every pool has now and then would decide.
 const EQUAL: u64 = 20;
@@ -59,6 +61,7 @@ impl Selection {
 
     fn weigh(&self, sample: u32, now: Instant, scales: &mut Scales) {
         let Scales { weighed, sorted } = scales;
+        let now = Moment::from(now);
         self.draw_some(
             self.compared(sample),
             weighed,
@@ -112,10 +115,17 @@ impl Scales {
             loads.min()?
         };
         let (cold, nearly) = (load.saturating_add(load / EQUAL), load.saturating_add(load / NEARLY_COLD));
-        let best = weighed.iter().filter(|one| one.load <= cold).min_by_key(blurred)?;
+        // One draw for all of them.
+        let mut chance = Rng::with_seed(fastrand::u64(..));
+        let mut blurred = |one: &&Weighed| {
+            // A delay, up to twice as long at random: gateways and workers that know the same must not all choose the same
+            // node, and an estimate is not better than that.
+            one.delay.saturating_mul(1024 + (chance.u64(..) >> 54))
+        };
+        let best = weighed.iter().filter(|one| one.load <= cold).min_by_key(&mut blurred)?;
         let sooner = best.delay * SOONER / 1000;
         let is_better = |one: &&Weighed| one.load > cold && one.load <= nearly && one.delay <= sooner;
-        Some(weighed.iter().filter(is_better).min_by_key(blurred).unwrap_or(best).index)
+        Some(weighed.iter().filter(is_better).min_by_key(&mut blurred).unwrap_or(best).index)
     }
 }
 
@@ -124,10 +134,4 @@ fn at_share(values: &mut [u64], share: f64) -> Option<u64> {
     let last = values.len().checked_sub(1)?;
     let place = (last as f64 * share) as usize;
     Some(*values.select_nth_unstable(place.min(last)).1)
-}
-
-/// A delay, up to twice as long at random: gateways and workers that know the same must not all choose the same node,
-/// and an estimate is not better than that.
-fn blurred(one: &&Weighed) -> u64 {
-    one.delay.saturating_mul(1000 + u64::from(fastrand::u32(..=1000)))
 }
