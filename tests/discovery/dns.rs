@@ -116,14 +116,17 @@ fn services_tell_ports_weights_and_tiers() {
     wait_for_nodes(&gateway, &[(&id0, 5), (&id1, 1), (&id2, 0)]);
     assert_eq!(pool(&gateway)["nodes"][2]["tier"], 1, "it is not needed, so it has no weight");
     let load = Load::gently_on(gateway.address());
-    // A target that moves is the same node.
-    server.addresses(n1, &[crowd.address(3).ip()]);
     server.services(NAME, &[(10, 5, port(0), n0), (20, 9, port(2), n2), (10, 7, port(3), "n3.example.test")]);
     let id3 = id(3);
     wait_for_nodes(&gateway, &[(&id0, 5), (&id2, 0), (&id3, 7)]);
     server.services(NAME, &[(20, 9, port(2), n2)]);
     wait_for_nodes(&gateway, &[(&id2, 9)]);
     load.stop();
+    // A target that moves is the same node.
+    server.addresses(n2, &[crowd.address(3).ip()]);
+    let moved = SocketAddr::new(crowd.address(3).ip(), port(2)).to_string();
+    wait_until("it moved", || pool(&gateway)["nodes"][0]["address"] == moved);
+    wait_for_nodes(&gateway, &[(&id2, 9)]);
     // A target that nobody knows is named, and the others stand.
     server.services(NAME, &[(1, 1, port(2), n2), (1, 1, 80, "lost.example.test"), (1, 1, 0, n2)]);
     wait_until("both are named", || pool(&gateway)["discovery"]["unused"] == 2);
