@@ -223,7 +223,7 @@ impl Live {
 }
 
 /// A moment that is converted once for all nodes that are looked at: milliseconds since this process had its first node.
-/// They wrap after 49 days, which [`age`] allows for.
+/// They wrap after 49 days, which whoever compares two of them allows for.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(u32);
 
