@@ -7,7 +7,6 @@
 use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::rc::Rc;
-use std::task::{Context as Task, Poll};
 use std::time::Instant;
 
 use super::connection::Connection;
@@ -15,11 +14,10 @@ use super::error::Error;
 use super::exchange::Exchange;
 use super::node_connection::NodeConnection;
 use super::timeouts::{Limit, Timeouts};
-use super::transfer::{Failure, Transfer};
+use super::tunnel::{End, Ways};
 use super::worker::Worker;
-use crate::http::BodyLength;
 use crate::http::fields::Span;
-use crate::http::h1::{BodyDecoder, BodyEncoder, Malformed};
+use crate::http::h1::Malformed;
 use crate::http::head::Method;
 use crate::plugin::RequestId;
 use crate::snapshot::Passing;
@@ -39,15 +37,6 @@ pub(super) async fn serve(worker: &Rc<Worker>, mut connection: Connection, passi
         Err(error) => exchange.give_up(&error),
     }
     exchange.put_back();
-}
-
-/// The two directions.
-struct Directions {
-    up: Transfer,
-    down: Transfer,
-    /// Whether nothing more goes that way, and the receiver was told so.
-    up_over: bool,
-    down_over: bool,
 }
 
 impl Exchange<'_> {
@@ -156,75 +145,34 @@ impl Exchange<'_> {
         self.timeouts = Timeouts::none();
         let limit = self.view.pool(self.pool).between_bytes_timeout;
         self.connection.deadline.set(limit);
-        let way = || {
-            let raw = BodyDecoder::new(BodyLength::Unknown, false);
-            Transfer::new(Vec::new(), raw, BodyEncoder::UntilClose)
-        };
-        let mut ways = Directions { up: way(), down: way(), up_over: false, down_over: false };
-        let mut moved = [0, 0];
+        let mut ways = Ways::new(Vec::new(), 0);
+        let (mut seen, mut counted) = (0, [0, 0]);
         let end = poll_fn(|cx| {
-            let polled = self.poll_directions(cx, &mut node, &mut ways);
-            let now = [ways.up.body_bytes(), ways.down.body_bytes()];
-            if now != moved {
-                metrics.bytes_in.add(now[0] - moved[0]);
-                metrics.bytes_out.add(now[1] - moved[1]);
-                moved = now;
+            let polled = self.poll_ways(cx, &mut node, &mut ways);
+            self.count_bytes(&mut counted, ways.bytes());
+            if polled.is_ready() {
+                return polled;
             }
-            polled
+            if ways.progress() != seen {
+                seen = ways.progress();
+                self.connection.deadline.set(limit);
+            }
+            self.connection.deadline.poll_elapsed(cx).map(|()| End::Late)
         })
         .await;
+        let end = end.story(self.connection.listener.is_draining());
         let context = self.context();
         let (request_id, pool) = (context.id.as_str(), &*context.pool);
         let seconds = self.started.elapsed().as_secs();
         tracing::debug!(
             request_id,
             pool,
-            up = moved[0],
-            down = moved[1],
+            up = counted[0],
+            down = counted[1],
             seconds,
             "a passed connection ended: {end}"
         );
-        for buffer in [ways.up.into_buffer(), ways.down.into_buffer(), node.buffer] {
-            self.worker.buffers.put(buffer);
-        }
-    }
-
-    /// Ready when nothing more can pass: with how that came.
-    fn poll_directions(
-        &mut self,
-        cx: &mut Task<'_>,
-        node: &mut NodeConnection,
-        ways: &mut Directions,
-    ) -> Poll<&'static str> {
-        let client = &mut *self.connection;
-        let buffers = &self.worker.buffers;
-        let before = ways.up.progress() + ways.down.progress();
-        let (mut client_reader, mut client_writer) = client.stream.split();
-        let (mut node_reader, mut node_writer) = node.stream.split();
-        if !ways.down_over {
-            match ways.down.poll(cx, &mut node_reader, &mut node.buffer, &mut client_writer, buffers) {
-                Poll::Ready(Ok(())) => ways.down_over = client_writer.poll_shutdown(cx).is_ready(),
-                Poll::Ready(Err(Failure::Read)) => return Poll::Ready("the node is gone"),
-                Poll::Ready(Err(_)) => return Poll::Ready("the client is gone"),
-                Poll::Pending => {}
-            }
-        }
-        if !ways.up_over {
-            match ways.up.poll(cx, &mut client_reader, &mut client.buffer, &mut node_writer, buffers) {
-                Poll::Ready(Ok(())) => ways.up_over = node_writer.poll_shutdown(cx).is_ready(),
-                // What the node said before it stopped to listen is still to come.
-                Poll::Ready(Err(Failure::Write)) => ways.up_over = true,
-                Poll::Ready(Err(_)) => return Poll::Ready("the client is gone"),
-                Poll::Pending => {}
-            }
-        }
-        if ways.up_over && ways.down_over {
-            return Poll::Ready("both sides ended it");
-        }
-        if ways.up.progress() + ways.down.progress() != before {
-            client.deadline.set(self.view.pool(self.pool).between_bytes_timeout);
-        }
-        client.deadline.poll_elapsed(cx).map(|()| "nothing moved for too long")
+        self.put_back_ways(ways, node);
     }
 
     /// Closes a connection that cannot be served: nobody knows in which words to say why.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::connection::After;
 use super::exchange::Exchange;
-use super::node_connection::NodeResponse;
+use super::node_connection::{NodeConnection, NodeResponse};
 use super::timeouts::Timeouts;
 use super::transfer::{Failure, Transfer};
 use crate::http::h1::{BodyDecoder, BodyEncoder};
@@ -18,7 +18,7 @@ use crate::telemetry::ErrorKind;
 
 /// Why a tunnel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// Both sides said that nothing more comes.
     Done,
     Client,
@@ -27,8 +27,21 @@ enum End {
     Late,
 }
 
+impl End {
+    /// The same for the log.
+    pub(super) fn story(self, drains: bool) -> &'static str {
+        match self {
+            End::Done => "both sides ended it",
+            End::Client => "the client is gone",
+            End::Node => "the node is gone",
+            End::Late if drains => "its listener drained for as long as it may",
+            End::Late => "nothing moved for too long",
+        }
+    }
+}
+
 /// The two directions of a tunnel.
-struct Ways {
+pub(super) struct Ways {
     down: Transfer,
     up: Transfer,
     /// Whether nothing more passes, and the receiver was told so.
@@ -37,17 +50,28 @@ struct Ways {
 }
 
 impl Ways {
+    /// Nothing passed yet; `first` goes down before anything of the node's, of whose buffer so many bytes were taken.
+    pub(super) fn new(first: Vec<u8>, taken: usize) -> Ways {
+        let raw = || BodyDecoder::new(BodyLength::Unknown, false);
+        Ways {
+            down: Transfer::new(first, raw(), BodyEncoder::UntilClose).behind(taken),
+            up: Transfer::new(Vec::new(), raw(), BodyEncoder::UntilClose),
+            down_over: false,
+            up_over: false,
+        }
+    }
+
     /// Whether both sides may still send, and all that they sent was taken.
     fn are_quiet(&self) -> bool {
         !self.down_over && !self.up_over && self.down.is_starved() && self.up.is_starved()
     }
 
-    fn progress(&self) -> u64 {
+    pub(super) fn progress(&self) -> u64 {
         self.down.progress() + self.up.progress()
     }
 
     /// Bytes up and down.
-    fn bytes(&self) -> [u64; 2] {
+    pub(super) fn bytes(&self) -> [u64; 2] {
         [self.up.body_bytes(), self.down.body_bytes()]
     }
 }
@@ -83,7 +107,7 @@ impl Exchange<'_> {
         let mut counted = [0, 0];
         self.connection.deadline.set(self.tunnel_patience(seen.1));
         let end = poll_fn(|cx| {
-            if let Poll::Ready(end) = self.poll_ways(cx, &mut response, &mut ways) {
+            if let Poll::Ready(end) = self.poll_ways(cx, &mut response.connection, &mut ways) {
                 return Poll::Ready(end);
             }
             let now = (ways.progress(), ways.are_quiet());
@@ -97,9 +121,7 @@ impl Exchange<'_> {
         .await;
         self.count_bytes(&mut counted, ways.bytes());
         self.tell_end(end, counted);
-        self.worker.buffers.put(ways.down.into_buffer());
-        self.worker.buffers.put(ways.up.into_buffer());
-        self.worker.buffers.put(response.connection.buffer);
+        self.put_back_ways(ways, response.connection);
         // In HTTP/1.1 a reset could destroy what is on its way; in HTTP/2 it is how a lost connection is told (RFC 8441, 5).
         let is_lost = end == End::Node && self.connection.stream.as_http2().is_some();
         if is_lost { After::Abort } else { After::Gone }
@@ -115,13 +137,7 @@ impl Exchange<'_> {
         }
         let mut head = self.worker.buffers.head();
         let _same_for_all = self.encode_head(BodyLength::Empty, true, &mut head);
-        let raw = || BodyDecoder::new(BodyLength::Unknown, false);
-        Ways {
-            down: Transfer::new(head, raw(), BodyEncoder::UntilClose).behind(response.connection.taken),
-            up: Transfer::new(Vec::new(), raw(), BodyEncoder::UntilClose),
-            down_over: false,
-            up_over: false,
-        }
+        Ways::new(head, response.connection.taken)
     }
 
     /// For how long nothing may move. Both sides may be silent for long; one that takes nothing, or whose other side is gone, not.
@@ -130,9 +146,14 @@ impl Exchange<'_> {
         if is_quiet { pool.tunnel_timeout } else { pool.between_bytes_timeout.min(pool.tunnel_timeout) }
     }
 
-    fn poll_ways(&mut self, cx: &mut Task<'_>, response: &mut NodeResponse, ways: &mut Ways) -> Poll<End> {
+    /// Passes on what there is; ready when nothing more can pass.
+    pub(super) fn poll_ways(
+        &mut self,
+        cx: &mut Task<'_>,
+        node: &mut NodeConnection,
+        ways: &mut Ways,
+    ) -> Poll<End> {
         let client = &mut *self.connection;
-        let node = &mut response.connection;
         let buffers = &self.worker.buffers;
         let (mut client_reader, mut client_writer) = client.stream.split();
         let (mut node_reader, mut node_writer) = node.stream.split();
@@ -156,7 +177,14 @@ impl Exchange<'_> {
         if ways.down_over && ways.up_over { Poll::Ready(End::Done) } else { Poll::Pending }
     }
 
-    fn count_bytes(&self, counted: &mut [u64; 2], now: [u64; 2]) {
+    /// Gives the buffers back.
+    pub(super) fn put_back_ways(&self, ways: Ways, node: NodeConnection) {
+        for buffer in [ways.down.into_buffer(), ways.up.into_buffer(), node.buffer] {
+            self.worker.buffers.put(buffer);
+        }
+    }
+
+    pub(super) fn count_bytes(&self, counted: &mut [u64; 2], now: [u64; 2]) {
         if let Some(route) = self.route {
             let metrics = &self.view.routes[route.index as usize].metrics;
             metrics.bytes_in.add(now[0] - counted[0]);
@@ -167,13 +195,7 @@ impl Exchange<'_> {
 
     fn tell_end(&self, end: End, [up, down]: [u64; 2]) {
         let drains = self.connection.listener.is_draining();
-        let how = match end {
-            End::Done => "both sides ended it",
-            End::Client => "the client is gone",
-            End::Node => "the node is gone",
-            End::Late if drains => "its listener drained for as long as it may",
-            End::Late => "nothing moved for too long",
-        };
+        let how = end.story(drains);
         match end {
             End::Node => self.count_error(ErrorKind::Reset),
             End::Late if !drains => self.count_error(ErrorKind::TunnelTimeout),
