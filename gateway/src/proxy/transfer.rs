@@ -28,6 +28,14 @@ pub(super) enum Failure {
     Malformed(Malformed),
 }
 
+impl Failure {
+    /// A stream of HTTP/2 may have ended in a way that makes no sense: its framing is not the decoder's.
+    fn of_reading(error: &io::Error) -> Failure {
+        let malformed = error.get_ref().and_then(|error| error.downcast_ref());
+        malformed.map_or(Failure::Read, |malformed| Failure::Malformed(*malformed))
+    }
+}
+
 /// What is left to do of one message.
 pub(super) struct Transfer {
     decoder: BodyDecoder,
@@ -327,7 +335,7 @@ impl Transfer {
             input.reserve(SMALL);
         }
         match ready!(from.poll_fill(cx, input)) {
-            Err(_) => Poll::Ready(Err(Failure::Read)),
+            Err(error) => Poll::Ready(Err(Failure::of_reading(&error))),
             Ok(0) => {
                 self.decoder.close().map_err(|_| Failure::Read)?;
                 Poll::Ready(self.end(from.take_trailers()))
