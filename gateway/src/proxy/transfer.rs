@@ -66,6 +66,8 @@ pub(super) struct Transfer {
     held: bool,
     /// Whether the receiver stopped to listen.
     failed: bool,
+    /// Whether the receiver's stream stays open behind it, and is ended by others.
+    open: bool,
     /// What stood behind the body, once that is read.
     trailers: Option<Box<Fields>>,
 }
@@ -90,6 +92,7 @@ impl Transfer {
             writes: 0,
             held: false,
             failed: false,
+            open: false,
             trailers: None,
         }
     }
@@ -107,6 +110,11 @@ impl Transfer {
     /// Refuses a body of more than so many bytes.
     pub(super) fn at_most(self, most: u64) -> Transfer {
         Transfer { most, ..self }
+    }
+
+    /// Does not end the receiver's stream in HTTP/2 with the message's end.
+    pub(super) fn leaving_open(self) -> Transfer {
+        Transfer { open: true, ..self }
     }
 
     /// Keeps nothing any more: this receiver is the last one.
@@ -229,7 +237,7 @@ impl Transfer {
             if self.ended {
                 input.drain(..self.position);
                 self.position = 0;
-                let told = to.end(self.trailers.as_deref());
+                let told = if self.open { Ok(()) } else { to.end(self.trailers.as_deref()) };
                 self.failed = told.is_err();
                 return Poll::Ready(told.map_err(|_| Failure::Write));
             }
