@@ -1,5 +1,6 @@
 //! HTTP/2 from clients: each stream is an exchange of its own, and nothing of one reaches another.
 
+mod trailers;
 mod waiting;
 
 use crate::support::http2::{Http2Client, converse, send_all, until};

@@ -3,6 +3,8 @@
 mod bodies;
 mod broken;
 mod sharing;
+mod tunnel_ends;
+mod tunnels;
 
 use crate::support::{Http2Node, TestGateway};
 

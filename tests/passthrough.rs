@@ -78,6 +78,9 @@ fn the_name_in_the_greeting_picks_the_node_which_shows_its_own_certificate() {
     assert_eq!(shown, client.connect(first.address(), "one.test").unwrap().certificate());
     assert!(client.connect(gateway.address(), "other.test").is_err(), "no route is for it");
     gateway_counts(&gateway, "no_route", 1.0);
+    gateway.client().send("GET / HTTP/1.1\r\n\r\n").expect_close();
+    gateway_counts(&gateway, "no_route", 2.0);
+    assert_eq!(refused(&gateway, ["greeting_unrouted", "greeting_nameless"]), [1.0, 1.0]);
     assert_eq!(gateway.snapshot()["listeners"][0]["protocol"], "tcp");
     wait_until("the connections are counted", || {
         gateway.metric("bascule_passed_connections_total", &[("route", "one")]) == 2.0
@@ -88,6 +91,10 @@ fn the_name_in_the_greeting_picks_the_node_which_shows_its_own_certificate() {
 
 fn gateway_counts(gateway: &TestGateway, kind: &str, count: f64) {
     wait_until("the error is counted", || gateway.metric("bascule_errors_total", &[("kind", kind)]) == count);
+}
+
+fn refused(gateway: &TestGateway, kinds: [&str; 2]) -> [f64; 2] {
+    kinds.map(|kind| gateway.metric("bascule_refused_total", &[("kind", kind)]))
 }
 
 #[test]
@@ -145,6 +152,7 @@ fn a_greeting_that_is_too_long_or_too_slow_is_not_waited_for() {
     gateway_counts(&gateway, "head_too_large", 1.0);
     gateway.client().send([22, 3, 1, 1]).expect_close();
     gateway_counts(&gateway, "client_timeout", 1.0);
+    assert_eq!(refused(&gateway, ["greeting_too_long", "slow_greeting"]), [1.0, 1.0]);
     assert_eq!(node.connections(), 0);
 }
 

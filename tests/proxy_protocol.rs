@@ -27,6 +27,10 @@ fn counted(gateway: &TestGateway, outcome: &str) -> f64 {
     gateway.metric("bascule_proxy_headers_total", &[("outcome", outcome)])
 }
 
+fn refused(gateway: &TestGateway, kinds: [&str; 3]) -> [f64; 3] {
+    kinds.map(|kind| gateway.metric("bascule_refused_total", &[("kind", kind)]))
+}
+
 /// For whom the node was asked last.
 fn asked_for(node: &TestNode) -> String {
     node.last_request().header("x-forwarded-for").expect("the gateway tells the client").to_owned()
@@ -90,6 +94,8 @@ fn who_has_to_send_one_and_does_not_is_not_answered() {
     gateway.client().send("PROXY TCP4").expect_close();
     gateway.client().expect_close();
     assert_eq!(counted(&gateway, "timeout"), 2.0, "both waited for the header's end");
+    let kinds = ["proxy_header_missing", "proxy_header_malformed", "slow_proxy_header"];
+    assert_eq!(refused(&gateway, kinds), [1.0, 2.0, 2.0]);
     drop(gateway.client());
     wait_until("the departure is counted", || counted(&gateway, "gone") == 1.0);
     assert_eq!(node.hits(), 0);

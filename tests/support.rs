@@ -28,7 +28,7 @@ pub use discovery::{
     changes_serve_soon,
 };
 pub use gateway::{TestGateway, plugin_file, write_configuration};
-pub use http2_node::Http2Node;
+pub use http2_node::{Asked, Http2Node};
 pub use load::Load;
 pub use log::{keep_log, logged};
 pub use name_server::{Mood, NameServer};

@@ -1,8 +1,8 @@
 //! Clients that send or read as little as they can get away with.
 
-use super::{gateway_with, refused};
+use super::{configuration, gateway_with, refused};
 use crate::support::frames::{END_HEADERS, END_STREAM, FrameClient, frame, kind, request};
-use crate::support::{Connection, TestNode, wait_until};
+use crate::support::{Connection, TestGateway, TestNode, wait_until};
 use std::thread;
 use std::time::Duration;
 
@@ -126,4 +126,53 @@ fn a_response_whose_window_stays_shut_is_given_up() {
     client.send(&frame(kind::WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()));
     client.send(&frame(kind::PING, 0, 0, &[7; 8]));
     assert_eq!(client.wait_for(kind::PING).map(|ping| ping.payload), Some(vec![7; 8]));
+}
+
+#[test]
+fn a_head_in_pieces_has_its_time_also_while_others_are_served() {
+    let node = TestNode::scripted(|connection| {
+        while let Some(asked) = connection.read_request() {
+            if asked.path() == "/held" {
+                let _none = connection.read_request();
+                return;
+            }
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let text = format!("[gateway]\nlimits = {{ head_timeout = \"300ms\" }}\n{}", configuration("", "", ""));
+    let gateway = TestGateway::with(&text, &[&node]);
+    let held = frame(kind::HEADERS, END_HEADERS | END_STREAM, 1, &request(2, "/held"));
+    let begun = frame(kind::HEADERS, END_STREAM, 3, &request(2, "/"));
+    let meanwhile = |count| wait_until("a request is served meanwhile", || node.hits() == count);
+    // A frame that goes on and on, byte by byte.
+    let mut trickling = FrameClient::connect(gateway.address(), &[]);
+    let endless = frame(kind::CONTINUATION, 0, 3, &[0x91; 16_000]);
+    trickling.send(&[&held, &begun, &endless[..10]].concat());
+    meanwhile(1);
+    let ended = (10..endless.len()).find(|at| {
+        pause();
+        !trickling.send(&endless[*at..=*at]) || refused(&gateway, "slow_head") > 0.0
+    });
+    assert!(ended.is_some(), "it may go on for ever");
+    assert!(trickling.wait_for(kind::GOAWAY).is_some(), "it is told to go");
+    // A frame that never comes.
+    let mut silent = FrameClient::connect(gateway.address(), &[]);
+    silent.send(&[&held[..], &begun].concat());
+    meanwhile(2);
+    assert!(silent.wait_for(kind::GOAWAY).is_some(), "it is told to go");
+    wait_until("both are counted", || refused(&gateway, "slow_head") == 2.0);
+}
+
+#[test]
+fn a_head_in_pieces_that_comes_in_time_is_served() {
+    let node = TestNode::answering("hello");
+    let gateway = gateway_with("", "", "", &node);
+    let mut client = FrameClient::connect(gateway.address(), &[]);
+    let block = request(2, "/");
+    let first = frame(kind::HEADERS, END_STREAM, 1, &block[..1]);
+    let rest = frame(kind::CONTINUATION, END_HEADERS, 1, &block[1..]);
+    for byte in [first, rest].concat() {
+        client.send(&[byte]);
+    }
+    assert_eq!(client.wait_for(kind::HEADERS).map(|head| head.stream), Some(1));
 }

@@ -92,6 +92,16 @@ fn a_response_that_is_cut_off_is_reset() {
     });
 }
 
+#[test]
+fn each_node_has_its_time_to_begin_the_answer() {
+    let silent = || Http2Node::serving(|mut asked| async move { asked.until_given_up().await });
+    let nodes = [silent(), silent()];
+    let gateway = before(&[&nodes[0], &nodes[1]], "attempts = 2\nfirst_byte_timeout = \"200ms\"");
+    assert_eq!(gateway.get("/").status, 504);
+    assert_eq!(nodes.each_ref().map(Http2Node::hits), [1, 1]);
+    assert_eq!(gateway.metric("bascule_errors_total", &[("kind", "first_byte_timeout")]), 1.0);
+}
+
 /// A literal field of HPACK that nobody remembers (RFC 7541, 6.2.2).
 fn field(name: &str, value: &str) -> Vec<u8> {
     [&[0, name.len() as u8], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()

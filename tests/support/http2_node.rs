@@ -231,6 +231,15 @@ impl Asked {
         self.respond.send_response(head, false)
     }
 
+    /// Opens the WebSocket that was asked for: what goes into it, and what comes out.
+    pub fn open_tunnel(mut self) -> Result<(SendStream<Bytes>, RecvStream), h2::Error> {
+        let mut head = Response::new(());
+        if let Some(protocol) = self.head.headers.get("sec-websocket-protocol") {
+            head.headers_mut().insert("sec-websocket-protocol", protocol.clone());
+        }
+        Ok((self.begin(head)?, self.body))
+    }
+
     /// Answers with all of it.
     pub async fn answer(&mut self, head: Response<()>, body: &[u8]) -> Result<(), h2::Error> {
         send_all(&mut self.begin(head)?, body).await

@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::http2::{Http2Client, until};
+use super::http2_node::Http2Node;
 
 /// One end of a conversation in messages.
 pub type Socket<S = TcpStream> = WebSocketStream<S>;
@@ -86,8 +87,25 @@ async fn agree(tcp: TcpStream, asked: Rc<RefCell<Vec<server::Request>>>) -> Resu
     tokio_tungstenite::accept_hdr_async(tcp, note).await
 }
 
+impl Http2Node {
+    /// One that opens tunnels, and plays this script on each (RFC 8441).
+    pub fn talking<F: Future<Output = ()> + 'static>(
+        script: impl Fn(Socket<DuplexStream>) -> F + Clone + Send + Sync + 'static,
+    ) -> Http2Node {
+        let settings = |settings: &mut h2::server::Builder| _ = settings.enable_connect_protocol();
+        Http2Node::set_up(settings, move |asked| {
+            let script = script.clone();
+            async move {
+                let (sending, coming) = asked.open_tunnel()?;
+                script(on_stream(sending, coming, Role::Server).await).await;
+                Ok(())
+            }
+        })
+    }
+}
+
 /// Answers each message with the same, until the client closes or is lost.
-pub async fn echo(mut socket: Socket) {
+pub async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: Socket<S>) {
     while let Some(Ok(message)) = socket.next().await {
         if (message.is_text() || message.is_binary()) && socket.send(message).await.is_err() {
             return;
@@ -175,12 +193,21 @@ impl Http2Client {
     pub async fn open_websocket(&mut self) -> Socket<DuplexStream> {
         let (response, sending) = self.connect_for("websocket", &[]).await.expect("an answer");
         assert_eq!(response.status(), 200);
-        let (near, far) = tokio::io::duplex(64 * 1024);
-        let (reads, writes) = tokio::io::split(far);
-        tokio::task::spawn_local(carry_up(reads, sending));
-        tokio::task::spawn_local(carry_down(response.into_body(), writes));
-        Socket::from_raw_socket(near, Role::Client, None).await
+        on_stream(sending, response.into_body(), Role::Client).await
     }
+}
+
+/// A WebSocket on the two directions of a stream.
+async fn on_stream(
+    sending: SendStream<bytes::Bytes>,
+    coming: RecvStream,
+    role: Role,
+) -> Socket<DuplexStream> {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let (reads, writes) = tokio::io::split(far);
+    tokio::task::spawn_local(carry_up(reads, sending));
+    tokio::task::spawn_local(carry_down(coming, writes));
+    Socket::from_raw_socket(near, role, None).await
 }
 
 async fn carry_up(mut from: impl AsyncRead + Unpin, mut to: SendStream<bytes::Bytes>) {

@@ -121,7 +121,7 @@ fn scripted(name: &'static str, packages: &[&str], script: &str, gateway: &Path,
 }
 
 fn http2(ground: &Ground) -> Result<Part> {
-    let ours = http2::play_ours(ground.plain)?;
+    let ours = http2::play(ground.plain)?;
     let mut others = Vec::new();
     for (name, server) in [("nginx", ground.nginx()), ("haproxy", ground.haproxy())] {
         match server {

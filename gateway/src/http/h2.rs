@@ -110,7 +110,8 @@ fn write_switch(text: &mut Vec<u8>) {
     write_field(b"sec-websocket-key", websocket::new_key().as_bytes(), text);
 }
 
-/// Makes a request to a node of the head of one attempt, `secure` if that is met under TLS; `text` is for scratch.
+/// Makes a request to a node of the head of one attempt, `secure` if that is met under TLS; `text` is for scratch. An upgrade
+/// becomes a CONNECT, which asks for a tunnel in HTTP/2 (RFC 8441, 5).
 ///
 /// # Errors
 /// HTTP/2 has no way to say it.
@@ -122,8 +123,12 @@ pub fn request(
 ) -> Result<Request<()>, Malformed> {
     encode_request(head, options, text);
     let mut request = Request::new(());
-    *request.method_mut() =
-        http::Method::from_bytes(head.method_name().as_bytes()).map_err(|_| Malformed::Method)?;
+    *request.method_mut() = if options.upgrade {
+        request.extensions_mut().insert(Protocol::from_static(websocket::PROTOCOL));
+        http::Method::CONNECT
+    } else {
+        http::Method::from_bytes(head.method_name().as_bytes()).map_err(|_| Malformed::Method)?
+    };
     *request.uri_mut() = uri(head.path(), options.host, secure).ok_or(Malformed::Target)?;
     let fields = request.headers_mut();
     let mut rest = &text[..];
@@ -134,7 +139,9 @@ pub fn request(
         let Some(colon) = memchr::memchr(b':', line) else { continue };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         match Known::from_name(name) {
-            Known::Host | Known::TransferEncoding => {}
+            Known::Host | Known::TransferEncoding | Known::Connection | Known::Upgrade => {}
+            // What CONNECT asks for needs no proof that it was understood.
+            Known::Other if options.upgrade && name.eq_ignore_ascii_case(websocket::KEY.as_bytes()) => {}
             _ => append(fields, name, value),
         }
     }

@@ -57,6 +57,11 @@ pub(super) enum Error {
         /// Since it leaves the connection, and takes requests on the next.
         leaving: bool,
     },
+    /// The node speaks HTTP/2 without tunnels. Nothing was sent.
+    #[error(
+        "the node opens no tunnels over HTTP/2 (RFC 8441): serve WebSocket from nodes that do, or from a pool with protocol = \"http1\""
+    )]
+    NoTunnels,
     /// The node's response cannot be understood.
     #[error("the node's response is malformed: {0}")]
     BadResponse(Malformed),
@@ -94,6 +99,7 @@ impl Error {
             Error::Connect(_)
             | Error::NodeClosed
             | Error::Unseen { .. }
+            | Error::NoTunnels
             | Error::BadResponse(_)
             | Error::NotSwitched => 502,
             Error::Late(_) => 504,
@@ -122,7 +128,7 @@ impl Error {
             Error::Connect(_) => ErrorKind::Connect,
             Error::Late(limit) => late_kind(*limit),
             Error::NodeClosed | Error::Unseen { .. } => ErrorKind::Reset,
-            Error::BadResponse(_) | Error::NotSwitched => ErrorKind::Protocol,
+            Error::BadResponse(_) | Error::NotSwitched | Error::NoTunnels => ErrorKind::Protocol,
         }
     }
 
@@ -146,7 +152,7 @@ impl Error {
     /// What it is as a reason to try another node, if it is one. A limit on the whole request leaves no time for that.
     pub(super) fn retry_reason(&self) -> Option<RetryReason> {
         match self {
-            Error::Connect(_) | Error::Unseen { .. } | Error::Late(Limit::Connect) => {
+            Error::Connect(_) | Error::Unseen { .. } | Error::NoTunnels | Error::Late(Limit::Connect) => {
                 Some(RetryReason::Connect)
             }
             Error::NodeClosed => Some(RetryReason::Reset),

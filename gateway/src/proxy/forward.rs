@@ -179,6 +179,10 @@ impl Exchange<'_> {
         let decoder = BodyDecoder::new(self.framing.body, chunked);
         let most = self.route.and_then(|route| route.max_body).unwrap_or(u64::MAX);
         let mut upload = Transfer::new(out, decoder, encoder).keeping(self.replay_limit()).at_most(most);
+        if self.framing.upgrade {
+            // What the client sends next is the other protocol's, if the node agrees.
+            upload = upload.leaving_open();
+        }
         // A client that waits for 100 sends its body when the node wants it, not before.
         upload.hold(self.framing.expect_continue && self.connection.buffer.is_empty());
         self.upload = Some(upload);
@@ -206,8 +210,7 @@ impl Exchange<'_> {
             host,
             forwarded: &forwarded,
             request_id: context.id.as_str(),
-            // HTTP/2 has no such thing, and nodes that speak it answer as if nobody had asked.
-            upgrade: self.framing.upgrade && view.pool(self.pool).protocol == NodeProtocol::Http1,
+            upgrade: self.forwards_upgrade(),
         };
         encode(&context.request, &options)
     }
@@ -235,6 +238,10 @@ impl Exchange<'_> {
                     Event::Measure => self.measure_upload()?,
                     Event::Failed(error) => return Err(error),
                 }
+            };
+            let framing = match node.stream.as_http2() {
+                Some(stream) => self.take_switch(stream, framing),
+                None => framing,
             };
             if self.is_final(node).await? {
                 return Ok(framing);

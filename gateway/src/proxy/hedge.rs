@@ -224,11 +224,6 @@ impl<'a> Exchange<'a> {
         poll_response(cx, connection, context, &self.worker.buffers)
     }
 
-    fn await_first_byte(&mut self) {
-        let limit = self.view.pool(self.pool).first_byte_timeout;
-        self.timeouts.start(Limit::FirstByte, limit, &self.connection.deadline);
-    }
-
     /// The same as `may_resend` of `forward.rs`, for a request of which so much went out.
     fn may_write_again(&self, written: usize) -> bool {
         if written == 0 {

@@ -59,7 +59,8 @@ pub(super) fn limits(worker: &Worker, listener: &Listener) -> Option<Http2Limits
     let view = listener.view(worker);
     let place = usize::from(view.snapshot.listener_of(listener.id)?);
     let streams = view.snapshot.listeners.get(place)?.http2_streams?;
-    Some(Http2Limits { streams, head: view.snapshot.settings.max_head as u32 })
+    let settings = &view.snapshot.settings;
+    Some(Http2Limits { streams, head: settings.max_head as u32, head_timeout: settings.head_timeout })
 }
 
 /// Serves a connection until one side closes it.
@@ -69,9 +70,10 @@ pub(super) async fn serve(worker: &Rc<Worker>, connection: Connection) {
     let Some(limits) = limits(worker, &listener) else { return };
     // Its exchanges have no sockets to ask.
     let reached = reached.or_else(|| stream.local_address());
-    deadline.set(worker.view().snapshot.settings.head_timeout);
+    deadline.set(limits.head_timeout);
+    let late = worker.deadlines.deadline(listener.id.number());
     let client = Client { peer, reached, secure, listener, running: Rc::default() };
-    let mut http2 = match deadline.race(Http2Connection::accept(stream, limits)).await {
+    let mut http2 = match deadline.race(Http2Connection::accept(stream, limits, late)).await {
         Ok(Ok(http2)) => http2,
         Ok(Err(ended)) => return over(worker, &client, Some(ended)),
         Err(Elapsed) => return client.refuse(worker, Refused::SlowHead),

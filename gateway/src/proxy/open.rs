@@ -13,6 +13,7 @@ use super::error::Error;
 use super::exchange::Exchange;
 use super::node_connection::NodeConnection;
 use super::timeouts::Limit;
+use super::transfer::Transfer;
 use crate::http::BodyLength;
 use crate::http::h2;
 use crate::snapshot::Pool;
@@ -52,6 +53,10 @@ impl Exchange<'_> {
             opened.map_err(|Elapsed| Error::Late(self.timeouts.first(&self.connection.deadline)))??;
         self.timeouts.stop(&[Limit::Connect], &self.connection.deadline);
         self.head_went_out(&opened);
+        // Of a request that went to another node before there may be nothing left to send, which is when this begins else.
+        if self.upload.as_ref().is_some_and(Transfer::is_over) {
+            self.await_first_byte();
+        }
         Ok(opened)
     }
 
@@ -60,6 +65,12 @@ impl Exchange<'_> {
         if let (Some(upload), Some(_)) = (&mut self.upload, on.stream.as_http2()) {
             upload.head_went_out();
         }
+    }
+
+    /// From now on the node has the whole request.
+    pub(super) fn await_first_byte(&mut self) {
+        let limit = self.view.pool(self.pool).first_byte_timeout;
+        self.timeouts.start(Limit::FirstByte, limit, &self.connection.deadline);
     }
 
     /// What it takes to make a connection.
@@ -95,6 +106,7 @@ impl Exchange<'_> {
             terms: terms(pool),
             metrics: self.worker.metrics.clone(),
             head,
+            is_tunnel: self.forwards_upgrade(),
             ended: self.framing.body == BodyLength::Empty,
         }))
     }
@@ -133,6 +145,8 @@ pub(super) struct SharedOpening {
     terms: Terms,
     metrics: Arc<WorkerMetrics>,
     head: Request<()>,
+    /// Whether it asks for a tunnel, of which there is no end yet.
+    is_tunnel: bool,
     ended: bool,
 }
 
@@ -144,9 +158,12 @@ impl SharedOpening {
         if is_made {
             self.metrics.node_connections.increment();
         }
+        if self.is_tunnel && !connection.opens_tunnels() {
+            return Err(Error::NoTunnels);
+        }
         // Of one that others use as well, an end is not to be expected.
         let was_idle = connection.is_idle();
-        let stream = connection.send(self.head, self.ended)?;
+        let stream = connection.send(self.head, self.ended && !self.is_tunnel)?;
         Ok(NodeConnection::new(stream, self.way, was_idle))
     }
 }

@@ -21,7 +21,7 @@ use crate::http::h1::Malformed;
 use crate::http::head::Method;
 use crate::plugin::RequestId;
 use crate::snapshot::Passing;
-use crate::telemetry::ErrorKind;
+use crate::telemetry::{ErrorKind, Refused};
 use crate::transport::deadline::Elapsed;
 use crate::transport::tls::{Greeting, Hello};
 
@@ -34,7 +34,12 @@ pub(super) async fn serve(worker: &Rc<Worker>, mut connection: Connection, passi
     let mut exchange = Exchange::new(worker, &view, &mut connection);
     match exchange.reach(passing).await {
         Ok(node) => exchange.pass(node).await,
-        Err(error) => exchange.give_up(&error),
+        Err(error) => {
+            if passing == Passing::ByName {
+                exchange.count_greeting(&error);
+            }
+            exchange.give_up(&error);
+        }
     }
     exchange.put_back();
 }
@@ -173,6 +178,19 @@ impl Exchange<'_> {
             "a passed connection ended: {end}"
         );
         self.put_back_ways(ways, node);
+    }
+
+    /// Counts a greeting that leads nowhere as what the front door refused.
+    fn count_greeting(&self, error: &Error) {
+        let is_nameless = self.context().request.target_authority.is_none();
+        let what = match error {
+            Error::HeadLate => Refused::SlowGreeting,
+            Error::BadRequest(_) => Refused::GreetingTooLong,
+            Error::NoRoute if is_nameless => Refused::GreetingNameless,
+            Error::NoRoute => Refused::GreetingUnrouted,
+            _ => return,
+        };
+        self.worker.metrics.refused(what);
     }
 
     /// Closes a connection that cannot be served: nobody knows in which words to say why.

@@ -12,9 +12,9 @@ use tracing::debug;
 
 use super::accept::Listener;
 use super::worker::Worker;
-use crate::telemetry::{NoRoom, ProxyHeader};
+use crate::telemetry::{NoRoom, ProxyHeader, Refused};
 use crate::transport::deadline::Elapsed;
-use crate::transport::proxy_protocol::{Ends, Unread, read};
+use crate::transport::proxy_protocol::{Ends, Header, Malformed, Unread, read};
 use crate::transport::room::Entered;
 
 /// A connection before its first byte.
@@ -40,13 +40,11 @@ impl Worker {
         let deadline = self.deadlines.deadline(listener.id.number());
         deadline.set(view.snapshot.settings.head_timeout);
         let heard = deadline.race(read(&mut tcp)).await;
-        self.metrics.proxy_header(match &heard {
-            Ok(Ok(header)) if header.ends.is_some() => ProxyHeader::Told,
-            Ok(Ok(_)) => ProxyHeader::Unknown,
-            Ok(Err(Unread::Malformed(_))) => ProxyHeader::Refused,
-            Ok(Err(Unread::Gone(_))) => ProxyHeader::Gone,
-            Err(Elapsed) => ProxyHeader::Late,
-        });
+        let (outcome, refused) = counted(&heard);
+        self.metrics.proxy_header(outcome);
+        if let Some(what) = refused {
+            self.metrics.refused(what);
+        }
         let spec = view.snapshot.listener(listener.id)?;
         let ends = match heard {
             Ok(Ok(header)) => header.ends,
@@ -74,5 +72,19 @@ impl Worker {
             self.turn_away(arrival, listener.clone());
         }
         None
+    }
+}
+
+/// What came of a header, and what the front door refused by it.
+fn counted(heard: &Result<Result<Header, Unread>, Elapsed>) -> (ProxyHeader, Option<Refused>) {
+    match heard {
+        Ok(Ok(header)) if header.ends.is_some() => (ProxyHeader::Told, None),
+        Ok(Ok(_)) => (ProxyHeader::Unknown, None),
+        Ok(Err(Unread::Malformed(Malformed::Missing))) => {
+            (ProxyHeader::Refused, Some(Refused::ProxyHeaderMissing))
+        }
+        Ok(Err(Unread::Malformed(_))) => (ProxyHeader::Refused, Some(Refused::ProxyHeaderMalformed)),
+        Ok(Err(Unread::Gone(_))) => (ProxyHeader::Gone, None),
+        Err(Elapsed) => (ProxyHeader::Late, Some(Refused::SlowProxyHeader)),
     }
 }

@@ -28,6 +28,14 @@ pub(super) enum Failure {
     Malformed(Malformed),
 }
 
+impl Failure {
+    /// A stream of HTTP/2 may have ended in a way that makes no sense: its framing is not the decoder's.
+    fn of_reading(error: &io::Error) -> Failure {
+        let malformed = error.get_ref().and_then(|error| error.downcast_ref());
+        malformed.map_or(Failure::Read, |malformed| Failure::Malformed(*malformed))
+    }
+}
+
 /// What is left to do of one message.
 pub(super) struct Transfer {
     decoder: BodyDecoder,
@@ -58,6 +66,8 @@ pub(super) struct Transfer {
     held: bool,
     /// Whether the receiver stopped to listen.
     failed: bool,
+    /// Whether the receiver's stream stays open behind it, and is ended by others.
+    open: bool,
     /// What stood behind the body, once that is read.
     trailers: Option<Box<Fields>>,
 }
@@ -82,6 +92,7 @@ impl Transfer {
             writes: 0,
             held: false,
             failed: false,
+            open: false,
             trailers: None,
         }
     }
@@ -99,6 +110,11 @@ impl Transfer {
     /// Refuses a body of more than so many bytes.
     pub(super) fn at_most(self, most: u64) -> Transfer {
         Transfer { most, ..self }
+    }
+
+    /// Does not end the receiver's stream in HTTP/2 with the message's end.
+    pub(super) fn leaving_open(self) -> Transfer {
+        Transfer { open: true, ..self }
     }
 
     /// Keeps nothing any more: this receiver is the last one.
@@ -221,7 +237,7 @@ impl Transfer {
             if self.ended {
                 input.drain(..self.position);
                 self.position = 0;
-                let told = to.end(self.trailers.as_deref());
+                let told = if self.open { Ok(()) } else { to.end(self.trailers.as_deref()) };
                 self.failed = told.is_err();
                 return Poll::Ready(told.map_err(|_| Failure::Write));
             }
@@ -319,7 +335,7 @@ impl Transfer {
             input.reserve(SMALL);
         }
         match ready!(from.poll_fill(cx, input)) {
-            Err(_) => Poll::Ready(Err(Failure::Read)),
+            Err(error) => Poll::Ready(Err(Failure::of_reading(&error))),
             Ok(0) => {
                 self.decoder.close().map_err(|_| Failure::Read)?;
                 Poll::Ready(self.end(from.take_trailers()))

@@ -12,9 +12,12 @@ use super::exchange::Exchange;
 use super::node_connection::{NodeConnection, NodeResponse};
 use super::timeouts::Timeouts;
 use super::transfer::{Failure, Transfer};
-use crate::http::h1::{BodyDecoder, BodyEncoder};
+use crate::http::fields::Span;
+use crate::http::h1::{BodyDecoder, BodyEncoder, ResponseFraming};
 use crate::http::{BodyLength, websocket};
 use crate::telemetry::ErrorKind;
+use crate::transport::dial::NodeProtocol;
+use crate::transport::http2::Http2Stream;
 
 /// Why a tunnel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +53,12 @@ pub(super) struct Ways {
 }
 
 impl Ways {
-    /// Nothing passed yet; `first` goes down before anything of the node's, of whose buffer so many bytes were taken.
+    /// Nothing passed yet, and no trailers will (RFC 9113, 8.5); `first` goes down before anything of the node's, of whose buffer so many bytes were taken.
     pub(super) fn new(first: Vec<u8>, taken: usize) -> Ways {
         let raw = || BodyDecoder::new(BodyLength::Unknown, false);
         Ways {
-            down: Transfer::new(first, raw(), BodyEncoder::UntilClose).behind(taken),
-            up: Transfer::new(Vec::new(), raw(), BodyEncoder::UntilClose),
+            down: Transfer::new(first, raw(), BodyEncoder::UntilClose).behind(taken).leaving_open(),
+            up: Transfer::new(Vec::new(), raw(), BodyEncoder::UntilClose).leaving_open(),
             down_over: false,
             up_over: false,
         }
@@ -80,6 +83,39 @@ impl Exchange<'_> {
     /// Whether the client asked by a CONNECT of HTTP/2, where every 2xx means that there is a tunnel.
     pub(super) fn is_extended_connect(&self) -> bool {
         self.framing.upgrade && self.connection.stream.as_http2().is_some()
+    }
+
+    /// Whether the client's wish for another protocol goes on to the node. HTTP/2 has a way for WebSocket's handshake alone.
+    pub(super) fn forwards_upgrade(&self) -> bool {
+        self.framing.upgrade
+            && (!self.speaks_http2_to_nodes() || websocket::is_handshake(&self.context().request))
+    }
+
+    fn speaks_http2_to_nodes(&self) -> bool {
+        self.view.pool(self.pool).protocol == NodeProtocol::Http2
+    }
+
+    /// Takes what a node of HTTP/2 says to an upgrade as one of HTTP/1.1 would have said it, so that plugins, and the client,
+    /// see one thing whatever the node speaks: that the tunnel is open (2xx) is a 101 (RFC 8441, 5).
+    pub(super) fn take_switch(&mut self, stream: &Http2Stream, framing: ResponseFraming) -> ResponseFraming {
+        let status = self.context().response.status;
+        if status < 200 || !self.forwards_upgrade() {
+            return framing;
+        }
+        if status >= 300 {
+            // Nothing will be sent on it. A node that left already needs to be told nothing.
+            let _gone = stream.finish(None);
+            return framing;
+        }
+        let context = self.context_mut();
+        let key = context.request.fields.get(websocket::KEY).unwrap_or_default();
+        let accept = websocket::accept(key);
+        let response = &mut context.response;
+        response.status = 101;
+        response.reason = Span::default();
+        response.fields.set(b"upgrade", websocket::PROTOCOL.as_bytes());
+        response.fields.set(websocket::ACCEPT.as_bytes(), accept.as_bytes());
+        ResponseFraming { body: BodyLength::Empty, ..framing }
     }
 
     /// Whether the 101 in the context is what was asked for. A client of HTTP/1.1 sees that for itself; for one of HTTP/2 the

@@ -89,6 +89,16 @@ impl Latencies {
     }
 }
 
+/// A counter for each of so many kinds: arrays of more than 32 have no default of their own.
+#[derive(Debug)]
+struct Each<const N: usize>([Counter; N]);
+
+impl<const N: usize> Default for Each<N> {
+    fn default() -> Self {
+        Each(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
 /// One worker's numbers. (128 bytes apart: two cache lines, since processors fetch them in pairs.)
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -102,7 +112,7 @@ pub struct WorkerMetrics {
     /// Connections of HTTP/2 to nodes, at the last look.
     pub node_http2_connections: Gauge,
     no_room: [Counter; NoRoom::ALL.len()],
-    refused: [Counter; Refused::ALL.len()],
+    refused: Each<{ Refused::ALL.len() }>,
     handshakes: [Counter; HandshakeOutcome::ALL.len()],
     proxy_headers: [Counter; ProxyHeader::ALL.len()],
     errors: [Counter; ErrorKind::ALL.len()],
@@ -117,12 +127,12 @@ impl WorkerMetrics {
 
     /// Counts what the front door refused.
     pub fn refused(&self, what: Refused) {
-        self.refused[what as usize].increment();
+        self.refused.0[what as usize].increment();
     }
 
     /// How often that was this.
     pub fn refusals(&self, what: Refused) -> u64 {
-        self.refused[what as usize].get()
+        self.refused.0[what as usize].get()
     }
 
     /// How many were for this reason.

@@ -1,31 +1,31 @@
 //! HTTP/2 (RFC 9113): clients' connections, and each stream of a client or to a node as a stream of bytes of its own.
 //!
-//! h2 does frames, flow control and header compression, and bounds what it would have to keep; `floods` bounds the rest. A stream's window is given
+//! h2 does frames, flow control and header compression, and bounds what it would have to keep; `floods` bounds the rest, and `blocks` finds what h2
+//! lets pass: heads that take too long, and pseudo-fields in trailers. A stream's window is given
 //! back only when its bytes were taken, and written to only as far as the client's window goes, so a slow side slows its own
 //! exchange and no other.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use h2::client::ResponseFuture;
-use h2::server::{Builder, Connection, SendResponse};
+use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::request::Parts;
 use http::{HeaderMap, Response};
 
-use self::watched::{Watch, Watched};
-use super::stream::Stream;
+use self::watched::Watch;
 use crate::http::fields::Fields;
+use crate::http::h1::Malformed;
 use crate::http::h2 as heads;
-use crate::telemetry::Refused;
 
+mod blocks;
+mod clients;
 mod floods;
 mod frames;
+mod walk;
 mod watched;
 
 mod lost;
@@ -33,6 +33,7 @@ mod nodes;
 mod pulse;
 mod shared;
 
+pub use clients::{Ended, Http2Connection, Http2Limits, Http2Request, next_request};
 pub use lost::Lost;
 pub use nodes::{SharedConnections, Terms};
 pub use shared::SharedConnection;
@@ -42,111 +43,6 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// What a body may have waiting for the peer's window; a read of one.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Streams that the client gave up and that nobody looked at yet: more at once is an attack (CVE-2023-44487).
-const RESET_STREAMS: usize = 20;
-/// Streams that h2 itself resets for what the client did on them. `floods` is stricter; this is for what it does not see.
-const RESETS_PROVOKED: usize = 1024;
-
-/// What a client may do on one connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Http2Limits {
-    /// Requests at once.
-    pub streams: u32,
-    /// Bytes of a request's head, as RFC 9113, 6.5.2 counts them.
-    pub head: u32,
-}
-
-/// A client's connection.
-pub struct Http2Connection {
-    connection: Connection<Watched, Bytes>,
-    watch: Rc<RefCell<Watch>>,
-    /// What the client overdid, once it was told so.
-    told: Option<Refused>,
-}
-
-/// Why a connection ends before its time.
-#[derive(Debug)]
-pub struct Ended {
-    /// What the client did, if it is to blame.
-    pub refused: Option<Refused>,
-    /// What h2 says of it.
-    pub error: io::Error,
-}
-
-/// A request's head, and the stream on which its body comes and its response goes.
-pub struct Http2Request {
-    /// Method, target and fields.
-    pub parts: Parts,
-    /// Whether nothing follows it.
-    pub ended: bool,
-    /// Where the rest comes from and the response goes.
-    pub stream: Stream,
-}
-
-impl Http2Connection {
-    /// Greets a client whose first bytes are still to be read. The caller sets the time limit.
-    ///
-    /// # Errors
-    /// The client does not speak HTTP/2.
-    pub async fn accept(stream: Stream, limits: Http2Limits) -> Result<Http2Connection, Ended> {
-        let mut builder = Builder::new();
-        builder
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_concurrent_streams(limits.streams)
-            .max_header_list_size(limits.head)
-            .max_send_buffer_size(SEND_BUFFER)
-            .max_pending_accept_reset_streams(RESET_STREAMS)
-            .max_local_error_reset_streams(Some(RESETS_PROVOKED))
-            .enable_connect_protocol();
-        let (stream, watch) = Watched::new(stream, Instant::now());
-        let connection = builder.handshake(stream).await.map_err(|error| ended(error, &watch))?;
-        Ok(Http2Connection { connection, watch, told: None })
-    }
-
-    /// The next request; none when the connection is over. It also moves all streams, so it has to be polled as long as
-    /// there are any.
-    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Http2Request, Ended>>> {
-        let accepted = self.connection.poll_accept(cx);
-        let found = self.watch.borrow().found();
-        if let Some(flood) = found {
-            return self.poll_end(cx, flood).map(|ended| Some(Err(ended)));
-        }
-        Poll::Ready(ready!(accepted).map(|accepted| {
-            let (request, respond) = accepted.map_err(|error| ended(error, &self.watch))?;
-            let (parts, body) = request.into_parts();
-            let ended = body.is_end_stream();
-            let stream = Stream::http2(Http2Stream::new(body, respond, ended));
-            Ok(Http2Request { parts, ended, stream })
-        }))
-    }
-
-    /// Tells a client that floods to go away (GOAWAY, ENHANCE_YOUR_CALM), and gives all its streams up.
-    fn poll_end(&mut self, cx: &mut Context<'_>, flood: Refused) -> Poll<Ended> {
-        if self.told.replace(flood).is_none() {
-            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-        }
-        // It ends when that is sent, or cannot be.
-        let _end = ready!(self.connection.poll_closed(cx));
-        let error = io::Error::other("the client sends too many frames that ask for nothing");
-        Poll::Ready(Ended { refused: Some(flood), error })
-    }
-
-    /// Whether a request is in flight.
-    pub fn is_busy(&self) -> bool {
-        self.told.is_none() && self.connection.has_streams()
-    }
-
-    /// Bytes that the client was sent so far.
-    pub fn sent(&self) -> u64 {
-        self.watch.borrow().sent()
-    }
-
-    /// Says that no new request will be taken (GOAWAY); those in flight go on.
-    pub fn close(&mut self) {
-        self.connection.graceful_shutdown();
-    }
-}
 
 /// One exchange of a connection, as bytes of bodies in both directions.
 pub struct Http2Stream {
@@ -154,6 +50,7 @@ pub struct Http2Stream {
     going: RefCell<Going>,
 }
 
+#[derive(Default)]
 struct Coming {
     /// None before the head of a node's response is there.
     body: Option<RecvStream>,
@@ -162,6 +59,9 @@ struct Coming {
     trailers: Option<HeaderMap>,
     /// Whether the last byte was read, and whether that was told.
     ended: bool,
+    /// Who knows whether a client's trailers are malformed, and that they are.
+    watch: Option<Rc<RefCell<Watch>>>,
+    malformed: bool,
 }
 
 struct Going {
@@ -187,8 +87,13 @@ impl std::fmt::Debug for Http2Stream {
 }
 
 impl Http2Stream {
-    fn new(body: RecvStream, respond: SendResponse<Bytes>, ended: bool) -> Http2Stream {
-        let coming = Coming { body: Some(body), piece: Bytes::new(), trailers: None, ended };
+    fn new(
+        body: RecvStream,
+        respond: SendResponse<Bytes>,
+        ended: bool,
+        watch: Rc<RefCell<Watch>>,
+    ) -> Http2Stream {
+        let coming = Coming { body: Some(body), ended, watch: Some(watch), ..Coming::default() };
         let going = Going { peer: Peer::Client(respond), body: None };
         Http2Stream { coming: RefCell::new(coming), going: RefCell::new(going) }
     }
@@ -199,7 +104,7 @@ impl Http2Stream {
         body: Option<SendStream<Bytes>>,
         place: shared::Place,
     ) -> Http2Stream {
-        let coming = Coming { body: None, piece: Bytes::new(), trailers: None, ended: false };
+        let coming = Coming::default();
         let going = Going { peer: Peer::Node { response, _place: place }, body };
         Http2Stream { coming: RefCell::new(coming), going: RefCell::new(going) }
     }
@@ -223,21 +128,39 @@ impl Http2Stream {
 
     /// Whether there is a byte of the body, or its end.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.coming.borrow_mut().poll_piece(cx)
+        self.poll_piece(cx, &mut self.coming.borrow_mut())
+    }
+
+    /// As [`Coming::poll_piece`]; a client whose trailers are malformed is told so (RFC 9113, 8.1.1).
+    fn poll_piece(&self, cx: &mut Context<'_>, coming: &mut Coming) -> Poll<io::Result<()>> {
+        let was_malformed = coming.malformed;
+        let polled = coming.poll_piece(cx);
+        if coming.malformed && !was_malformed {
+            self.reset_for(Reason::PROTOCOL_ERROR);
+        }
+        polled
     }
 
     /// Takes bytes of the body; 0 at its end.
     pub(super) fn poll_fill(&self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         let coming = &mut *self.coming.borrow_mut();
-        ready!(coming.poll_piece(cx))?;
-        let room = buffer.capacity() - buffer.len();
-        let taken = coming.piece.split_to(room.min(coming.piece.len()));
-        buffer.extend_from_slice(&taken);
+        ready!(self.poll_piece(cx, coming))?;
+        let before = buffer.len();
+        // All that is there: else a body in single bytes would be as many writes to the other side.
+        while !coming.piece.is_empty() && buffer.len() < buffer.capacity() {
+            let room = buffer.capacity() - buffer.len();
+            buffer.extend_from_slice(&coming.piece.split_to(room.min(coming.piece.len())));
+            if coming.piece.is_empty() {
+                // An error comes again with the next call.
+                let _more = self.poll_piece(cx, coming);
+            }
+        }
+        let taken = buffer.len() - before;
         // Only now may the peer send as much again.
         if let Some(body) = &mut coming.body {
-            body.flow_control().release_capacity(taken.len()).map_err(io::Error::other)?;
+            body.flow_control().release_capacity(taken).map_err(io::Error::other)?;
         }
-        Poll::Ready(Ok(taken.len()))
+        Poll::Ready(Ok(taken))
     }
 
     /// What stood behind the body, once that is read.
@@ -308,10 +231,15 @@ impl Http2Stream {
 
     /// Tells the client that its response is not whole, or the node that nobody waits for its own.
     pub(super) fn reset(&self) {
+        self.reset_for(Reason::INTERNAL_ERROR);
+    }
+
+    /// The same, and what a client is told as the reason.
+    fn reset_for(&self, reason: Reason) {
         let going = &mut *self.going.borrow_mut();
         match (&mut going.body, &mut going.peer) {
-            (Some(body), Peer::Client(_)) => body.send_reset(Reason::INTERNAL_ERROR),
-            (None, Peer::Client(respond)) => respond.send_reset(Reason::INTERNAL_ERROR),
+            (Some(body), Peer::Client(_)) => body.send_reset(reason),
+            (None, Peer::Client(respond)) => respond.send_reset(reason),
             (Some(body), Peer::Node { .. }) => body.send_reset(Reason::CANCEL),
             // h2 cancels it when it is dropped, as it is now.
             (None, Peer::Node { .. }) => {}
@@ -331,6 +259,9 @@ impl Going {
 impl Coming {
     /// Ready when there is a byte, or the end was read with what stands behind it.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.malformed {
+            return Poll::Ready(Err(io::Error::other(Malformed::FieldName)));
+        }
         let Some(body) = &mut self.body else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
         while !self.piece.has_remaining() && !self.ended {
             match ready!(body.poll_data(cx)) {
@@ -339,21 +270,15 @@ impl Coming {
                 None => {
                     self.trailers = ready!(body.poll_trailers(cx)).map_err(io::Error::other)?;
                     self.ended = true;
+                    let stream = body.stream_id().as_u32();
+                    self.malformed = self.trailers.is_some()
+                        && self.watch.as_ref().is_some_and(|watch| watch.borrow_mut().take_malformed(stream));
+                    if self.malformed {
+                        return Poll::Ready(Err(io::Error::other(Malformed::FieldName)));
+                    }
                 }
             }
         }
         Poll::Ready(Ok(()))
     }
-}
-
-/// What h2 ends a connection for. Of what its error tells too little, its GOAWAY told the client.
-fn ended(error: h2::Error, watch: &RefCell<Watch>) -> Ended {
-    let is_clients = error.is_library() && error.is_go_away();
-    let refused = is_clients.then(|| watch.borrow().said().unwrap_or(Refused::Http2Protocol));
-    Ended { refused, error: io::Error::other(error) }
-}
-
-/// Waits for the next request, as [`Http2Connection::poll_request`].
-pub async fn next_request(connection: &mut Http2Connection) -> Option<Result<Http2Request, Ended>> {
-    poll_fn(|cx| connection.poll_request(cx)).await
 }

@@ -17,30 +17,12 @@ use wire::{
 /// RST_STREAM's code for a request whose body nobody wants: the response stands.
 const NO_ERROR: u32 = 0;
 
-/// What the gateway is known not to do, and why. A case that is met after all has to be taken out.
-const KNOWN: [(&str, &str); 1] = [(
-    "http2/8.1.2.1: Sends a HEADERS frame that contains a pseudo-header field as trailers",
-    "h2, the crate that reads frames, drops the pseudo-field and says nothing of it; no node sees it",
-)];
-
 /// Plays all cases against the server on a port.
 ///
 /// # Errors
 /// When the table is not well-formed, or nothing listens.
 pub(super) fn play(port: u16) -> Result<Vec<Check>> {
     case::all()?.iter().map(|case| play_one(port, case)).collect()
-}
-
-/// Plays all cases against the gateway, of which some things are known.
-///
-/// # Errors
-/// As [`play`].
-pub(super) fn play_ours(port: u16) -> Result<Vec<Check>> {
-    let known = |check: Check| match KNOWN.iter().find(|(name, _)| *name == check.name) {
-        Some((_, why)) => check.known(why),
-        None => check,
-    };
-    Ok(play(port)?.into_iter().map(known).collect())
 }
 
 fn play_one(port: u16, case: &Case) -> Result<Check> {

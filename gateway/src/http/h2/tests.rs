@@ -172,6 +172,35 @@ fn a_node_is_asked_what_http_1_would_have_asked() {
     assert!(!request.headers().contains_key("te"), "trailers are not asked for where nobody takes them");
 }
 
+#[test]
+fn a_node_is_asked_for_a_tunnel_where_http_1_upgrades() {
+    let (head, framing) = take(connect("websocket").header("sec-websocket-version", "13"), false).unwrap();
+    let forwarded = Forwarded {
+        peer: "192.0.2.1".parse().unwrap(),
+        peer_trusted: false,
+        proto: "https",
+        host: b"a.test",
+        certificate: None,
+    };
+    let options = RequestEncoding {
+        body: framing.body,
+        host: b"b.test",
+        forwarded: &forwarded,
+        request_id: "7",
+        upgrade: true,
+    };
+    let request = super::request(&head, &options, true, &mut Vec::new()).unwrap();
+    assert_eq!(
+        (request.method(), request.uri().to_string()),
+        (&http::Method::CONNECT, "https://b.test/chat?x".into())
+    );
+    assert_eq!(request.extensions().get::<Protocol>().unwrap().as_str(), "websocket");
+    assert_eq!(request.headers()["sec-websocket-version"], "13");
+    for name in ["connection", "upgrade", "sec-websocket-key", "content-length"] {
+        assert!(!request.headers().contains_key(name), "{name}");
+    }
+}
+
 fn answered(
     response: http::response::Builder,
     ended: bool,

@@ -204,6 +204,20 @@ kinds! {
         SlowHandshake = "slow_handshake",
         /// There was no room for its connection.
         NoRoom = "no_room",
+        /// Its connection has to begin with a PROXY header, and began with something else.
+        ProxyHeaderMissing = "proxy_header_missing",
+        /// Its PROXY header is not understood whole.
+        ProxyHeaderMalformed = "proxy_header_malformed",
+        /// Its PROXY header did not come in time.
+        SlowProxyHeader = "slow_proxy_header",
+        /// Its connection would be passed through, but its TLS greeting did not come in time.
+        SlowGreeting = "slow_greeting",
+        /// That greeting is too long.
+        GreetingTooLong = "greeting_too_long",
+        /// It names nobody, and no route is for such connections.
+        GreetingNameless = "greeting_nameless",
+        /// No route is for the name in it.
+        GreetingUnrouted = "greeting_unrouted",
         /// Its HTTP/2 broke the protocol, which ended the connection; as do all that follow.
         Http2Protocol = "http2_protocol",
         /// It gave up one request after the other (Rapid Reset, CVE-2023-44487).

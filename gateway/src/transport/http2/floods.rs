@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     fn frame(kind: u8) -> Frame {
-        Frame { kind, flags: 0, length: 8, code: 8 }
+        Frame { kind, flags: 0, stream: 1, length: 8, code: 8 }
     }
 
     /// How many of them pass in a row.

@@ -1,6 +1,6 @@
 //! Where frames begin in a connection's bytes (RFC 9113, 4.1), which pass through here on their way to and from h2.
 //!
-//! It looks at frames' heads alone, keeps no payload and decides nothing: see `floods`.
+//! It looks at frames' heads alone, keeps no payload and decides nothing: see `floods` and `blocks`.
 
 /// Bytes of a frame's head.
 const HEAD: usize = 9;
@@ -24,6 +24,11 @@ pub(super) mod kind {
 const ACK: u8 = 1;
 /// On DATA and HEADERS: the stream's last.
 const END_STREAM: u8 = 1;
+/// On HEADERS and CONTINUATION: the block's last.
+const END_HEADERS: u8 = 4;
+/// On HEADERS: what stands before and behind the fields (RFC 9113, 6.2).
+const PADDED: u8 = 8;
+const PRIORITY: u8 = 0x20;
 
 /// A frame whose head has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub(super) struct Frame {
     pub kind: u8,
     /// Its flags.
     pub flags: u8,
+    /// Whose it is; 0 for the connection's own.
+    pub stream: u32,
     /// Bytes of its payload.
     pub length: usize,
     /// The error code that a RST_STREAM gives.
@@ -44,10 +51,29 @@ impl Frame {
         matches!(self.kind, kind::DATA | kind::HEADERS) && self.flags & END_STREAM != 0
     }
 
+    /// Whether it ends a block of fields.
+    pub(super) fn ends_block(self) -> bool {
+        self.flags & END_HEADERS != 0
+    }
+
+    /// Whether a HEADERS has padding, and bytes of its priority.
+    pub(super) fn around_block(self) -> (bool, usize) {
+        (self.flags & PADDED != 0, if self.flags & PRIORITY != 0 { 5 } else { 0 })
+    }
+
     /// Whether it answers a SETTINGS or a PING.
     pub(super) fn is_answer(self) -> bool {
         matches!(self.kind, kind::SETTINGS | kind::PING) && self.flags & ACK != 0
     }
+}
+
+/// What has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed<'a> {
+    /// A frame's head.
+    Frame(Frame),
+    /// Bytes behind the last head that passed: of its payload, or of a client's greeting if there was none.
+    Payload(&'a [u8]),
 }
 
 /// One direction of a connection.
@@ -71,19 +97,22 @@ impl Frames {
         Frames { skip: 0, ..Frames::of_client() }
     }
 
-    /// Follows the bytes that pass, and tells each frame that begins in them.
-    pub(super) fn follow(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Frame)) {
+    /// Follows the bytes that pass, and tells what they are.
+    pub(super) fn follow(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Passed<'_>)) {
         while !bytes.is_empty() {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
-            bytes = &bytes[skipped..];
+            if self.skip > 0 {
+                let (payload, rest) = bytes.split_at(self.skip.min(bytes.len()));
+                self.skip -= payload.len();
+                tell(Passed::Payload(payload));
+                bytes = rest;
+            }
             let taken = (self.wanted() - self.have).min(bytes.len());
             self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
             self.have += taken;
             bytes = &bytes[taken..];
             // A RST_STREAM is told with its code, which is wanted once its head is there.
             if self.have > 0 && self.have == self.wanted() {
-                tell(self.take());
+                tell(Passed::Frame(self.take()));
             }
         }
     }
@@ -99,14 +128,16 @@ impl Frames {
 
     fn take(&mut self) -> Frame {
         let length = self.length();
-        let code = if self.have > HEAD {
-            u32::from_be_bytes([self.head[9], self.head[10], self.head[11], self.head[12]])
-        } else {
-            0
-        };
+        let code = if self.have > HEAD { self.number(HEAD) } else { 0 };
         self.skip = length - (self.have - HEAD);
         self.have = 0;
-        Frame { kind: self.head[3], flags: self.head[4], length, code }
+        // The bit before the stream's number means nothing (RFC 9113, 4.1).
+        let stream = self.number(5) & 0x7fff_ffff;
+        Frame { kind: self.head[3], flags: self.head[4], stream, length, code }
+    }
+
+    fn number(&self, at: usize) -> u32 {
+        u32::from_be_bytes([self.head[at], self.head[at + 1], self.head[at + 2], self.head[at + 3]])
     }
 }
 
@@ -130,10 +161,15 @@ mod tests {
         ]
         .concat();
         for step in [1, 2, 5, 9, 13, 40, bytes.len()] {
-            let (mut frames, mut seen) = (Frames::of_client(), Vec::new());
+            let (mut frames, mut seen, mut data) = (Frames::of_client(), Vec::new(), 0);
             for piece in bytes.chunks(step) {
-                frames.follow(piece, |frame| seen.push(frame));
+                frames.follow(piece, |passed| match passed {
+                    Passed::Frame(frame) => seen.push(frame),
+                    Passed::Payload(bytes) => data += bytes.iter().filter(|byte| **byte == 7).count(),
+                });
             }
+            assert_eq!(data, 300, "in pieces of {step}");
+            assert!(seen.iter().all(|frame| frame.stream == 1));
             let told: Vec<_> = seen.iter().map(|frame| (frame.kind, frame.length, frame.code)).collect();
             assert_eq!(told, [(4, 0, 0), (0, 300, 0), (3, 4, 8), (6, 8, 0)], "in pieces of {step}");
             let ends = seen.iter().map(|frame| (frame.ends_stream(), frame.is_answer()));

@@ -102,6 +102,11 @@ impl SharedConnection {
         Ok(Stream::http2(stream))
     }
 
+    /// Whether the node said that it takes extended CONNECT (RFC 8441, 3).
+    pub fn opens_tunnels(&self) -> bool {
+        self.sender.is_extended_connect_protocol_enabled()
+    }
+
     /// How many requests are on it.
     pub fn streams(&self) -> usize {
         self.streams.get()

@@ -9,8 +9,9 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::blocks::Blocks;
 use super::floods::Floods;
-use super::frames::{Frames, kind};
+use super::frames::{Frames, Passed, kind};
 use crate::telemetry::Refused;
 use crate::transport::stream::Stream;
 
@@ -27,18 +28,36 @@ const SAID: [(&[u8], Refused); 5] = [
 #[derive(Debug)]
 pub(super) struct Watch {
     floods: Floods,
+    blocks: Blocks,
     coming: Frames,
     going: Frames,
     /// Bytes that the client was sent.
     sent: u64,
     /// Which of its bounds h2 told the client of.
     said: Option<Refused>,
+    /// What else it is ended for.
+    given_up: Option<Refused>,
 }
 
 impl Watch {
     /// What the client overdid, if it did.
     pub(super) fn found(&self) -> Option<Refused> {
-        self.floods.found()
+        self.floods.found().or(self.given_up)
+    }
+
+    /// The number of the head that is under way, or of the trailers, if some are.
+    pub(super) fn coming_block(&self) -> Option<u64> {
+        self.blocks.coming()
+    }
+
+    /// The client took too long with a head.
+    pub(super) fn is_late(&mut self) {
+        self.given_up = Some(Refused::SlowHead);
+    }
+
+    /// Whether a stream's trailers were malformed in a way that h2 does not tell; it is told once.
+    pub(super) fn take_malformed(&mut self, stream: u32) -> bool {
+        self.blocks.take_malformed(stream)
     }
 
     /// Which of its bounds h2 told the client of, if it did.
@@ -62,7 +81,8 @@ impl Watched {
     /// A connection that begins now; what is seen of it is told by the second.
     pub(super) fn new(stream: Stream, now: Instant) -> (Watched, Rc<RefCell<Watch>>) {
         let (coming, going) = (Frames::of_client(), Frames::of_server());
-        let watch = Watch { floods: Floods::new(now), coming, going, sent: 0, said: None };
+        let (floods, blocks) = (Floods::new(now), Blocks::default());
+        let watch = Watch { floods, blocks, coming, going, sent: 0, said: None, given_up: None };
         let watch = Rc::new(RefCell::new(watch));
         (Watched { stream, watch: watch.clone() }, watch)
     }
@@ -80,9 +100,18 @@ impl AsyncRead for Watched {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        let Watch { floods, coming, .. } = &mut *self.watch.borrow_mut();
+        let Watch { floods, blocks, coming, given_up, .. } = &mut *self.watch.borrow_mut();
         floods.look(Instant::now());
-        coming.follow(&buffer.filled()[before..], |frame| floods.came(frame));
+        coming.follow(&buffer.filled()[before..], |passed| match passed {
+            Passed::Frame(frame) => {
+                floods.came(frame);
+                blocks.came(frame);
+            }
+            Passed::Payload(bytes) => blocks.payload(bytes),
+        });
+        if blocks.is_overfull() {
+            *given_up = Some(Refused::Http2Protocol);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -104,7 +133,8 @@ impl AsyncWrite for Watched {
         for piece in pieces {
             let (written, _) = piece.split_at(left.min(piece.len()));
             let mut says_goodbye = false;
-            going.follow(written, |frame| {
+            going.follow(written, |passed| {
+                let Passed::Frame(frame) = passed else { return };
                 floods.went(frame);
                 says_goodbye |= frame.kind == kind::GOAWAY;
             });
