@@ -225,7 +225,7 @@ mod tests {
             let mut bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
             let bit = bit.index(bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);
-            prop_assert_eq!(cookies.get(&OF, &URL_SAFE_NO_PAD.encode(bytes), now()), None);
+            prop_assert_eq!(cookies.get(&OF, URL_SAFE_NO_PAD.encode(bytes), now()), None);
         }
 
         #[test]

@@ -102,8 +102,9 @@ fn what_a_thread_was_told_ends_when_another_moves_or_forgets_a_client() {
         Now::Known(node) => node,
         Now::Ask => panic!("memory need not be asked"),
     };
-    let elsewhere =
-        |act: &(dyn Fn() + Sync)| std::thread::scope(|scope| drop(scope.spawn(act).join().unwrap()));
+    let elsewhere = |act: &(dyn Fn() + Sync)| {
+        std::thread::scope(|scope| scope.spawn(act).join().unwrap());
+    };
     assert_eq!((told().as_deref(), told().as_deref()), (Some("a"), Some("a")));
     elsewhere(&|| drop(sessions.bind_now(&OF, Some(&token), "b", HOUR, Some("a"))));
     assert_eq!((told().as_deref(), told().as_deref()), (Some("b"), Some("b")));
