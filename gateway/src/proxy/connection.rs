@@ -1,7 +1,9 @@
 //! A client's connection: one request after the other, and nothing held in memory between two.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::Poll;
 
 use super::accept::Listener;
 use super::exchange;
@@ -12,6 +14,8 @@ use super::worker::Worker;
 use crate::transport::deadline::{Deadline, Elapsed};
 use crate::transport::stream::Stream;
 
+/// How a client begins that speaks HTTP/2 in the clear without asking (RFC 9113, 3.4), and no request of HTTP/1.1.
+const PREFACE: &[u8] = b"PRI ";
 /// What may be read and thrown away before a connection is closed, so that the client gets the answer instead of a
 /// reset (RFC 9112, 9.6).
 const LINGER_BYTES: usize = 1 << 20;
@@ -111,8 +115,10 @@ pub(super) async fn serve(worker: &Rc<Worker>, mut connection: Connection) {
         return Box::pin(http2::serve(worker, connection)).await;
     }
     let mut is_first = true;
-    while let Some(begins_as_http2) = is_wanted(worker, &mut connection).await {
-        if is_first && begins_as_http2 && http2::limits(worker, &connection.listener).is_some() {
+    while is_wanted(worker, &mut connection).await {
+        let begins_as_http2 =
+            is_first && connection.stream.is_plain() && connection.buffer.starts_with(PREFACE);
+        if begins_as_http2 && http2::limits(worker, &connection.listener).is_some() {
             return Box::pin(http2::serve(worker, connection)).await;
         }
         is_first = false;
@@ -151,17 +157,27 @@ async fn serve_while_busy(worker: &Rc<Worker>, connection: &mut Connection) -> A
     }
 }
 
-/// Waits for the first byte of a request, and tells whether it begins as HTTP/2; none when there will be none.
-async fn is_wanted(worker: &Worker, connection: &mut Connection) -> Option<bool> {
+/// Waits for the first bytes of a request; false when there will be none. While nothing comes the connection holds no buffer.
+async fn is_wanted(worker: &Worker, connection: &mut Connection) -> bool {
     if !connection.buffer.is_empty() {
-        return Some(false);
+        return true;
     }
     worker.buffers.put(std::mem::take(&mut connection.buffer));
     let listener = &connection.listener;
     let patience = if listener.is_draining() { BUSY } else { worker.view().snapshot.settings.idle_timeout };
     connection.deadline.set_idle(patience);
     let (mut reader, _) = connection.stream.split();
-    connection.deadline.race(reader.arrived()).await.ok()?.ok()
+    let read = poll_fn(|cx| {
+        let mut buffer = worker.buffers.head();
+        let read = reader.poll_fill(cx, &mut buffer);
+        if matches!(read, Poll::Ready(Ok(1..))) {
+            connection.buffer = buffer;
+        } else {
+            worker.buffers.put(buffer);
+        }
+        read
+    });
+    matches!(connection.deadline.race(read).await, Ok(Ok(1..)))
 }
 
 /// Closes after the answer: says so, then reads on for a moment, since closing on unread bytes would reset the

@@ -65,7 +65,8 @@ pub(super) fn limits(worker: &Worker, listener: &Listener) -> Option<Http2Limits
 
 /// Serves a connection until one side closes it.
 pub(super) async fn serve(worker: &Rc<Worker>, connection: Connection) {
-    let Connection { stream, peer, reached, secure, listener, deadline, requests_left, .. } = connection;
+    let Connection { stream, buffer, peer, reached, secure, listener, deadline, requests_left, .. } =
+        connection;
     // A reload may have taken it away since the client was told.
     let Some(limits) = limits(worker, &listener) else { return };
     // Its exchanges have no sockets to ask.
@@ -73,7 +74,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, connection: Connection) {
     deadline.set(limits.head_timeout);
     let late = worker.deadlines.deadline(listener.id.number());
     let client = Client { peer, reached, secure, listener, running: Rc::default() };
-    let mut http2 = match deadline.race(Http2Connection::accept(stream, limits, late)).await {
+    let mut http2 = match deadline.race(Http2Connection::accept(stream, buffer, limits, late)).await {
         Ok(Ok(http2)) => http2,
         Ok(Err(ended)) => return over(worker, &client, Some(ended)),
         Err(Elapsed) => return client.refuse(worker, Refused::SlowHead),

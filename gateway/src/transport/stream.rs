@@ -162,22 +162,6 @@ impl Reader<'_> {
         poll_fn(|cx| self.poll_readable(cx)).await
     }
 
-    /// The same by asking the kernel: a socket that was just accepted counts as readable before anything came. Answers
-    /// whether what came in the clear begins as HTTP/2 does (RFC 9113, 3.4), which no method of HTTP/1.1 does.
-    ///
-    /// # Errors
-    /// The connection was reset.
-    pub async fn arrived(&mut self) -> io::Result<bool> {
-        match &mut self.0 {
-            ReaderKind::Plain(tcp) => {
-                let mut first = [0; 4];
-                tcp.peek(&mut first).await.map(|_| first == *b"PRI ")
-            }
-            ReaderKind::Secure(secure) => poll_fn(|cx| secure.poll_readable(cx)).await.map(|()| false),
-            ReaderKind::Http2(stream) => poll_fn(|cx| stream.poll_readable(cx)).await.map(|()| false),
-        }
-    }
-
     /// Ready when the peer gave the exchange up; none where only reading tells.
     pub fn poll_abandoned(&self, cx: &mut Context<'_>) -> Option<Poll<()>> {
         if let ReaderKind::Http2(stream) = &self.0 { Some(stream.poll_abandoned(cx)) } else { None }

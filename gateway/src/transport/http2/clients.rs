@@ -66,12 +66,13 @@ pub struct Http2Request {
 }
 
 impl Http2Connection {
-    /// Greets a client whose first bytes are still to be read. The caller sets the time limit for that; `late` is for heads.
+    /// Greets a client, of whom these bytes were read already. The caller sets the time limit for that; `late` is for heads.
     ///
     /// # Errors
     /// The client does not speak HTTP/2.
     pub async fn accept(
         stream: Stream,
+        begun: Vec<u8>,
         limits: Http2Limits,
         late: Deadline,
     ) -> Result<Http2Connection, Ended> {
@@ -85,7 +86,7 @@ impl Http2Connection {
             .max_pending_accept_reset_streams(RESET_STREAMS)
             .max_local_error_reset_streams(Some(RESETS_PROVOKED))
             .enable_connect_protocol();
-        let (stream, watch) = Watched::new(stream, Instant::now());
+        let (stream, watch) = Watched::new(stream, begun, Instant::now());
         let connection = builder.handshake(stream).await.map_err(|error| ended(error, &watch))?;
         let head_timeout = limits.head_timeout;
         Ok(Http2Connection { connection, watch, head_timeout, late, timed: 0, told: None })

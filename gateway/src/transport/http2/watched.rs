@@ -74,17 +74,31 @@ impl Watch {
 /// The stream.
 pub(super) struct Watched {
     stream: Stream,
+    /// What was read of it already.
+    begun: Vec<u8>,
     watch: Rc<RefCell<Watch>>,
 }
 
 impl Watched {
-    /// A connection that begins now; what is seen of it is told by the second.
-    pub(super) fn new(stream: Stream, now: Instant) -> (Watched, Rc<RefCell<Watch>>) {
+    /// A connection that began with these bytes; what is seen of it is told by the second.
+    pub(super) fn new(stream: Stream, begun: Vec<u8>, now: Instant) -> (Watched, Rc<RefCell<Watch>>) {
         let (coming, going) = (Frames::of_client(), Frames::of_server());
         let (floods, blocks) = (Floods::new(now), Blocks::default());
         let watch = Watch { floods, blocks, coming, going, sent: 0, said: None, given_up: None };
         let watch = Rc::new(RefCell::new(watch));
-        (Watched { stream, watch: watch.clone() }, watch)
+        (Watched { stream, begun, watch: watch.clone() }, watch)
+    }
+}
+
+impl Watched {
+    fn give_begun(&mut self, buffer: &mut ReadBuf<'_>) {
+        let count = self.begun.len().min(buffer.remaining());
+        buffer.put_slice(&self.begun[..count]);
+        self.begun.drain(..count);
+        if self.begun.is_empty() {
+            // The connection may be a long one.
+            self.begun = Vec::new();
+        }
     }
 }
 
@@ -99,7 +113,11 @@ impl AsyncRead for Watched {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if self.begun.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        } else {
+            self.give_begun(buffer);
+        }
         let Watch { floods, blocks, coming, given_up, .. } = &mut *self.watch.borrow_mut();
         floods.look(Instant::now());
         coming.follow(&buffer.filled()[before..], |passed| match passed {
