@@ -1,9 +1,11 @@
-//! What a session that a gateway knows adds to the CPU time of a request: the same load with a cookie on gateways whose
+//! What a session that a gateway knows adds to the CPU time of a request: the same load with cookies on gateways whose
 //! sessions are in Redis and in memory, and on one without sessions.
 //!
 //! Measured as `cargo xtask bench` measures proxies: one worker on one core, the load and nginx's nodes on another, rounds
-//! interleaved, and differences taken within a round.
+//! interleaved, and differences taken within a round. Once one client asks all the time, whom a thread remembers; and once thousands ask
+//! in turn, so that each has to be found among all.
 
+use super::visitors::come;
 use super::{Options, aim};
 use crate::bench::load::wrk;
 use crate::bench::process;
@@ -11,10 +13,12 @@ use crate::bench::servers::{Ground, Server};
 use crate::bench::table::{Table, median};
 use crate::{client, plugins, tools};
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use test_servers::Redis;
 
 const CONNECTIONS: u32 = 32;
+/// Clients that ask in turn: more than a thread remembers.
+const MANY: usize = 5_000;
 /// What a request with a session that is known may cost above one without.
 const AIM: f64 = 0.5;
 
@@ -22,8 +26,17 @@ const AIM: f64 = 0.5;
 struct Case {
     title: &'static str,
     server: Server,
-    cookie: Option<String>,
+    /// wrk's scripts, of one client and of many.
+    scripts: [PathBuf; 2],
+    has_sessions: bool,
 }
+
+/// The gateways, in the order of the table.
+const TITLES: [&str; 3] = [
+    "no sessions: least-connections alone",
+    "sticky-session, in memory",
+    "sticky-session, in Redis, known here",
+];
 
 /// # Errors
 /// When a program is missing, or a server does not start.
@@ -32,61 +45,104 @@ pub(super) fn measure(gateway: &Path, redis: &Redis, options: &Options) -> Resul
         tools::require(program, "the cost is measured with it", &format!("apt-get install {package}"))?;
     }
     let ground = Ground::prepare(gateway.to_owned())?;
+    let scripts = tempfile::Builder::new().prefix("bascule-cost-").tempdir()?;
     let stores = format!("[redis]\nservers = [\"{}\"]\n[sessions]\nstore = \"redis\"\n", redis.url());
     let sticky = "policy = [\"sticky-session\", \"least-connections\"]";
-    let start = |title, tables: &str, policy: &str| -> Result<Case> {
-        let server = ground.bascule_with(&plugins::folder(), tables, policy, "")?;
-        let answer = client::get(server.port, "/", &[])?;
-        let cookie = answer.header("set-cookie").and_then(|line| line.split(';').next()).map(str::to_owned);
-        Ok(Case { title, server, cookie })
-    };
-    let cases = [
-        start("no sessions: least-connections alone", "", "policy = \"least-connections\"")?,
-        start("sticky-session, in memory", "", sticky)?,
-        start("sticky-session, in Redis, known here", &stores, sticky)?,
-    ];
-    for sticky in &cases[1..] {
-        sticky.cookie.as_ref().with_context(|| format!("{}: a first answer sets no cookie", sticky.title))?;
-    }
-    let mut costs = vec![Vec::new(); cases.len()];
+    let cases: Vec<Case> = [("", "policy = \"least-connections\""), ("", sticky), (&stores, sticky)]
+        .into_iter()
+        .zip(TITLES)
+        .map(|((tables, policy), title)| {
+            let server = ground.bascule_with(&plugins::folder(), tables, policy, "")?;
+            start(server, title, scripts.path())
+        })
+        .collect::<Result<_>>()?;
+    let mut costs = vec![[Vec::new(), Vec::new()]; cases.len()];
     for round in 0..=options.rounds {
         eprintln!("    round {round} of {}", options.rounds);
-        for (case, costs) in cases.iter().zip(&mut costs) {
-            let cost = one(case, if round == 0 { 1 } else { options.seconds })?;
-            if round > 0 {
-                costs.push(cost);
+        for clients in [0, 1] {
+            for (case, costs) in cases.iter().zip(&mut costs) {
+                let cost = one(case, clients, if round == 0 { 1 } else { options.seconds })?;
+                if round > 0 {
+                    costs[clients].push(cost);
+                }
             }
         }
     }
     Ok(table(&cases, &costs))
 }
 
+/// Lets the clients come for the first time, where there are sessions, and writes what they ask later.
+fn start(server: Server, title: &'static str, folder: &Path) -> Result<Case> {
+    let has_sessions = client::get(server.port, "/", &[])?.header("set-cookie").is_some();
+    let cookies: Vec<String> = if has_sessions {
+        come(&[server.port], MANY)?.into_iter().map(|visitor| visitor.cookie).collect()
+    } else {
+        // All send one, so that all heads are as long.
+        (0..MANY).map(|number| format!("bascule-session={number:022}")).collect()
+    };
+    let script = |name: &str, cookies: &[String]| -> Result<PathBuf> {
+        let path = folder.join(format!("{}-{name}.lua", server.port));
+        std::fs::write(&path, lua(cookies)).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    };
+    let scripts = [script("one", &cookies[..1])?, script("many", &cookies)?];
+    Ok(Case { title, server, scripts, has_sessions })
+}
+
+/// Requests with these cookies in turn, made before the load begins.
+fn lua(cookies: &[String]) -> String {
+    let cookies: Vec<String> = cookies.iter().map(|cookie| format!("{cookie:?}")).collect();
+    format!(
+        "local requests, at = {{}}, 0\n\
+         local cookies = {{ {} }}\n\
+         function init()\n\
+           for place, cookie in ipairs(cookies) do\n\
+             requests[place] = wrk.format(nil, nil, {{ Cookie = cookie }})\n\
+           end\n\
+         end\n\
+         function request()\n\
+           at = at % #requests + 1\n\
+           return requests[at]\n\
+         end\n",
+        cookies.join(", ")
+    )
+}
+
 /// CPU microseconds a request.
-fn one(case: &Case, seconds: u32) -> Result<f64> {
+fn one(case: &Case, clients: usize, seconds: u32) -> Result<f64> {
     let url = format!("http://127.0.0.1:{}/", case.server.port);
-    // All send one, so that all heads are as long.
-    let cookie = case.cookie.as_deref().unwrap_or("bascule-session=0123456789abcdef0123456789abcdef");
     let before = process::cpu_nanoseconds(case.server.pid())?;
-    let load = wrk::run_with(&url, CONNECTIONS, seconds, &[&format!("Cookie: {cookie}")])?;
+    let load = wrk::run_scripted(&url, CONNECTIONS, seconds, &case.scripts[clients])?;
     let used = process::cpu_nanoseconds(case.server.pid())?.saturating_sub(before);
     Ok(used as f64 / 1e3 / load.requests.max(1) as f64)
 }
 
-fn table(cases: &[Case], costs: &[Vec<f64>]) -> Table {
+fn table(cases: &[Case], costs: &[[Vec<f64>; 2]]) -> Table {
     let above = |costs: &[f64], base: &[f64]| median(costs.iter().zip(base).map(|(cost, base)| cost - base));
-    let row = |(case, own): (&Case, &Vec<f64>)| {
-        let more = above(own, &costs[0]);
-        let aim = if case.cookie.is_some() { aim("0.5 more", more <= AIM) } else { "–".to_owned() };
+    let row = |clients: usize, case: &Case, own: &[f64]| {
+        let more = above(own, &costs[0][clients]);
+        let aim = if case.has_sessions { aim("0.5 more", more <= AIM) } else { "–".to_owned() };
         let cost = median(own.iter().copied());
-        vec![case.title.to_owned(), format!("{cost:.2}"), format!("{more:+.2}"), aim]
+        let who = if clients == 0 { "one".to_owned() } else { MANY.to_string() };
+        vec![case.title.to_owned(), who, format!("{cost:.2}"), format!("{more:+.2}"), aim]
     };
+    let rows =
+        |clients: usize| cases.iter().zip(costs).map(move |(case, own)| row(clients, case, &own[clients]));
     Table {
         title: "A request with a session".to_owned(),
-        head: vec!["gateway", "CPU us/request", "more than without sessions", "aim"],
-        rows: cases.iter().zip(costs).map(row).collect(),
-        remarks: vec![format!(
-            "Redis against memory, where both know the session: {:+.2} us.",
-            above(&costs[2], &costs[1])
-        )],
+        head: vec!["gateway", "clients in turn", "CPU us/request", "more than without sessions", "aim"],
+        rows: rows(0).chain(rows(1)).collect(),
+        remarks: vec![format!("Of {MANY} clients in turn a thread remembers none: each is found among all.")],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_has_each_cookie_as_a_text() {
+        let script = lua(&["a=1".to_owned(), "b=\"2\"".to_owned()]);
+        assert!(script.contains(r#"local cookies = { "a=1", "b=\"2\"" }"#), "{script}");
     }
 }

@@ -3,6 +3,8 @@
 use super::{Latency, Load};
 use crate::bench::servers::LOAD_CORE;
 use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
 /// Puts a load on a URL, from one thread on the load's core.
@@ -18,10 +20,28 @@ pub(super) fn run(url: &str, connections: u32, seconds: u32, close: bool) -> Res
 /// # Errors
 /// As [`run`].
 pub(crate) fn run_with(url: &str, connections: u32, seconds: u32, fields: &[&str]) -> Result<Load> {
+    let fields = fields.iter().flat_map(|field| ["--header".into(), OsString::from(field)]);
+    run_as(url, connections, seconds, fields)
+}
+
+/// The same with requests that this Lua file makes.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_scripted(url: &str, connections: u32, seconds: u32, script: &Path) -> Result<Load> {
+    run_as(url, connections, seconds, ["--script".into(), script.into()])
+}
+
+fn run_as(
+    url: &str,
+    connections: u32,
+    seconds: u32,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Load> {
     let mut command = Command::new("taskset");
     command.args(["-c", LOAD_CORE, "wrk", "--threads", "1", "--latency"]);
     command.args([format!("--connections={connections}"), format!("--duration={seconds}s")]);
-    command.args(fields.iter().flat_map(|field| ["--header", field]));
+    command.args(arguments);
     let text = crate::tools::output(command.arg(url))?;
     parse(&text).with_context(|| format!("wrk printed something unexpected:\n{text}"))
 }
