@@ -23,8 +23,9 @@ use std::time::Duration;
 
 pub use settings::{Settings, Wanted};
 
-use desk::Desk;
+use desk::{FAREWELL, Times, Wish, keep};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::info;
 
 use crate::control::http_client::{Answer, HttpClient};
@@ -68,8 +69,8 @@ const MOST_WORDS: usize = 200;
 /// See [`Failed`]. That a registry cannot be reached is none: it is tried again.
 pub async fn run(settings: Settings) -> Result<u8, Failed> {
     info!(node = settings.node.id, pool = %settings.pool, to = %settings.to, "the node is looked after");
-    let desks = desks(&settings)?;
-    let renew = (settings.ttl / 3).min(SOON);
+    let (wish, wished) = watch::channel(Wish::Out);
+    let kept = open(&settings, &wished)?;
     // Without somebody who asks it counts as well.
     let (tell, well) = watch::channel(settings.health.is_none());
     let health = settings.health.map(|health| {
@@ -84,26 +85,35 @@ pub async fn run(settings: Settings) -> Result<u8, Failed> {
         }
     };
     tokio::select! {
-        code = life::live(&settings.command, desks, well, renew, settings.leave_wait) => code,
+        code = life::live(&settings.command, kept, &wish, well, settings.leave_wait) => code,
         () = asking => unreachable!("it asks for ever"),
     }
 }
 
-fn desks(settings: &Settings) -> Result<Vec<Box<dyn Desk>>, Failed> {
-    Ok(match &settings.to {
+/// Opens the desks; each follows the wishes until the node shall be gone.
+fn open(settings: &Settings, wish: &watch::Receiver<Wish>) -> Result<JoinSet<bool>, Failed> {
+    let times = Times { renew: (settings.ttl / 3).min(SOON), farewell: FAREWELL };
+    let mut kept = JoinSet::new();
+    match &settings.to {
         Target::Gateways(origins) => {
-            let desks = origins.iter().map(|origin| gateways::Gateway::new(origin, settings));
-            desks
-                .map(|desk| Ok(Box::new(desk?) as Box<dyn Desk>))
-                .collect::<Result<_, _>>()
-                .map_err(Failed::Tls)?
+            for origin in origins {
+                let gateway = gateways::Gateway::new(origin, settings).map_err(Failed::Tls)?;
+                kept.spawn(keep(gateway, wish.clone(), times));
+            }
         }
-        Target::Consul(origin) => vec![Box::new(consul::Agent::new(origin, settings).map_err(Failed::Tls)?)],
-        Target::Etcd(origins, prefix) => vec![Box::new(etcd::Key::new(origins, prefix, settings))],
+        Target::Consul(origin) => {
+            let agent = consul::Agent::new(origin, settings).map_err(Failed::Tls)?;
+            kept.spawn(keep(agent, wish.clone(), times));
+        }
+        Target::Etcd(origins, prefix) => {
+            kept.spawn(keep(etcd::Key::new(origins, prefix, settings), wish.clone(), times));
+        }
         Target::Zookeeper(servers, has_tls, path) => {
-            vec![Box::new(zookeeper::Znode::new(servers, *has_tls, path, settings))]
+            let znode = zookeeper::Znode::new(servers, *has_tls, path, settings);
+            kept.spawn(keep(znode, wish.clone(), times));
         }
-    })
+    }
+    Ok(kept)
 }
 
 /// Why a registry refused, as it says it itself: its first line, if that is short.

@@ -75,6 +75,44 @@ fn an_empty_body_that_never_ends_ends_the_connection() {
 }
 
 #[test]
+fn a_body_in_single_bytes_that_nobody_takes_yet_ends_the_connection() {
+    let node = node();
+    // The first request has the pool for itself, and the second, whose body that is, waits.
+    let held = "[route.held]\npath = \"/held\"\npool = \"held\"\n[pool.held]\nnodes = [{nodes}]\n\
+                limits = { in_flight = 1, queue_timeout = \"1m\" }\n";
+    let gateway = GatewayProcess::with(&format!("{}{held}", configuration("", "", "")), &[&node]);
+    let begin = [(END_HEADERS | END_STREAM, 1), (END_HEADERS, 3)]
+        .map(|(flags, stream)| frame(kind::HEADERS, flags, stream, &request(3, "/held")));
+    flood(&gateway, "http2_data", |stream| {
+        let data = many(100, frame(kind::DATA, 0, 3, b"x"));
+        if stream == 1 { [begin.concat(), data].concat() } else { data }
+    });
+}
+
+#[test]
+fn a_body_in_single_bytes_that_are_taken_is_a_body() {
+    const ROUNDS: usize = 400;
+    let node = node();
+    let gateway = GatewayProcess::before(&[&node]);
+    let mut other = gateway.client();
+    assert_eq!(other.get("/").status, 200);
+    let before = gateway.memory().now;
+    let mut client = FrameClient::connect(gateway.address(), &[]);
+    client.send(&frame(kind::HEADERS, END_HEADERS, 1, &request(3, "/")));
+    for _ in 0..ROUNDS {
+        assert!(client.send(&many(100, frame(kind::DATA, 0, 1, b"x"))));
+        assert_eq!(other.get("/").status, 200, "nobody else notices");
+    }
+    client.send(&frame(kind::DATA, END_STREAM, 1, b"x"));
+    assert!(client.wait_for(kind::HEADERS).is_some(), "it is answered");
+    let body =
+        node.requests().into_iter().find(|request| request.method() == "POST").map(|post| post.body.bytes);
+    assert_eq!(body.map(|body| body.len()), Some(100 * ROUNDS + 1));
+    let grown = gateway.memory().now.saturating_sub(before);
+    assert!(grown < MEMORY, "{grown} bytes more");
+}
+
+#[test]
 fn a_head_that_never_ends_ends_the_connection() {
     let node = node();
     let gateway = GatewayProcess::before(&[&node]);

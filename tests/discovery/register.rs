@@ -1,6 +1,7 @@
 //! `bascule register`: a companion keeps a node in a registry.
 
 use std::fs;
+use std::io::Read as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
@@ -226,4 +227,22 @@ fn a_node_registers_with_zookeeper_and_leaves_it() {
     let address = zookeeper.address();
     let keys = format!("provider = \"zookeeper\", path = \"/bascule/main\", servers = [\"{address}\"]");
     comes_and_leaves(&format!("zookeeper://{address}"), &keys);
+}
+
+#[test]
+fn a_registry_that_hangs_does_not_hold_up_the_end_of_a_node() {
+    let Some(etcd) = test_servers::Etcd::start() else { return };
+    let keys = format!("provider = \"etcd\", prefix = \"/bascule/main/\", endpoints = [\"{}\"]", etcd.url());
+    let gateway = TestGateway::with(&configuration(&format!("discovery = {{ {keys} }}")), &[]);
+    let b = TestNode::answering("b");
+    let mut command = command(&etcd.url().replace("http://", "etcd://"), "b", &b, &["--ttl", "1h"]);
+    let mut companion = Companion(command.stderr(Stdio::piped()).spawn().expect("it starts"));
+    let mut stderr = companion.0.stderr.take().expect("it was piped");
+    wait_until("b is in", || ids(&gateway) == ["b"]);
+    etcd.freeze();
+    companion.signal(Signal::TERM);
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).expect("it says something");
+    assert_eq!(companion.ended(), Some(0));
+    assert!(said.contains("no answer within 2s of the end"), "{said}");
 }

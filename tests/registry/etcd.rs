@@ -1,10 +1,13 @@
 //! Leases in an etcd that gateways share, with a real one.
 
-use super::{a_lease_ends_at_every_gateway, a_registration_reaches_the_other, entry, gateway, ids, put};
+use super::{
+    a_lease_ends_at_every_gateway, a_registration_reaches_the_other, entry, gateway, ids, put, send,
+};
 use crate::support::{GatewayProcess, Load, TestGateway, TestNode, wait_until};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use test_servers::Etcd;
+use std::collections::BTreeSet;
+use test_servers::{Certificates, Etcd};
 
 fn in_etcd(etcd: &Etcd, more: &str) -> String {
     format!("store = \"etcd\"\netcd = {{ endpoints = [\"{}\"]{more} }}", etcd.url())
@@ -117,4 +120,51 @@ fn an_etcd_that_wants_a_password_gets_it_and_a_wrong_one_is_named_once() {
     let wrong = GatewayProcess::with_files(&format!("{text}{}", in_etcd(&etcd, &login("hunter2"))), &[], &[]);
     wait_until("it is named", || !wrong.logged("authentication failed").is_empty());
     assert!(wrong.logged("hunter2").is_empty());
+}
+
+/// What [registry] says of an etcd with TLS.
+fn with_tls(etcd: &Etcd, ca: &Certificates, own: Option<&Certificates>) -> String {
+    let own = own.map(|own| format!(", certificate = {:?}, key = {:?}", own.client(), own.client_key()));
+    let ca = format!("ca = {:?}", ca.authority());
+    in_etcd(etcd, &format!(", tls = {{ {ca}{} }}", own.unwrap_or_default()))
+}
+
+#[test]
+fn leases_are_kept_over_tls_by_who_shows_a_certificate() {
+    let certificates = Certificates::make();
+    let Some(etcd) = Etcd::start_with_tls(&certificates) else { return };
+    a_registration_reaches_the_other(&with_tls(&etcd, &certificates, Some(&certificates)));
+}
+
+#[test]
+fn an_etcd_that_is_not_believed_or_does_not_believe_is_named_once_and_costs_no_request() {
+    let certificates = Certificates::make();
+    let Some(etcd) = Etcd::start_with_tls(&certificates) else { return };
+    let (a, b) = (TestNode::answering("a"), TestNode::answering("b"));
+    let strangers = Certificates::make();
+    for (ca, own, words) in [
+        // Another authority; no certificate; one that another authority signed.
+        (&strangers, Some(&certificates), "invalid peer certificate"),
+        (&certificates, None, "transport error"),
+        (&certificates, Some(&strangers), "transport error"),
+    ] {
+        let tables = "[pool.main]\nnodes = [{nodes}]\ndiscovery = { provider = \"registry\" }\n\
+                      [route.all]\npool = \"main\"\n[registry]\naddress = \"127.0.0.1:0\"\n";
+        let keys = with_tls(&etcd, ca, own);
+        let gateway = GatewayProcess::with(&format!("{tables}{keys}"), &[&a]);
+        let registry = gateway.snapshot()["registry"]["address"].as_str().unwrap().parse().unwrap();
+        for _ in 0..5 {
+            let refused = send(registry, "PUT", "/pools/main/nodes/b", "", &entry(&b, "1m"));
+            assert_eq!(refused.status, 503, "{keys}");
+            assert_eq!(gateway.client().get("/").text(), "a");
+        }
+        // Who shows nothing, or the wrong thing, hears of it after the handshake, if the connection lasts that long.
+        let named = gateway.logged("nodes cannot register");
+        let whys: BTreeSet<_> =
+            named.iter().map(|line| line.split_once("why=").expect("a reason").1).collect();
+        assert_eq!(whys.len(), named.len(), "{named:?}");
+        assert!(named.iter().all(|line| line.contains(&etcd.url())), "{named:?}");
+        assert!(named.iter().any(|line| line.contains(words)), "{named:?}");
+        assert!(gateway.logged("PRIVATE KEY").is_empty());
+    }
 }

@@ -20,11 +20,12 @@ mod reloads;
 pub(crate) mod servers;
 mod slowloris;
 mod table;
-mod wrk;
+mod tls;
 
 use crate::{plugins, tools};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use configuration::Front;
 use servers::{Ground, Proxy};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -80,8 +81,20 @@ enum Scenario {
     Body100k,
     /// 64 connections at a time, a new one for each request
     Close,
+    /// The same as `small` under TLS 1.3
+    Tls,
+    /// Under TLS, a full handshake for each request
+    TlsClose,
+    /// Under TLS, a handshake for each request that resumes a session
+    TlsResumed,
+    /// HTTP/2 under TLS, 8 connections with 32 requests at a time (needs h2load)
+    H2,
+    /// TLS that the nodes end, passed through by the name that it is for; without plugins
+    Passthrough,
     /// 10,000 idle client connections: the memory that each takes
     Idle,
+    /// The same under TLS
+    IdleTls,
     /// 5,000 clients that send their heads byte by byte: what a well-behaved client notices
     Slowloris,
     /// A policy and a filter that fault all the time: what clients notice
@@ -113,6 +126,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         tools::require(program, why, &format!("apt-get install {package}"))?;
     }
 
+    if options.scenario.contains(&Scenario::H2) {
+        tools::require("h2load", "it makes the load of HTTP/2", "apt-get install nghttp2-client")?;
+    }
     let ground = Ground::prepare(gateway(options.gateway.as_deref())?)?;
     let mut proxies = vec![Proxy::Nginx, Proxy::Bascule, Proxy::BasculeNative];
     match tools::find("haproxy") {
@@ -128,7 +144,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Scenario::Small => vec![proxied(&load::SMALL)?],
             Scenario::Body100k => vec![proxied(&load::BODY_100K)?],
             Scenario::Close => vec![proxied(&load::CLOSE)?],
-            Scenario::Idle => vec![idle::measure(&ground, &proxies)?],
+            Scenario::Tls => vec![proxied(&load::TLS)?],
+            Scenario::TlsClose => vec![proxied(&load::TLS_CLOSE)?],
+            Scenario::TlsResumed => vec![proxied(&load::TLS_RESUMED)?],
+            Scenario::H2 => vec![proxied(&load::H2)?],
+            Scenario::Passthrough => passthrough(&ground, &proxies, options)?.into(),
+            Scenario::Idle => vec![idle::measure(&ground, &proxies, Front::Http)?],
+            Scenario::IdleTls => vec![idle::measure(&ground, &proxies, Front::Tls)?],
             Scenario::Slowloris => vec![slowloris::measure(&ground, &proxies, options.seconds)?],
             Scenario::PluginFaults => vec![plugin_faults::measure(&ground, options.seconds)?],
             Scenario::Reloads => reloads::measure(&ground, options.seconds, options.reloads)?.into(),
@@ -136,6 +158,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         print(&tables, options.markdown);
     }
     Ok(())
+}
+
+/// A small body and a large one, by those that can; a plugin has no part in it.
+fn passthrough(ground: &Ground, proxies: &[Proxy], options: &Options) -> Result<[table::Table; 2]> {
+    let mut proxies = proxies.to_vec();
+    proxies.retain(|proxy| *proxy != Proxy::Bascule);
+    if servers::stream_module().is_none() {
+        eprintln!("nginx has no stream module and stays out (`apt-get install libnginx-mod-stream`)");
+        proxies.retain(|proxy| *proxy != Proxy::Nginx);
+    }
+    let measure = |shape| load::measure(ground, &proxies, shape, options.rounds, options.seconds);
+    Ok([measure(&load::PASSTHROUGH)?, measure(&load::PASSTHROUGH_100K)?])
 }
 
 /// What is no scenario: benches with options of their own.

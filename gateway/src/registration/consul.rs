@@ -3,7 +3,6 @@
 //! The check's deadline is the lease: a node that lost its power is critical when it ends, and Consul forgets it some minutes
 //! later.
 
-use futures_util::future::BoxFuture;
 use hyper::body::Bytes;
 use hyper::header::HeaderName;
 use hyper::{Method, StatusCode};
@@ -47,8 +46,14 @@ impl Agent {
     async fn put_to(&mut self, path: &str, body: Bytes) -> Result<Answer, String> {
         self.client.ask(Method::PUT, path, body, ANSWER).await.map_err(|error| error.to_string())
     }
+}
 
-    async fn renew(&mut self) -> Result<(), String> {
+impl Desk for Agent {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn put(&mut self) -> Result<(), String> {
         let pass = format!("/v1/agent/check/pass/{}", encoded(&check(&self.id)));
         if self.is_known {
             let answer = self.put_to(&pass, Bytes::new()).await?;
@@ -68,25 +73,13 @@ impl Agent {
         self.is_known = true;
         Ok(())
     }
-}
 
-impl Desk for Agent {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn put(&mut self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(self.renew())
-    }
-
-    fn leave(&mut self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async {
-            self.is_known = false;
-            let path = format!("/v1/agent/service/deregister/{}", encoded(&self.id));
-            let answer = self.put_to(&path, Bytes::new()).await?;
-            let is_out = answer.status.is_success() || answer.status == StatusCode::NOT_FOUND;
-            if is_out { Ok(()) } else { Err(refusal(&answer)) }
-        })
+    async fn leave(&mut self) -> Result<(), String> {
+        self.is_known = false;
+        let path = format!("/v1/agent/service/deregister/{}", encoded(&self.id));
+        let answer = self.put_to(&path, Bytes::new()).await?;
+        let is_out = answer.status.is_success() || answer.status == StatusCode::NOT_FOUND;
+        if is_out { Ok(()) } else { Err(refusal(&answer)) }
     }
 }
 

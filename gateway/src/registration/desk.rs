@@ -5,9 +5,8 @@
 
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 /// The first pause after a failure, and the longest one.
@@ -15,15 +14,27 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a registry may take to answer: it is asked again a few times before a lease of ten seconds ends.
 pub(super) const ANSWER: Duration = Duration::from_secs(3);
+/// How long it may take to be gone for good, with what the registry was asked before. Chosen: many times what an answer
+/// takes, and little of the ten seconds after which containers are killed; the node needs the rest.
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A registry, as a node meets it.
 pub(super) trait Desk: Send {
     /// What it is called in the log.
     fn name(&self) -> &str;
     /// Registers the node, or renews its lease.
-    fn put(&mut self) -> BoxFuture<'_, Result<(), String>>;
+    fn put(&mut self) -> impl Future<Output = Result<(), String>> + Send;
     /// Takes the node out.
-    fn leave(&mut self) -> BoxFuture<'_, Result<(), String>>;
+    fn leave(&mut self) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// How long things take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// From one renewal to the next.
+    pub(super) renew: Duration,
+    /// At most, to be gone for good.
+    pub(super) farewell: Duration,
 }
 
 /// Whether the node shall be there.
@@ -35,18 +46,37 @@ pub(super) enum Wish {
     Gone,
 }
 
-/// Follows the wishes until the node shall be gone; whether it was there until then.
-pub(super) async fn keep(mut desk: Box<dyn Desk>, mut wish: watch::Receiver<Wish>, renew: Duration) -> bool {
+/// Follows the wishes until the node shall be gone; whether it may have been there until then. A registry that hangs does not
+/// hold it up for long.
+pub(super) async fn keep(mut desk: impl Desk, wish: watch::Receiver<Wish>, times: Times) -> bool {
+    let registry = desk.name().to_owned();
+    let mut last = wish.clone();
+    let over = async {
+        // If nobody is left who could wish, that is as good.
+        drop(last.wait_for(|wish| *wish == Wish::Gone).await);
+        sleep(times.farewell).await;
+    };
+    tokio::select! {
+        was_in = follow(&mut desk, wish, times.renew) => was_in,
+        () = over => {
+            let within = times.farewell;
+            warn!(registry, "no answer within {within:?} of the end, so the node's lease has to end by itself");
+            true
+        }
+    }
+}
+
+async fn follow(desk: &mut impl Desk, mut wish: watch::Receiver<Wish>, renew: Duration) -> bool {
     let mut standing = Standing::default();
     loop {
         let wished = *wish.borrow_and_update();
         let next = match wished {
-            Wish::In => Some(Instant::now() + standing.stay(&mut *desk, renew).await),
+            Wish::In => Some(Instant::now() + standing.stay(desk, renew).await),
             Wish::Out => {
-                standing.leave(&mut *desk).await;
+                standing.leave(desk).await;
                 None
             }
-            Wish::Gone => return standing.leave(&mut *desk).await,
+            Wish::Gone => return standing.leave(desk).await,
         };
         let due = async {
             match next {
@@ -55,7 +85,7 @@ pub(super) async fn keep(mut desk: Box<dyn Desk>, mut wish: watch::Receiver<Wish
             }
         };
         tokio::select! {
-            changed = wish.changed() => if changed.is_err() { return standing.leave(&mut *desk).await },
+            changed = wish.changed() => if changed.is_err() { return standing.leave(desk).await },
             () = due => {}
         }
     }
@@ -79,7 +109,7 @@ impl Default for Standing {
 
 impl Standing {
     /// Registers or renews; how long to wait until the next time.
-    async fn stay(&mut self, desk: &mut dyn Desk, renew: Duration) -> Duration {
+    async fn stay(&mut self, desk: &mut impl Desk, renew: Duration) -> Duration {
         let answer = timeout(ANSWER, desk.put()).await.unwrap_or_else(|_| {
             // It may have done it all the same.
             self.is_in = true;
@@ -111,7 +141,7 @@ impl Standing {
     }
 
     /// Takes the node out if it may be there; whether it was.
-    async fn leave(&mut self, desk: &mut dyn Desk) -> bool {
+    async fn leave(&mut self, desk: &mut impl Desk) -> bool {
         let was_in = std::mem::take(self).is_in;
         if was_in {
             let answer = timeout(ANSWER, desk.leave()).await.unwrap_or_else(|_| Err("no answer".to_owned()));
@@ -146,11 +176,11 @@ mod tests {
             (Self { asked, failures }, told)
         }
 
-        fn answer(&mut self, what: &'static str) -> BoxFuture<'_, Result<(), String>> {
+        fn answer(&mut self, what: &'static str) -> Result<(), String> {
             self.asked.send(what).unwrap();
             let fails = self.failures > 0;
             self.failures = self.failures.saturating_sub(1);
-            Box::pin(async move { if fails { Err("it is gone".to_owned()) } else { Ok(()) } })
+            if fails { Err("it is gone".to_owned()) } else { Ok(()) }
         }
     }
 
@@ -158,15 +188,16 @@ mod tests {
         fn name(&self) -> &str {
             "telling"
         }
-        fn put(&mut self) -> BoxFuture<'_, Result<(), String>> {
+        async fn put(&mut self) -> Result<(), String> {
             self.answer("put")
         }
-        fn leave(&mut self) -> BoxFuture<'_, Result<(), String>> {
+        async fn leave(&mut self) -> Result<(), String> {
             self.answer("leave")
         }
     }
 
     const RENEW: Duration = Duration::from_secs(3);
+    const TIMES: Times = Times { renew: RENEW, farewell: FAREWELL };
 
     #[tokio::test]
     async fn pauses_double_while_it_fails_and_are_never_longer_than_a_renewal() {
@@ -183,7 +214,7 @@ mod tests {
     async fn a_lease_is_renewed_and_left_when_it_is_wished() {
         let (desk, mut told) = Telling::new(0);
         let (tell, wish) = watch::channel(Wish::In);
-        let kept = tokio::spawn(keep(Box::new(desk), wish, Duration::from_millis(1)));
+        let kept = tokio::spawn(keep(desk, wish, Times { renew: Duration::from_millis(1), ..TIMES }));
         for _ in 0..3 {
             assert_eq!(told.recv().await, Some("put"));
         }
@@ -200,9 +231,35 @@ mod tests {
     async fn who_was_never_in_is_not_taken_out() {
         let (desk, mut told) = Telling::new(0);
         let (tell, wish) = watch::channel(Wish::Out);
-        let kept = tokio::spawn(keep(Box::new(desk), wish, RENEW));
+        let kept = tokio::spawn(keep(desk, wish, TIMES));
         tell.send_replace(Wish::Gone);
         assert!(!kept.await.unwrap());
         assert_eq!(told.recv().await, None);
+    }
+
+    /// Never answers.
+    struct Hanging;
+
+    impl Desk for Hanging {
+        fn name(&self) -> &str {
+            "hanging"
+        }
+        async fn put(&mut self) -> Result<(), String> {
+            std::future::pending().await
+        }
+        async fn leave(&mut self) -> Result<(), String> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_hangs_is_waited_for_no_longer_than_the_farewell() {
+        let (tell, wish) = watch::channel(Wish::In);
+        let kept = tokio::spawn(keep(Hanging, wish, Times { farewell: Duration::from_millis(1), ..TIMES }));
+        // It is asked now, and else it would be for so long.
+        tokio::task::yield_now().await;
+        tell.send_replace(Wish::Gone);
+        let kept = timeout(ANSWER, kept).await.expect("before it is given up as any other question is");
+        assert!(kept.unwrap(), "it may be there");
     }
 }

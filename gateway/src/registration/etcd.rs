@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-
 use super::desk::Desk;
 use super::settings::Settings;
 use crate::control::config::Origin;
@@ -33,8 +31,14 @@ impl Key {
         let name = settings.to.to_string();
         Self { servers, key, value, ttl, name, member: 0, held: None }
     }
+}
 
-    async fn renew(&mut self) -> Result<(), String> {
+impl Desk for Key {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn put(&mut self) -> Result<(), String> {
         if let Some(held) = &self.held
             && held.keep().await.is_ok()
         {
@@ -50,23 +54,11 @@ impl Key {
         self.member -= 1;
         Ok(())
     }
-}
 
-impl Desk for Key {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn put(&mut self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(self.renew())
-    }
-
-    fn leave(&mut self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async {
-            match self.held.take() {
-                Some(held) => held.leave().await.map_err(|failed| failed.to_string()),
-                None => Ok(()),
-            }
-        })
+    async fn leave(&mut self) -> Result<(), String> {
+        match self.held.take() {
+            Some(held) => held.leave().await.map_err(|failed| failed.to_string()),
+            None => Ok(()),
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! The registry of one gateway. Where gateways share a store one of them would do, but which ones do is their affair: the
 //! node registers with each.
 
-use futures_util::future::BoxFuture;
 use hyper::body::Bytes;
 use hyper::header::AUTHORIZATION;
 use hyper::{Method, StatusCode};
@@ -44,19 +43,15 @@ impl Desk for Gateway {
         &self.name
     }
 
-    fn put(&mut self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async {
-            let answer = self.ask(Method::PUT, self.body.clone()).await?;
-            if answer.status.is_success() { Ok(()) } else { Err(refusal(&answer)) }
-        })
+    async fn put(&mut self) -> Result<(), String> {
+        let answer = self.ask(Method::PUT, self.body.clone()).await?;
+        if answer.status.is_success() { Ok(()) } else { Err(refusal(&answer)) }
     }
 
-    fn leave(&mut self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async {
-            let answer = self.ask(Method::DELETE, Bytes::new()).await?;
-            // It may have been taken out through another gateway.
-            let is_out = answer.status.is_success() || answer.status == StatusCode::NOT_FOUND;
-            if is_out { Ok(()) } else { Err(refusal(&answer)) }
-        })
+    async fn leave(&mut self) -> Result<(), String> {
+        let answer = self.ask(Method::DELETE, Bytes::new()).await?;
+        // It may have been taken out through another gateway.
+        let is_out = answer.status.is_success() || answer.status == StatusCode::NOT_FOUND;
+        if is_out { Ok(()) } else { Err(refusal(&answer)) }
     }
 }

@@ -9,7 +9,7 @@ use tracing::info;
 
 use super::Failed;
 use super::child::Node;
-use super::desk::{self, Desk, Wish};
+use super::desk::Wish;
 use super::signals::{Asked, Signals};
 
 /// The code to end with if a second signal did it, like a program that SIGKILL ended.
@@ -23,13 +23,13 @@ enum End {
     Command(u8),
 }
 
-/// Runs the command, keeps the node registered while it is well, and takes it out before it ends. Answers the code to
-/// end with.
+/// Runs the command, wishes the node in the registry while it is well, and out of it before it ends. Answers the code to
+/// end with. `kept` are those who do what is wished.
 pub(super) async fn live(
     words: &[String],
-    desks: Vec<Box<dyn Desk>>,
+    mut kept: JoinSet<bool>,
+    wish: &watch::Sender<Wish>,
     mut well: watch::Receiver<bool>,
-    renew: Duration,
     leave_wait: Duration,
 ) -> Result<u8, Failed> {
     // Before the command is there: a signal that nobody listens for would leave it alone.
@@ -44,10 +44,7 @@ pub(super) async fn live(
     if let Some(node) = &node {
         info!(pid = node.pid(), "the command is started");
     }
-    let (wish, wished) = watch::channel(Wish::Out);
-    let mut kept: JoinSet<bool> =
-        desks.into_iter().map(|desk| desk::keep(desk, wished.clone(), renew)).collect();
-    let end = serve(&mut node, &mut signals, &mut well, &wish).await;
+    let end = serve(&mut node, &mut signals, &mut well, wish).await;
 
     wish.send_replace(Wish::Gone);
     let code = tokio::select! {

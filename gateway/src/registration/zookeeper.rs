@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-
 use super::desk::Desk;
 use super::settings::Settings;
 use crate::control::config::NodeAddress;
@@ -31,8 +29,14 @@ impl Znode {
         let (path, ttl, name) = (path.to_owned(), settings.ttl, settings.to.to_string());
         Self { servers, path, id, value, ttl, name, held: None }
     }
+}
 
-    async fn renew(&mut self) -> Result<(), String> {
+impl Desk for Znode {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn put(&mut self) -> Result<(), String> {
         if let Some(held) = &self.held {
             match held.keep().await {
                 Ok(()) => return Ok(()),
@@ -45,23 +49,11 @@ impl Znode {
         self.held = Some(put?);
         Ok(())
     }
-}
 
-impl Desk for Znode {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn put(&mut self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(self.renew())
-    }
-
-    fn leave(&mut self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async {
-            match self.held.take() {
-                Some(held) => held.leave().await,
-                None => Ok(()),
-            }
-        })
+    async fn leave(&mut self) -> Result<(), String> {
+        match self.held.take() {
+            Some(held) => held.leave().await,
+            None => Ok(()),
+        }
     }
 }

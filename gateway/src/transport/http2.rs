@@ -145,14 +145,22 @@ impl Http2Stream {
     pub(super) fn poll_fill(&self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         let coming = &mut *self.coming.borrow_mut();
         ready!(self.poll_piece(cx, coming))?;
-        let room = buffer.capacity() - buffer.len();
-        let taken = coming.piece.split_to(room.min(coming.piece.len()));
-        buffer.extend_from_slice(&taken);
+        let before = buffer.len();
+        // All that is there: else a body in single bytes would be as many writes to the other side.
+        while !coming.piece.is_empty() && buffer.len() < buffer.capacity() {
+            let room = buffer.capacity() - buffer.len();
+            buffer.extend_from_slice(&coming.piece.split_to(room.min(coming.piece.len())));
+            if coming.piece.is_empty() {
+                // An error comes again with the next call.
+                let _more = self.poll_piece(cx, coming);
+            }
+        }
+        let taken = buffer.len() - before;
         // Only now may the peer send as much again.
         if let Some(body) = &mut coming.body {
-            body.flow_control().release_capacity(taken.len()).map_err(io::Error::other)?;
+            body.flow_control().release_capacity(taken).map_err(io::Error::other)?;
         }
-        Poll::Ready(Ok(taken.len()))
+        Poll::Ready(Ok(taken))
     }
 
     /// What stood behind the body, once that is read.

@@ -1,40 +1,103 @@
 //! Scenarios under load: what a request costs in CPU time, and how long it takes.
+//!
+//! A load is made by the tool that can make it: wrk, h2load for HTTP/2, and clients of our own where sessions of TLS are resumed.
 
+mod h2load;
+mod resumed;
+pub(crate) mod wrk;
+
+use super::configuration::Front;
+use super::process;
 use super::servers::{Ground, Proxy, Server};
 use super::table::{Table, median};
-use super::{process, wrk};
+use super::tls;
 use anyhow::Result;
+
+/// What a run of the load saw.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Load {
+    pub(crate) requests: u64,
+    a_second: f64,
+    /// What the tool tells of it.
+    latency: Option<Latency>,
+    /// On failed requests, if there were any: the tool's own words.
+    trouble: Option<String>,
+    /// How many handshakes resumed a session, if anybody counted.
+    resumed: Option<u64>,
+}
+
+/// In microseconds.
+#[derive(Debug, PartialEq)]
+struct Latency {
+    p50: f64,
+    p99: f64,
+}
 
 /// One shape of load.
 pub(crate) struct Shape {
     title: &'static str,
     /// What to ask for; the nodes answer `/b` with a body of 100 KB, all else with a line.
     target: &'static str,
-    connections: u32,
-    /// Whether each request takes a new connection.
-    close: bool,
+    front: Front,
+    clients: Clients,
+}
+
+/// How clients come.
+#[derive(Clone, Copy)]
+enum Clients {
+    /// So many connections, kept.
+    Kept(u32),
+    /// So many at a time, a new one for each request.
+    New(u32),
+    /// The same, and each resumes a session of TLS.
+    Resume,
+    /// Connections of HTTP/2, and requests at a time on each.
+    Http2(u32, u32),
 }
 
 pub(crate) const SMALL: Shape = Shape {
     title: "HTTP/1.1, 64 kept connections, tiny response",
     target: "/",
-    connections: 64,
-    close: false,
+    front: Front::Http,
+    clients: Clients::Kept(64),
 };
-pub(crate) const BODY_100K: Shape = Shape {
-    title: "HTTP/1.1, 64 kept connections, a body of 100 KB",
-    target: "/b",
-    connections: 64,
-    close: false,
-};
+pub(crate) const BODY_100K: Shape =
+    Shape { title: "HTTP/1.1, 64 kept connections, a body of 100 KB", target: "/b", ..SMALL };
 pub(crate) const CLOSE: Shape =
-    Shape { title: "HTTP/1.1, a new connection for each request", target: "/", connections: 64, close: true };
+    Shape { title: "HTTP/1.1, a new connection for each request", clients: Clients::New(64), ..SMALL };
+pub(crate) const TLS: Shape =
+    Shape { title: "HTTP/1.1 under TLS, 64 kept connections, tiny response", front: Front::Tls, ..SMALL };
+pub(crate) const TLS_CLOSE: Shape = Shape {
+    title: "HTTP/1.1 under TLS, a full handshake for each request",
+    clients: Clients::New(64),
+    ..TLS
+};
+pub(crate) const TLS_RESUMED: Shape = Shape {
+    title: "HTTP/1.1 under TLS, a resumed session for each request",
+    clients: Clients::Resume,
+    ..TLS
+};
+pub(crate) const H2: Shape = Shape {
+    title: "HTTP/2 under TLS, 8 connections x 32 streams, tiny response",
+    clients: Clients::Http2(8, 32),
+    ..TLS
+};
+pub(crate) const PASSTHROUGH: Shape = Shape {
+    title: "TLS passed through by SNI, 64 kept connections, tiny response",
+    front: Front::Tcp,
+    ..SMALL
+};
+pub(crate) const PASSTHROUGH_100K: Shape = Shape {
+    title: "TLS passed through by SNI, 64 kept connections, a body of 100 KB",
+    target: "/b",
+    ..PASSTHROUGH
+};
 
 /// What one proxy did in one round.
 struct Round {
     /// CPU microseconds a request.
     cost: f64,
-    load: wrk::Load,
+    load: Load,
 }
 
 /// Measures all proxies, interleaved. Round 0 warms up and does not count.
@@ -48,7 +111,8 @@ pub(crate) fn measure(
     rounds: u32,
     seconds: u32,
 ) -> Result<Table> {
-    let servers: Vec<Server> = proxies.iter().map(|proxy| ground.start(*proxy)).collect::<Result<_>>()?;
+    let servers: Vec<Server> =
+        proxies.iter().map(|proxy| ground.start(*proxy, shape.front)).collect::<Result<_>>()?;
     let mut results: Vec<Vec<Round>> = servers.iter().map(|_| Vec::new()).collect();
     for round in 0..=rounds {
         eprintln!(
@@ -58,7 +122,7 @@ pub(crate) fn measure(
         );
         for (server, results) in servers.iter().zip(&mut results) {
             let seconds = if round == 0 { 2 } else { seconds };
-            let result = one(server, shape, seconds)?;
+            let result = one(ground, server, shape, seconds)?;
             if round > 0 {
                 results.push(result);
             }
@@ -69,15 +133,24 @@ pub(crate) fn measure(
     Ok(tabulate(shape, proxies, &results, &peaks))
 }
 
-fn one(server: &Server, shape: &Shape, seconds: u32) -> Result<Round> {
-    let url = format!("http://127.0.0.1:{}{}", server.port, shape.target);
+fn one(ground: &Ground, server: &Server, shape: &Shape, seconds: u32) -> Result<Round> {
+    let (port, target) = (server.port, shape.target);
+    let url = match shape.front {
+        Front::Http => format!("http://127.0.0.1:{port}{target}"),
+        Front::Tls | Front::Tcp => format!("https://{}:{port}{target}", tls::NAME),
+    };
     let before = process::cpu_nanoseconds(server.pid())?;
-    let load = wrk::run(&url, shape.connections, seconds, shape.close)?;
+    let load = match shape.clients {
+        Clients::Kept(count) => wrk::run(&url, count, seconds, false)?,
+        Clients::New(count) => wrk::run(&url, count, seconds, true)?,
+        Clients::Resume => resumed::run(&ground.certificate, port, target, seconds)?,
+        Clients::Http2(count, streams) => h2load::run(&url, count, streams, seconds)?,
+    };
     let used = process::cpu_nanoseconds(server.pid())?.saturating_sub(before);
     Ok(Round { cost: used as f64 / 1e3 / load.requests.max(1) as f64, load })
 }
 
-/// `results` holds for each proxy its rounds; nginx is the first proxy and the measure of the others.
+/// `results` holds for each proxy its rounds; nginx is the measure of the others.
 fn tabulate(shape: &Shape, proxies: &[Proxy], results: &[Vec<Round>], peaks: &[u64]) -> Table {
     let mut table = Table {
         title: shape.title.to_owned(),
@@ -85,22 +158,39 @@ fn tabulate(shape: &Shape, proxies: &[Proxy], results: &[Vec<Round>], peaks: &[u
         rows: Vec::new(),
         remarks: Vec::new(),
     };
+    let nginx = proxies.iter().position(|proxy| *proxy == Proxy::Nginx).map(|place| &results[place]);
     for ((proxy, rounds), peak) in proxies.iter().zip(results).zip(peaks) {
         let of = |value: fn(&Round) -> f64| median(rounds.iter().map(value));
-        let ratio = median(rounds.iter().zip(&results[0]).map(|(round, nginx)| round.cost / nginx.cost));
+        let latency = |value: fn(&Latency) -> f64| {
+            let known: Vec<f64> =
+                rounds.iter().filter_map(|round| round.load.latency.as_ref().map(value)).collect();
+            if known.is_empty() { "–".to_owned() } else { format!("{:.0}", median(known.into_iter())) }
+        };
+        let ratio =
+            nginx.map(|nginx| median(rounds.iter().zip(nginx).map(|(round, nginx)| round.cost / nginx.cost)));
         table.rows.push(vec![
             proxy.title().to_owned(),
             format!("{:.2}", of(|round| round.cost)),
-            format!("{ratio:.2}"),
-            format!("{:.0}", of(|round| round.load.p50)),
-            format!("{:.0}", of(|round| round.load.p99)),
+            ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}")),
+            latency(|latency| latency.p50),
+            latency(|latency| latency.p99),
             format!("{:.0}", of(|round| round.load.a_second)),
             format!("{:.1}", *peak as f64 / 1024.0),
         ]);
-        let troubles = rounds.iter().filter_map(|round| round.load.trouble.as_ref());
-        table.remarks.extend(troubles.map(|trouble| format!("{}: {trouble}", proxy.title())));
+        table
+            .remarks
+            .extend(remarks(rounds).into_iter().map(|remark| format!("{}: {remark}", proxy.title())));
     }
     table
+}
+
+/// How many handshakes were resumed, and what went wrong.
+fn remarks(rounds: &[Round]) -> Vec<String> {
+    let resumed = rounds.iter().filter_map(|round| round.load.resumed).reduce(|sum, more| sum + more);
+    let requests: u64 = rounds.iter().map(|round| round.load.requests).sum();
+    let resumed = resumed.map(|resumed| format!("{resumed} of {requests} handshakes resumed a session"));
+    let troubles = rounds.iter().filter_map(|round| round.load.trouble.clone());
+    resumed.into_iter().chain(troubles).collect()
 }
 
 #[cfg(test)]
@@ -108,7 +198,8 @@ mod tests {
     use super::*;
 
     fn round(cost: f64) -> Round {
-        Round { cost, load: wrk::Load { requests: 1, a_second: 100.0, p50: 10.0, p99: 20.0, trouble: None } }
+        let latency = Some(Latency { p50: 10.0, p99: 20.0 });
+        Round { cost, load: Load { requests: 2, a_second: 100.0, latency, trouble: None, resumed: None } }
     }
 
     #[test]
@@ -122,5 +213,17 @@ mod tests {
         assert_eq!(table.rows[1][1..3], ["15.00", "0.90"]);
         assert_eq!(table.rows[1][6], "10.0");
         assert_eq!(table.remarks.len(), 1);
+    }
+
+    #[test]
+    fn what_nobody_told_is_left_out() {
+        let mut results = vec![vec![round(10.0), round(10.0)]];
+        for round in &mut results[0] {
+            round.load.latency = None;
+            round.load.resumed = Some(1);
+        }
+        let table = tabulate(&SMALL, &[Proxy::Haproxy], &results, &[2048]);
+        assert_eq!(table.rows[0], ["haproxy", "10.00", "–", "–", "–", "100", "2.0"]);
+        assert_eq!(table.remarks, ["haproxy: 2 of 4 handshakes resumed a session"]);
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Their configuration is generated into a temporary folder, on free ports; everything ends with the benchmark.
 
-use super::configuration::{self, Setup};
+use super::configuration::{self, Front, Setup};
 use super::process;
+use super::tls::Certificate;
 use crate::{client, plugins, tools};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 /// Proxies run here; the load and the nodes on `LOAD_CORE`.
 const PROXY_CORE: &str = "0";
-const LOAD_CORE: &str = "1";
+pub(super) const LOAD_CORE: &str = "1";
 /// The most client connections that a scenario holds.
 pub(crate) const MOST_CONNECTIONS: u64 = 10_000;
 
@@ -81,6 +82,10 @@ pub(crate) struct Ground {
     // Dropped in this order: the nodes end before their folder goes.
     _nodes: Server,
     nodes: [u16; 2],
+    /// The same behind TLS.
+    tls_nodes: [u16; 2],
+    /// What proxies and nodes show under TLS.
+    pub(crate) certificate: Certificate,
     gateway: PathBuf,
     /// How many client connections a proxy may hold, at most `MOST_CONNECTIONS`: the limit of open files rules.
     pub(crate) connections: u64,
@@ -103,41 +108,52 @@ impl Ground {
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
         std::fs::write(folder.path().join("b"), vec![b'x'; 100_000])?;
         std::fs::create_dir(folder.path().join("no-plugins"))?;
-        let nodes = free_ports()?;
-        let servers: String =
-            nodes.iter().map(|port| configuration::nginx_node(*port, folder.path())).collect();
-        let command = nginx(folder.path(), "nodes", &servers)?;
+        let certificate = Certificate::make(folder.path())?;
+        let [first, second, third, fourth] = free_ports()?;
+        let (nodes, tls_nodes) = ([first, second], [third, fourth]);
+        let text = configuration::nginx::nodes(&folder.path().join("nodes"), nodes, tls_nodes, folder.path());
+        let command = nginx(folder.path(), "nodes", &text)?;
         let running = start(folder.path(), "nodes", Some(LOAD_CORE), nodes, &command)?;
-        Ok(Ground { _nodes: running, nodes, gateway, connections, folder })
+        Ok(Ground { _nodes: running, nodes, tls_nodes, certificate, gateway, connections, folder })
     }
 
     /// Starts a proxy in front of the nodes.
     ///
     /// # Errors
     /// When it does not start; its log is shown.
-    pub(crate) fn start(&self, proxy: Proxy) -> Result<Server> {
+    pub(crate) fn start(&self, proxy: Proxy, front: Front) -> Result<Server> {
         let folder = self.folder.path();
-        let [port, admin] = free_ports()?;
-        let setup = Setup { port, admin, nodes: self.nodes, connections: self.connections };
+        let ports = free_ports()?;
+        let setup = self.setup(ports, front);
         let (name, command) = match proxy {
-            Proxy::Nginx => ("nginx", nginx(folder, "nginx", &configuration::nginx_proxy(&setup))?),
+            Proxy::Nginx => {
+                let stream = stream_module().unwrap_or_default();
+                let text = configuration::nginx::proxy(&folder.join("nginx"), &setup, &stream);
+                ("nginx", nginx(folder, "nginx", &text)?)
+            }
             Proxy::Haproxy => {
-                let file = write(folder, "haproxy.cfg", &configuration::haproxy(&setup))?;
+                let file = write(folder, "haproxy.cfg", &configuration::haproxy::proxy(&setup))?;
                 ("haproxy", vec![program("haproxy"), "-db".into(), "-f".into(), file])
             }
             Proxy::Bascule => {
-                let text = configuration::bascule_with_plugins(&setup, &plugins::folder());
+                let text = configuration::bascule::with_plugins(&setup, &plugins::folder());
                 ("bascule", self.bascule("bascule", &text)?)
             }
             Proxy::BasculeNative => {
-                let text = configuration::bascule_native(&setup, &folder.join("no-plugins"));
+                let text = configuration::bascule::native(&setup, &folder.join("no-plugins"));
                 ("bascule-native", self.bascule("bascule-native", &text)?)
             }
         };
-        start(folder, name, Some(PROXY_CORE), [port, admin], &command)
+        start(folder, name, Some(PROXY_CORE), ports, &command)
     }
 
-    /// Starts bascule in front of the nodes with plugins from a folder; the rest as [`configuration::bascule`] has it.
+    fn setup(&self, [port, admin]: [u16; 2], front: Front) -> Setup<'_> {
+        let nodes = if front == Front::Tcp { self.tls_nodes } else { self.nodes };
+        let certificate = self.folder.path();
+        Setup { port, admin, front, nodes, certificate, connections: self.connections }
+    }
+
+    /// Starts bascule in front of the nodes with plugins from a folder; the rest as [`configuration::bascule::with`] has it.
     ///
     /// # Errors
     /// When it does not start; its log is shown.
@@ -149,8 +165,8 @@ impl Ground {
         filters: &str,
     ) -> Result<Server> {
         let [port, admin] = free_ports()?;
-        let setup = Setup { port, admin, nodes: self.nodes, connections: self.connections };
-        let text = configuration::bascule(&setup, plugins, uses, policy, filters);
+        let setup = self.setup([port, admin], Front::Http);
+        let text = configuration::bascule::with(&setup, plugins, uses, policy, filters);
         let command = self.bascule("bascule-with", &text)?;
         let server = start(self.folder.path(), "bascule-with", Some(PROXY_CORE), [port, admin], &command)?;
         // Its sockets are bound before its plugins are compiled.
@@ -167,9 +183,14 @@ impl Ground {
 }
 
 /// Writes nginx's configuration; answers its command.
-fn nginx(folder: &Path, name: &str, servers: &str) -> Result<Vec<String>> {
-    let text = configuration::nginx(&folder.join(name), servers);
-    Ok(vec![program("nginx"), "-c".into(), write(folder, &format!("{name}.conf"), &text)?])
+fn nginx(folder: &Path, name: &str, text: &str) -> Result<Vec<String>> {
+    Ok(vec![program("nginx"), "-c".into(), write(folder, &format!("{name}.conf"), text)?])
+}
+
+/// What lets nginx pass TCP through, as [`configuration::nginx::stream`] has it; nothing if it cannot.
+pub(crate) fn stream_module() -> Option<String> {
+    let output = Command::new(tools::find("nginx")?).arg("-V").output().ok()?;
+    configuration::nginx::stream(&String::from_utf8_lossy(&output.stderr))
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
@@ -212,14 +233,20 @@ pub(crate) fn start(
     bail!("{name} does not listen on port {port}:\n{}", std::fs::read_to_string(&log).unwrap_or_default())
 }
 
-/// Two ports that nothing listens on now.
+/// Ports that nothing listens on now.
 ///
 /// # Errors
 /// When no port is free.
-pub(crate) fn free_ports() -> Result<[u16; 2]> {
-    let listeners =
-        [TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?];
-    Ok([listeners[0].local_addr()?.port(), listeners[1].local_addr()?.port()])
+pub(crate) fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
+    let mut ports = [0; COUNT];
+    // All are held until the last is found, so that none comes twice.
+    let mut held = Vec::with_capacity(COUNT);
+    for port in &mut ports {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 /// What nginx and haproxy say of themselves.

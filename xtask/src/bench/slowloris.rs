@@ -3,6 +3,7 @@
 //! Each sends a piece of a field every second and never an end, and comes again when it is sent away. That is the attack as its
 //! tools make it. The well-behaved client asks at a steady pace meanwhile.
 
+use super::configuration::Front;
 use super::paced::{self, Paced};
 use super::process;
 use super::servers::{Ground, Proxy, Server};
@@ -40,7 +41,7 @@ pub(crate) fn measure(ground: &Ground, proxies: &[Proxy], seconds: u32) -> Resul
     for proxy in proxies {
         eprintln!("{}: {}", table.title, proxy.title());
         for attackers in [0, ATTACKERS] {
-            let server = ground.start(*proxy)?;
+            let server = ground.start(*proxy, Front::Http)?;
             table.rows.push(row(*proxy, &server, attackers, seconds)?);
         }
     }

@@ -6,6 +6,7 @@
 
 mod seen;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use etcd_client::{GetOptions, KeyValue};
@@ -29,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many leases are asked for what is left of them at once.
 const AT_ONCE: usize = 32;
+/// Reasons of one outage that are told. A handshake that fails shows in three ways, by when the connection goes.
+const MOST_REASONS: usize = 8;
 
 /// The leases.
 pub(super) struct InEtcd {
@@ -44,8 +47,8 @@ struct Line {
     etcd: Option<Etcd>,
     /// Which endpoint comes next.
     next: usize,
-    /// What was logged last of why there is no answer.
-    said: String,
+    /// What was logged of why there is no answer, since there was one.
+    said: BTreeSet<String>,
 }
 
 impl InEtcd {
@@ -189,13 +192,12 @@ impl InEtcd {
         Ok(etcd)
     }
 
-    /// The next connection is to the next endpoint; what is wrong is logged once.
+    /// The next connection is to the next endpoint; each thing that is wrong is logged once.
     async fn lose(&self, why: &str) {
         let mut line = self.line.lock().await;
-        if line.said != why {
+        if line.said.len() < MOST_REASONS && line.said.insert(why.to_owned()) {
             let endpoint = self.servers.endpoint(line.next);
             warn!(%endpoint, why, "nodes cannot register: the etcd that keeps the leases does not do what it is asked");
-            why.clone_into(&mut line.said);
         }
         line.next = line.next.wrapping_add(1);
         line.etcd = None;

@@ -5,9 +5,10 @@
 //! interleaved, and differences taken within a round.
 
 use super::{Options, aim};
+use crate::bench::load::wrk;
+use crate::bench::process;
 use crate::bench::servers::{Ground, Server};
 use crate::bench::table::{Table, median};
-use crate::bench::{process, wrk};
 use crate::{client, plugins, tools};
 use anyhow::{Context, Result};
 use std::path::Path;

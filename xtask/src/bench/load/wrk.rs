@@ -1,25 +1,15 @@
 //! Runs wrk and reads what it prints.
 
+use super::{Latency, Load};
+use crate::bench::servers::LOAD_CORE;
 use anyhow::{Context, Result};
 use std::process::Command;
 
-/// What one run of wrk saw.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Load {
-    pub(crate) requests: u64,
-    pub(crate) a_second: f64,
-    /// Latency in microseconds.
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
-    /// wrk's line on failed requests, if there were any.
-    pub(crate) trouble: Option<String>,
-}
-
-/// Puts a load on a URL, from one thread on core 1.
+/// Puts a load on a URL, from one thread on the load's core.
 ///
 /// # Errors
 /// When wrk fails or prints something else than expected.
-pub(crate) fn run(url: &str, connections: u32, seconds: u32, close: bool) -> Result<Load> {
+pub(super) fn run(url: &str, connections: u32, seconds: u32, close: bool) -> Result<Load> {
     run_with(url, connections, seconds, if close { &["Connection: close"] } else { &[] })
 }
 
@@ -29,7 +19,7 @@ pub(crate) fn run(url: &str, connections: u32, seconds: u32, close: bool) -> Res
 /// As [`run`].
 pub(crate) fn run_with(url: &str, connections: u32, seconds: u32, fields: &[&str]) -> Result<Load> {
     let mut command = Command::new("taskset");
-    command.args(["-c", "1", "wrk", "--threads", "1", "--latency"]);
+    command.args(["-c", LOAD_CORE, "wrk", "--threads", "1", "--latency"]);
     command.args([format!("--connections={connections}"), format!("--duration={seconds}s")]);
     command.args(fields.iter().flat_map(|field| ["--header", field]));
     let text = crate::tools::output(command.arg(url))?;
@@ -44,9 +34,9 @@ fn parse(text: &str) -> Option<Load> {
     Some(Load {
         requests,
         a_second: value("Requests/sec:")?.parse().ok()?,
-        p50: microseconds(value("50%")?)?,
-        p99: microseconds(value("99%")?)?,
+        latency: Some(Latency { p50: microseconds(value("50%")?)?, p99: microseconds(value("99%")?)? }),
         trouble: trouble.map(str::to_owned),
+        resumed: None,
     })
 }
 
@@ -79,10 +69,9 @@ Transfer/sec:      8.83MB
     #[test]
     fn a_clean_run_is_read() {
         let load = parse(PRINTED).expect("wrk's own output");
-        assert_eq!(
-            load,
-            Load { requests: 280_451, a_second: 56_089.66, p50: 812.0, p99: 1470.0, trouble: None }
-        );
+        let latency = Some(Latency { p50: 812.0, p99: 1470.0 });
+        let expected = Load { requests: 280_451, a_second: 56_089.66, latency, trouble: None, resumed: None };
+        assert_eq!(load, expected);
     }
 
     #[test]
