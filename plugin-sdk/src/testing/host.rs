@@ -92,6 +92,9 @@ pub(crate) mod spare {
     pub(crate) fn on_response() {
         with(|world| world.request.spares_response.set(true));
     }
+    pub(crate) fn on_response_where_bound() {
+        with(|world| world.spares_bound = true);
+    }
 }
 
 pub(crate) mod outcome {

@@ -20,7 +20,10 @@ pub(crate) enum Place {
 pub(crate) fn bound_by_cookie(cookie: &str) -> Result<Option<Place>, StoreError> {
     let token = request::cookie(cookie).and_then(|value| String::from_utf8(value).ok());
     let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
-    Ok(get(&token)?.map(|id| nodes::find(&id).map_or(Place::Elsewhere(id), Place::Candidate)))
+    let Some(id) = get(&token)? else { return Ok(None) };
+    let bound = nodes::find(&id).filter(|_| request::attempt() == 1);
+    with(|world| world.bound = bound);
+    Ok(Some(bound.map_or(Place::Elsewhere(id), Place::Candidate)))
 }
 
 pub(crate) fn get(token: &str) -> Result<Option<String>, StoreError> {
