@@ -58,7 +58,7 @@ pub use uses::use_spec;
 pub use writer::Event;
 
 use acme::Acmes;
-use admin::{Admin, PhaseCell};
+use admin::Admin;
 use attempt::Prepared;
 use command::Command;
 use config::{Config, Errors};
@@ -87,15 +87,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// The running control path.
 pub struct Control {
-    events: Sender<Event>,
-    hints: mpsc::Sender<Hint>,
-    status: Arc<Status>,
-    published: Published,
-    health: Shared,
-    board: Arc<Board>,
-    phase: Arc<PhaseCell>,
+    /// What the admin API reads; all that is asked of the control path is there.
+    admin: Arc<Admin>,
     admin_address: SocketAddr,
-    registry_address: Option<SocketAddr>,
     /// Dropping it ends the control path, too.
     stop: oneshot::Sender<()>,
     threads: Vec<JoinHandle<()>>,
@@ -145,84 +139,51 @@ impl Control {
         ports: Arc<Ports>,
         telemetry: Arc<Telemetry>,
     ) -> Result<(Self, Published), StartError> {
-        let address = config.admin.address.value;
+        // Before all that takes time.
+        let own = Own::open(&config, &ports, &services)?;
+        let admin_address = own.admin.local_addr()?;
         let token = config.admin.token.clone();
         let status = Arc::<Status>::default();
-        // Before all that takes time.
-        listening::open(&config, &ports).map_err(StartError::Listen)?;
-        let (socket, waits) =
-            ports.open_own(Owner::Admin, address).map_err(|error| StartError::Admin { address, error })?;
-        let admin_address = socket.local_addr()?;
-        let door = Door::open(config.registry.as_ref(), &ports, services.redis.as_ref())?;
         let builder = Builder::start(path, config, engine.clone(), services.clone(), ports, status.clone())
             .map_err(StartError::Configuration)?;
-
-        let first = builder.current().clone();
-        writer::note(&status, &first);
-        let phase = Arc::<PhaseCell>::default();
-        let board = Arc::new(Board::new(Instant::now()));
         let (events, received) = channel(EVENTS);
         let (hints, hinted) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let watch = Watch::new(hints.clone());
-        let registry = door.as_ref().map(|door| Arc::clone(&door.registry));
-        let registry_address = registry.as_ref().map(|registry| registry.address());
+        let board = Arc::new(Board::new(Instant::now()));
+        let registry = own.door.as_ref().map(|door| Arc::clone(&door.registry));
+        let first = builder.current().clone();
         let discoveries =
             Discoveries::new(events.clone(), Arc::clone(&board), registry.clone(), &first.config);
-        let (published, health) = first_snapshot(&first, discoveries.found(), Instant::now());
-        limit_connections(&published.load().room);
-        let challenges = Arc::clone(&first.secured.challenges);
-        let acmes = Acmes::new(challenges, Arc::clone(&status), hints.clone());
-        let writer = Writer {
-            acmes,
+        let writer = first_writer(first, discoveries, status, hints.clone(), events.clone());
+        let published = Arc::clone(&writer.published);
+        let admin = Arc::new(Admin {
             published: Arc::clone(&published),
-            status: Arc::clone(&status),
-            hints: hints.clone(),
-            current: first,
-            health: Arc::clone(&health),
-            checks: Checks::new(events.clone()),
-            discoveries,
-        };
-        let admin = Admin {
-            published: Arc::clone(&published),
-            status: Arc::clone(&status),
+            status: Arc::clone(&writer.status),
             telemetry,
             services,
-            phase: Arc::clone(&phase),
+            phase: Arc::default(),
             token,
-            hints: hints.clone(),
+            hints,
             events: events.clone(),
-            health: Arc::clone(&health),
-            board: Arc::clone(&board),
+            health: Arc::clone(&writer.health),
+            board,
             registry,
             engine,
             // The gateway that is replaced answers until this one is ready.
-            waits,
-        };
+            waits: own.waits,
+        });
         let threads = vec![
-            run_control(writer, received, stopped, socket, admin, door)?,
-            run_builder(builder, hinted, watch, events.clone())?,
+            run_control(writer, received, stopped, Arc::clone(&admin), own)?,
+            run_builder(builder, hinted, watch, events)?,
         ];
         info!(admin = %admin_address, "control path started");
-        let control = Self {
-            events,
-            hints,
-            status,
-            published: Arc::clone(&published),
-            health,
-            board,
-            phase,
-            admin_address,
-            registry_address,
-            stop,
-            threads,
-        };
-        Ok((control, published))
+        Ok((Self { admin, admin_address, stop, threads }, published))
     }
 
     /// Where to send events. Use `try_send` from a worker, which must not wait.
     pub fn events(&self) -> Sender<Event> {
-        self.events.clone()
+        self.admin.events.clone()
     }
 
     /// Where the admin API listens: the configured address, with the port that the system chose for port 0.
@@ -232,40 +193,40 @@ impl Control {
 
     /// Where nodes register, if they do: likewise.
     pub fn registry_address(&self) -> Option<SocketAddr> {
-        self.registry_address
+        self.admin.registry.as_ref().map(|registry| registry.address())
     }
 
     /// Tells /readyz how far the gateway is. It starts as [`Phase::Starting`].
     pub fn set_phase(&self, phase: Phase) {
-        self.phase.set(phase);
+        self.admin.phase.set(phase);
     }
 
     /// Whether /readyz would say so if the listeners accept.
     pub fn is_ready(&self) -> bool {
         let now = Instant::now();
-        lock(&self.health).is_checked(now)
-            && self.board.waits_for(&self.published.load(), now).is_none()
-            && self.status.read().unavailable.is_empty()
-            && admin::without_certificate(&self.published.load()).is_none()
+        lock(&self.admin.health).is_checked(now)
+            && self.admin.board.waits_for(&self.admin.published.load(), now).is_none()
+            && self.admin.status.read().unavailable.is_empty()
+            && admin::without_certificate(&self.admin.published.load()).is_none()
     }
 
     /// Looks at the configuration and the plugins now, and tells when what came of it is in force.
     pub fn reload(&self) -> oneshot::Receiver<()> {
         let (tell, told) = oneshot::channel();
         // If the builder is gone, so is the sender, and whoever waits is told that.
-        drop(self.hints.send(Hint::Reload(tell)));
+        drop(self.admin.hints.send(Hint::Reload(tell)));
         told
     }
 
     /// What is wrong with the configuration as it is written now: its first line.
     pub fn configuration_error(&self) -> Option<String> {
-        let outcomes = self.status.read();
+        let outcomes = self.admin.status.read();
         outcomes.error.as_ref().and_then(|(_, text)| text.lines().next()).map(str::to_owned)
     }
 
     /// Notes that another process should have taken over and did not.
     pub fn upgrade_failed(&self, why: String) {
-        self.status.upgrade_failed(why);
+        self.admin.status.upgrade_failed(why);
     }
 
     /// Ends the control path, and waits for its threads; at most for a compilation that is under way.
@@ -286,6 +247,51 @@ fn limit_connections(room: &Room) {
     info!(descriptors, connections = room.most(), "clients' connections are limited by file descriptors");
 }
 
+/// The sockets of the control path itself.
+struct Own {
+    admin: std::net::TcpListener,
+    /// Whether the admin API's is another gateway's, which answers there until this one serves.
+    waits: bool,
+    /// Where nodes register, if they do.
+    door: Option<Door>,
+}
+
+impl Own {
+    /// Opens them, and those of the listeners.
+    fn open(config: &Config, ports: &Ports, services: &Services) -> Result<Self, StartError> {
+        listening::open(config, ports).map_err(StartError::Listen)?;
+        let address = config.admin.address.value;
+        let (admin, waits) =
+            ports.open_own(Owner::Admin, address).map_err(|error| StartError::Admin { address, error })?;
+        let door = Door::open(config.registry.as_ref(), ports, services.redis.as_ref())?;
+        Ok(Self { admin, waits, door })
+    }
+}
+
+/// The writer, which has published the first snapshot.
+fn first_writer(
+    first: Prepared,
+    discoveries: Discoveries,
+    status: Arc<Status>,
+    hints: mpsc::Sender<Hint>,
+    events: Sender<Event>,
+) -> Writer {
+    writer::note(&status, &first);
+    let (published, health) = first_snapshot(&first, discoveries.found(), Instant::now());
+    limit_connections(&published.load().room);
+    let challenges = Arc::clone(&first.secured.challenges);
+    Writer {
+        acmes: Acmes::new(challenges, Arc::clone(&status), hints.clone()),
+        published,
+        status,
+        hints,
+        current: first,
+        health,
+        checks: Checks::new(events),
+        discoveries,
+    }
+}
+
 /// What is published first, and the health of its nodes.
 fn first_snapshot(first: &Prepared, found: &Found, now: Instant) -> (Published, Shared) {
     let mut health = Health::new(now);
@@ -298,9 +304,8 @@ fn run_control(
     writer: Writer,
     events: Receiver<Event>,
     stopped: oneshot::Receiver<()>,
-    socket: std::net::TcpListener,
-    admin: Admin,
-    door: Option<Door>,
+    admin: Arc<Admin>,
+    own: Own,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("bascule-control".into()).spawn(move || {
@@ -310,9 +315,9 @@ fn run_control(
             let (end, ended) = watch::channel(());
             let phase = Arc::clone(&admin.phase);
             let services = Arc::clone(&admin.services);
-            let api = tokio::spawn(admin::serve(socket, Arc::new(admin), ended.clone()));
+            let api = tokio::spawn(admin::serve(own.admin, admin, ended.clone()));
             let registry = tokio::spawn(async move {
-                if let Some(door) = door {
+                if let Some(door) = own.door {
                     door.serve(&phase, ended).await;
                 }
             });

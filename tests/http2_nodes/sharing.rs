@@ -5,6 +5,7 @@ use crate::support::http2::{Http2Client, converse, until};
 use crate::support::{Authority, Http2Node, TestGateway, TestNode, wait_until};
 use futures_util::future::join_all;
 use http::{Request, Response};
+use tokio::sync::watch;
 
 #[test]
 fn a_connection_carries_many_requests_and_each_picks_its_node() {
@@ -62,6 +63,45 @@ fn no_more_requests_at_once_than_the_node_takes() {
         assert!(answers.await.iter().all(|answer| answer == "hello"));
     });
     assert_eq!(node.connections(), 5, "others are made, two requests to each");
+}
+
+#[test]
+fn a_node_gets_32_connections_and_no_more() {
+    const MOST: usize = 32;
+    let (release, released) = watch::channel(false);
+    let node = Http2Node::set_up(
+        |settings| _ = settings.max_concurrent_streams(1),
+        move |mut asked| {
+            let mut released = released.clone();
+            async move {
+                let _gone = released.wait_for(|released| *released).await;
+                asked.answer(Response::new(()), b"hello").await
+            }
+        },
+    );
+    let gateway = before(&[&node], "[gateway]\nworkers = 1\n");
+    converse(async {
+        let mut client = Http2Client::connect(gateway.address()).await;
+        let mut answers = Vec::new();
+        for at in 0..MOST + 8 {
+            let request = Request::get("http://a.test/");
+            answers.push(client.begin(request, true).await.unwrap().0);
+            until("it has picked its node", || {
+                gateway.metric("bascule_node_in_flight", &[]) == (at + 1) as f64
+            })
+            .await;
+            until("each has a connection of its own, while there may be more", || {
+                node.hits() == MOST.min(at + 1)
+            })
+            .await;
+        }
+        release.send(true).unwrap();
+        for answer in join_all(answers.into_iter().map(|answer| answer.whole())).await {
+            assert_eq!(answer.unwrap().text(), "hello", "those that waited are served on what there is");
+        }
+    });
+    assert_eq!((node.connections(), node.hits()), (MOST, MOST + 8));
+    assert_eq!(gateway.metric("bascule_node_connections_total", &[]), MOST as f64);
 }
 
 #[test]

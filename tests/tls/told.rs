@@ -1,7 +1,7 @@
 //! What plugins and nodes are told of clients' certificates, and that nobody else can say it.
 
 use super::ALL;
-use crate::support::{Authority, TestClient, TestGateway, TestNode, TlsClients, wait_until};
+use crate::support::{Authority, Http2Node, TestClient, TestGateway, TestNode, TlsClients, wait_until};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rustls::pki_types::CertificateDer;
@@ -9,15 +9,20 @@ use rustls::pki_types::pem::PemObject;
 
 /// A gateway that asks for certificates, and tells of them if `keys` say so; the filter lets in who is the shop.
 fn asking(authority: &Authority, keys: &str, node: &TestNode) -> TestGateway {
+    asking_before(authority, keys, ALL, &[node])
+}
+
+/// The same with this route and pool.
+fn asking_before(authority: &Authority, keys: &str, route: &str, nodes: &[&TestNode]) -> TestGateway {
     let site = authority.issue("site", &["site.test"]);
     let tls = format!("certificates = {site}\nclient_ca = {:?}\n{keys}\n", authority.file());
     let used = "[plugin.known-client]\nconfig = { uris = [\"spiffe://example/shop\"] }\n";
     let plain = "[listener.plain]\naddress = \"127.0.0.1:0\"\n[route.plain]\nlisteners = [\"plain\"]\npool = \"main\"\n";
-    let route = ALL.replace("[route.all]", "[route.all]\nfilters = [\"known-client\"]");
+    let route = route.replace("[route.all]", "[route.all]\nfilters = [\"known-client\"]");
     let text = format!(
         "{route}{plain}{used}[listener.public]\naddress = \"127.0.0.1:0\"\n[listener.public.tls]\n{tls}"
     );
-    TestGateway::with(&text, &[node])
+    TestGateway::with(&text, nodes)
 }
 
 /// What a client writes who would like to be somebody else.
@@ -76,6 +81,36 @@ fn nodes_are_told_of_clients_certificates() {
     let mut plain = TestClient::connect(gateway.listener("plain"));
     assert_eq!(plain.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{CLAIM}\r\n")).read_response().status, 200);
     assert_eq!(node.last_request().header("client-cert"), None);
+}
+
+#[test]
+fn nodes_of_http_2_are_told_of_clients_certificates() {
+    let (authority, node) = (Authority::new(), Http2Node::answering("hello"));
+    let route = ALL.replace("{nodes}", &format!("\"{}\"", node.address())) + "protocol = \"http2\"\n";
+    let gateway = asking_before(&authority, "client_certificate_field = true", &route, &[]);
+    authority.issue_client("shop", "shop", "spiffe://example/shop");
+    let der = CertificateDer::from_pem_file(authority.folder().join("shop.pem")).unwrap();
+    let field = format!(":{}:", BASE64_STANDARD.encode(&der));
+    let showing = || authority.client().showing(&authority.folder().join("shop"));
+
+    let request = format!("GET / HTTP/1.1\r\nHost: site.test\r\n{CLAIM}Connection: close\r\n\r\n");
+    let mut old = showing().build().connect(gateway.address(), "site.test").unwrap();
+    assert!(old.ask(&request).unwrap().starts_with("HTTP/1.1 200"));
+    let mut new = showing().speaking(&["h2"]).build().connect(gateway.address(), "site.test").unwrap();
+    new.exchange(&http2_request(&[("client-cert", ":Zm9yZ2Vk:")]), 1).unwrap();
+    wait_until("the node was asked twice", || node.hits() == 2);
+    // Where nobody is asked for a certificate, nobody has one.
+    let mut plain = TestClient::connect(gateway.listener("plain"));
+    assert_eq!(plain.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{CLAIM}\r\n")).read_response().status, 200);
+
+    let told = |name: &str| -> Vec<Vec<String>> {
+        let values = |head: &http::HeaderMap| {
+            head.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+        };
+        node.heads().iter().map(|(_, head)| values(&head.headers)).collect()
+    };
+    assert_eq!(told("client-cert"), [vec![field.clone()], vec![field], vec![]]);
+    assert_eq!((told("client-cert-chain"), told("client_cert")), (vec![vec![]; 3], vec![vec![]; 3]));
 }
 
 /// The start of a connection of HTTP/2 with one GET that has these fields (RFC 9113, 3.4 and 6; RFC 7541, 6.2.2).

@@ -15,13 +15,11 @@ use super::timeouts::Limit;
 use super::transfer::{Failure, Transfer};
 use crate::http::BodyLength;
 use crate::http::forwarded::Forwarded;
-use crate::http::h1::{self, BodyDecoder, BodyEncoder, RequestEncoding, ResponseEncoding, ResponseFraming};
-use crate::http::h2;
-use crate::http::head::{RequestHead, Version};
+use crate::http::h1::{self, BodyDecoder, BodyEncoder, RequestEncoding, ResponseFraming};
+use crate::http::head::RequestHead;
 use crate::node::live::{AttemptResult, InFlight};
 use crate::plugin::Outcome;
 use crate::snapshot::HostPolicy;
-use crate::telemetry::RetryReason;
 use crate::transport::buffers::Buffers;
 use crate::transport::dial::NodeProtocol;
 use crate::transport::stream::Reader;
@@ -115,55 +113,6 @@ impl Exchange<'_> {
         self.observe_attempt().await;
     }
 
-    async fn send_and_await(&mut self, attempt: &InFlight) -> Result<NodeResponse, Error> {
-        let address = attempt.node().spec.address;
-        // An earlier attempt's is at its start again.
-        if self.upload.is_none() {
-            self.start_upload();
-        }
-        let mut connection = match self.take_idle(address) {
-            Some(connection) => connection,
-            None => self.connect(address).await?,
-        };
-        let mut is_last = false;
-        loop {
-            let error = match self.await_head(&mut connection, attempt).await {
-                Ok(framing) => return Ok(NodeResponse { connection, framing }),
-                Err(error) => error,
-            };
-            let again = match &error {
-                // The node closed an idle connection just as it was used again. That is no failure of the node:
-                // the same attempt goes on, on a fresh connection, if that cannot do anything twice.
-                Error::NodeClosed => connection.was_idle() && self.may_resend(),
-                // The node said goodbye just as the connection was used. It takes what it did not look at on the next.
-                Error::Unseen { leaving } => self.upload.as_mut().is_some_and(Transfer::rewind) && *leaving,
-                _ => false,
-            };
-            if !again || is_last {
-                self.worker.buffers.put(connection.buffer);
-                return Err(error);
-            }
-            self.timeouts.stop(&[Limit::FirstByte, Limit::Ejected, Limit::Pace], &self.connection.deadline);
-            connection = self.connect(address).await?;
-            // In HTTP/2 a connection may be another's idle one again.
-            is_last = connection.stream.as_http2().is_some();
-        }
-    }
-
-    /// Whether the request can go out again: the node has seen nothing of it, or may see it twice. Then it is at its
-    /// start again.
-    fn may_resend(&mut self) -> bool {
-        let may_be_seen_twice = self.context().request.method.is_idempotent() && !self.begun;
-        let Some(upload) = &self.upload else { return false };
-        if !upload.is_untouched() {
-            if !may_be_seen_twice || !upload.is_whole() || !self.withdraw_retry() {
-                return false;
-            }
-            self.view.pools[self.pool as usize].metrics.retry(RetryReason::Reused);
-        }
-        self.upload.as_mut().is_some_and(Transfer::rewind)
-    }
-
     /// Encodes the head, which is the same for every node of a pool; the body follows as it comes. In HTTP/2 the head goes
     /// another way.
     pub(super) fn start_upload(&mut self) {
@@ -250,22 +199,6 @@ impl Exchange<'_> {
         Err(Error::BadResponse(h1::Malformed::StatusLine))
     }
 
-    /// Whether the head in the context is the final one. One that is not is passed on.
-    pub(super) async fn is_final(&mut self, node: &mut NodeConnection) -> Result<bool, Error> {
-        match self.context().response.status {
-            // Another protocol that nobody asked for: nothing behind it can be understood.
-            101 if !self.is_switch_agreed() => Err(Error::BadResponse(h1::Malformed::Switch)),
-            100 | 102..200 => {
-                node.buffer.drain(..node.taken);
-                node.taken = 0;
-                self.timeouts.stop(&[Limit::FirstByte], &self.connection.deadline);
-                self.pass_on_informational().await?;
-                Ok(false)
-            }
-            _ => Ok(true),
-        }
-    }
-
     fn poll_head(&mut self, cx: &mut Task<'_>, node: &mut NodeConnection) -> Poll<Event> {
         let client = &mut *self.connection;
         let context = self.context.as_mut().expect("no plugin is being called");
@@ -318,44 +251,6 @@ impl Exchange<'_> {
             _ if waits_for_client => Event::Failed(Error::BodyLate),
             limit => Event::Failed(Error::Late(limit)),
         })
-    }
-
-    /// A 1xx head goes to clients that know such heads (RFC 9110, 15.2).
-    async fn pass_on_informational(&mut self) -> Result<(), Error> {
-        let context = self.context.as_ref().expect("no plugin is being called");
-        let status = context.response.status;
-        if status == 100
-            && let Some(upload) = &mut self.upload
-        {
-            upload.hold(false);
-        }
-        let is_expected = status != 100 || self.framing.expect_continue;
-        if context.request.version != Version::Http11 || !is_expected {
-            return Ok(());
-        }
-        let options = ResponseEncoding {
-            body: BodyLength::Empty,
-            client_version: Version::Http11,
-            keep_alive: true,
-            head_request: false,
-            upgrade: false,
-            date: b"",
-            extra: &[],
-        };
-        self.begun = true;
-        if let Some(stream) = self.connection.stream.as_http2() {
-            let sent = stream.send_informational(h2::response(&context.response, &options));
-            return sent.map_err(|_| Error::ClientGone);
-        }
-        let mut out = self.worker.buffers.head();
-        h1::encode_response(&context.response, &options, &mut out);
-        let (_, mut writer) = self.connection.stream.split();
-        let sent = self.connection.deadline.race(writer.write_all(&out)).await;
-        self.worker.buffers.put(out);
-        match sent {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(Error::ClientGone),
-        }
     }
 }
 

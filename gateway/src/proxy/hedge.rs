@@ -224,7 +224,7 @@ impl<'a> Exchange<'a> {
         poll_response(cx, connection, context, &self.worker.buffers)
     }
 
-    /// The same as `may_resend` of `forward.rs`, for a request of which so much went out.
+    /// The same as `may_resend` of `resend.rs`, for a request of which so much went out.
     fn may_write_again(&self, written: usize) -> bool {
         if written == 0 {
             return true;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::LocalSet;
 
 use super::*;
@@ -53,6 +53,45 @@ fn a_node_that_answers_pings_is_only_slow() {
         let shared = SharedConnection::greet_over(ours, IMPATIENT).await.unwrap();
         assert_eq!(answer(&shared).await, Ok(200));
         assert!(shared.is_open());
+    });
+}
+
+/// A node of bare frames that answers its first request behind so many PINGs.
+async fn pinged_node(mut io: DuplexStream, pings: usize) -> std::io::Result<()> {
+    const HEADERS: u8 = 1;
+    const PING: u8 = 6;
+    io.write_all(&GREETING).await?;
+    io.read_exact(&mut [0; 24]).await?;
+    let (mut asked, mut pinged) = (false, 0);
+    loop {
+        let mut head = [0; 9];
+        io.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let mut payload = vec![0; length];
+        io.read_exact(&mut payload).await?;
+        match head[3] {
+            HEADERS => asked = true,
+            PING => {
+                pinged += 1;
+                io.write_all(&[0, 0, 8, PING, 1, 0, 0, 0, 0]).await?;
+                io.write_all(&payload).await?;
+            }
+            _ => {}
+        }
+        if asked && pinged == pings {
+            // `:status: 200`, the end of the head and of the stream.
+            io.write_all(&[0, 0, 1, HEADERS, 5, 0, 0, 0, 1, 0x88]).await?;
+        }
+    }
+}
+
+#[test]
+fn a_node_that_is_silent_is_pinged_as_long_as_it_answers() {
+    converse(async {
+        let (ours, theirs) = duplex(1 << 16);
+        tokio::task::spawn_local(pinged_node(theirs, 3));
+        let shared = SharedConnection::greet_over(ours, IMPATIENT).await.unwrap();
+        assert_eq!(answer(&shared).await, Ok(200));
     });
 }
 
