@@ -12,6 +12,7 @@ mod discovery;
 mod faults;
 mod gateways;
 mod idle;
+mod instructions;
 mod load;
 mod paced;
 mod plugin_faults;
@@ -95,6 +96,8 @@ enum Scenario {
     Idle,
     /// The same under TLS
     IdleTls,
+    /// What the edge's checks are of a plain request's instructions (needs valgrind)
+    Instructions,
     /// 5,000 clients that send their heads byte by byte: what a well-behaved client notices
     Slowloris,
     /// A policy and a filter that fault all the time: what clients notice
@@ -151,6 +154,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Scenario::Passthrough => passthrough(&ground, &proxies, options)?.into(),
             Scenario::Idle => vec![idle::measure(&ground, &proxies, Front::Http)?],
             Scenario::IdleTls => vec![idle::measure(&ground, &proxies, Front::Tls)?],
+            Scenario::Instructions => vec![instructions::measure(&ground)?],
             Scenario::Slowloris => vec![slowloris::measure(&ground, &proxies, options.seconds)?],
             Scenario::PluginFaults => vec![plugin_faults::measure(&ground, options.seconds)?],
             Scenario::Reloads => reloads::measure(&ground, options.seconds, options.reloads)?.into(),

@@ -86,7 +86,8 @@ pub(crate) struct Ground {
     tls_nodes: [u16; 2],
     /// What proxies and nodes show under TLS.
     pub(crate) certificate: Certificate,
-    gateway: PathBuf,
+    /// What is measured.
+    pub(crate) gateway: PathBuf,
     /// How many client connections a proxy may hold, at most `MOST_CONNECTIONS`: the limit of open files rules.
     pub(crate) connections: u64,
     folder: tempfile::TempDir,
@@ -145,6 +146,19 @@ impl Ground {
             }
         };
         start(folder, name, Some(PROXY_CORE), ports, &command)
+    }
+
+    /// Starts bascule without plugins under a program that watches it, whose command this is; on no core of its own.
+    ///
+    /// # Errors
+    /// When it does not start; its log is shown.
+    pub(crate) fn native_under(&self, watcher: &[String]) -> Result<Server> {
+        let ports = free_ports()?;
+        let folder = self.folder.path();
+        let text =
+            configuration::bascule::native(&self.setup(ports, Front::Http), &folder.join("no-plugins"));
+        let command = [watcher, &self.bascule("bascule-under", &text)?].concat();
+        start(folder, "bascule-under", None, ports, &command)
     }
 
     fn setup(&self, [port, admin]: [u16; 2], front: Front) -> Setup<'_> {
