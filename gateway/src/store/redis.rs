@@ -2,7 +2,7 @@
 //!
 //! Each worker has a connection of its own, and so has control (`lane`): questions go over it one after the other without waiting
 //! for each other's answers. Whoever asks awaits the answer, never longer than `timeout`. While Redis cannot be asked (`driver`
-//! decides that) the answer is "unavailable", at once.
+//! decides that) the answer is "unavailable", at once. In a cluster that goes by member (`members`).
 //!
 //! Redis need not be there when the gateway starts, and comes back by itself.
 
@@ -11,6 +11,7 @@ mod driver;
 mod health;
 mod lane;
 mod link;
+mod members;
 mod question;
 pub mod stats;
 #[cfg(test)]
@@ -124,6 +125,11 @@ impl Redis {
     /// Whether it is asked, as all event loops together see it.
     pub fn state(&self) -> State {
         self.lanes.health().state()
+    }
+
+    /// How many members of a cluster are not asked, by one event loop at least.
+    pub fn absent_members(&self) -> usize {
+        self.lanes.health().absent()
     }
 
     /// How often it came to that it is not.

@@ -31,6 +31,8 @@ struct RedisRow {
     state: &'static str,
     /// How often it came to that it is not asked.
     outages: u64,
+    /// Members of a cluster that are not asked.
+    absent_members: usize,
     /// Questions by what was asked and how it went; those that never were are left out.
     questions: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
 }
@@ -61,6 +63,7 @@ impl RedisRow {
         Self {
             state: redis.state().name(),
             outages: redis.outages(),
+            absent_members: redis.absent_members(),
             questions: questions.filter(|(_, outcomes)| !outcomes.is_empty()).collect(),
         }
     }
@@ -96,6 +99,8 @@ fn write_redis(text: &mut Exposition, redis: &Redis) {
     text.family("bascule_redis_up", Kind::Gauge, help).sample(&[], u8::from(redis.state() == State::Up));
     let help = "How often it came to that Redis is not asked.";
     text.family("bascule_redis_outages_total", Kind::Counter, help).sample(&[], redis.outages());
+    let help = "Members of a Redis Cluster that a worker does not ask, since they do not answer.";
+    text.family("bascule_redis_absent_members", Kind::Gauge, help).sample(&[], redis.absent_members());
     let help = "Questions to Redis, by what was asked and how it went.";
     let mut family = text.family("bascule_redis_questions_total", Kind::Counter, help);
     for asked in Asked::ALL {

@@ -5,23 +5,29 @@
 //! whether Redis is back, so no request ever waits for that. A new connection is made each time: the old one would first deliver
 //! what nobody waits for any more.
 //!
+//! A member of a cluster that fails is given up alone (`members`): its keys' questions are turned away, and a new connection is tried beside the
+//! one that serves the others.
+//!
 //! The same PING goes over a connection that was quiet, which something on the way may have dropped without a word: else the
 //! next requests would find that out.
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::time::Duration;
 
 use ::redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
-use super::breaker::{Answers, Pauses};
+use super::breaker::Pauses;
 use super::health::Own;
-use super::link::{Dial, Link, words};
+use super::link::{Dial, Found, Link, words};
+use super::members::{Members, Verdict};
 use super::question::{Question, Same};
 use super::stats::Outcome;
 
@@ -47,6 +53,8 @@ pub(super) struct Driver {
     jobs: mpsc::Receiver<Job>,
     own: Own,
     pauses: Pauses,
+    /// Those before a new connection is tried since a member is missing.
+    missing: Pauses,
     /// Whether it was found out that Redis cannot be asked.
     is_down: bool,
     /// The last refusal that was noted.
@@ -56,15 +64,40 @@ pub(super) struct Driver {
 /// Who waits for an answer.
 enum Who {
     One(oneshot::Sender<Answer>),
-    /// All who asked this; they wait in [`Driver::serve`].
+    /// All who asked this; they are in [`Waiting`].
     Same(Same),
     /// The gateway, which tries a connection that was quiet.
     Gateway,
 }
 
+/// Who asked the same as a question that is on its way.
+#[derive(Default)]
+struct Waiting(HashMap<Same, Vec<oneshot::Sender<Answer>>>);
+
+impl Waiting {
+    /// For whom a question is to be asked; none if the same is on its way, with whose answer this one is content.
+    fn enlist(&mut self, same: Option<Same>, answer: oneshot::Sender<Answer>) -> Option<Who> {
+        let Some(same) = same else { return Some(Who::One(answer)) };
+        let others = self.0.entry(same).or_default();
+        others.push(answer);
+        (others.len() == 1).then_some(Who::Same(same))
+    }
+
+    /// All who get its answer; none if that is the gateway.
+    fn leave(&mut self, who: Who) -> Option<Vec<oneshot::Sender<Answer>>> {
+        match who {
+            Who::One(one) => Some(vec![one]),
+            Who::Same(same) => Some(self.0.remove(&same).unwrap_or_default()),
+            Who::Gateway => None,
+        }
+    }
+}
+
 /// A question that was asked came to an end.
 struct Done {
     who: Who,
+    /// Which member of a cluster it was for.
+    member: Option<usize>,
     came: Came,
 }
 
@@ -81,15 +114,15 @@ enum Came {
 
 impl Driver {
     pub(super) fn new(dial: Dial, jobs: mpsc::Receiver<Job>, own: Own) -> Driver {
-        let (pauses, refused) = (Pauses::default(), String::new());
-        Driver { dial, jobs, own, pauses, is_down: false, refused }
+        let (pauses, missing, refused) = Default::default();
+        Driver { dial, jobs, own, pauses, missing, is_down: false, refused }
     }
 
     /// Runs until nobody is left who could ask.
     pub(super) async fn run(mut self) {
-        while let Some(link) = self.connect().await {
+        while let Some(found) = self.connect().await {
             self.up();
-            match self.serve(link).await {
+            match self.serve(found).await {
                 Some(why) => self.down(&why),
                 None => return,
             }
@@ -102,10 +135,10 @@ impl Driver {
     }
 
     /// A connection, however long it takes; none if nobody is left who could ask.
-    async fn connect(&mut self) -> Option<Link> {
+    async fn connect(&mut self) -> Option<Found> {
         loop {
             match self.try_once().await? {
-                Ok(link) => return Some(link),
+                Ok(found) => return Some(found),
                 Err(why) => self.down(&why),
             }
             let pause = self.pauses.next(fastrand::f64());
@@ -113,7 +146,7 @@ impl Driver {
         }
     }
 
-    async fn try_once(&mut self) -> Option<Result<Link, String>> {
+    async fn try_once(&mut self) -> Option<Result<Found, String>> {
         if !self.is_down {
             // At the start those who ask wait for it, as long as they do.
             return Some(self.dial.dial().await);
@@ -127,51 +160,60 @@ impl Driver {
     }
 
     /// Asks what there is to ask; why that ended, or nothing if nobody is left who could ask.
-    async fn serve(&mut self, link: Link) -> Option<String> {
-        let within = self.dial.timeout;
+    async fn serve(&mut self, found: Found) -> Option<String> {
         let mut asked = FuturesUnordered::new();
-        let mut answers = Answers::default();
-        // Who asked the same as one that is on its way.
-        let mut waiting: HashMap<Same, Vec<oneshot::Sender<Answer>>> = HashMap::new();
-        let mut looks = interval(QUIET);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut link, mut members) = self.meet(found);
+        // A new connection to a cluster of which a member is not asked.
+        let mut beside = self.try_beside(&members);
+        let mut waiting = Waiting::default();
+        let mut looks = looks();
         let mut is_quiet = false;
         loop {
             tokio::select! {
                 job = self.jobs.recv(), if asked.len() < AT_ONCE => {
                     let Job { question, answer } = job?;
+                    let member = members.of(question.key());
+                    if member.is_some_and(|member| !members.is_asked(member)) {
+                        // Whoever waits for the answer is told by this that there will be none.
+                        drop(answer);
+                        continue;
+                    }
                     is_quiet = false;
-                    let who = match question.same {
-                        None => Who::One(answer),
-                        Some(same) => {
-                            let others = waiting.entry(same).or_default();
-                            others.push(answer);
-                            if others.len() > 1 {
-                                continue;
-                            }
-                            Who::Same(same)
-                        }
-                    };
-                    asked.push(ask(link.clone(), question, who, within));
+                    let Some(who) = waiting.enlist(question.same, answer) else { continue };
+                    asked.push(ask(link.clone(), question, who, member, self.dial.timeout));
                 }
-                Some(Done { who, came }) = asked.next() => {
-                    let (one, others) = match who {
-                        Who::One(one) => (Some(one), Vec::new()),
-                        Who::Same(same) => (None, waiting.remove(&same).unwrap_or_default()),
-                        Who::Gateway if came.is_failure() => return Some(came.why()),
-                        Who::Gateway => continue,
-                    };
+                Some(Done { who, member, came }) = asked.next() => {
                     let failed = came.is_failure();
-                    match self.tell(came, one.into_iter().chain(others)) {
+                    let Some(who) = waiting.leave(who) else {
+                        if failed {
+                            return Some(came.why());
+                        }
+                        continue;
+                    };
+                    let why = match self.tell(came, who) {
                         ControlFlow::Break(why) => return Some(why),
-                        ControlFlow::Continue(why) => if answers.note(failed) {
+                        ControlFlow::Continue(why) => why,
+                    };
+                    match members.note(member, failed, &why, self.own.health()) {
+                        Verdict::Fine => {}
+                        Verdict::Fewer => beside = self.try_beside(&members),
+                        Verdict::Nobody => {
                             return Some(format!("too many questions fail, the last one by: {why}"));
                         }
                     }
                 }
+                found = &mut beside => {
+                    if let Ok(found) = found && found.silent.len() < members.absent() {
+                        let (new, now) = self.meet(found);
+                        link = new;
+                        members.replace(now);
+                        self.missing.reset();
+                    }
+                    beside = self.try_beside(&members);
+                }
                 _tick = looks.tick() => {
                     if is_quiet {
-                        asked.push(ask(link.clone(), Question::ping(), Who::Gateway, TRIED));
+                        asked.push(ask(link.clone(), Question::ping(), Who::Gateway, None, TRIED));
                     }
                     is_quiet = true;
                 }
@@ -179,11 +221,31 @@ impl Driver {
         }
     }
 
+    /// Takes a new connection; those who did not answer there are not asked.
+    fn meet(&self, found: Found) -> (Link, Members) {
+        let Found { link, mut members, silent } = found;
+        for (member, why) in silent {
+            members.give_up(member, &why, self.own.health());
+        }
+        (link, members)
+    }
+
+    /// Tries a new connection after a pause, if members are not asked; else that never ends.
+    fn try_beside(&mut self, members: &Members) -> BoxFuture<'static, Result<Found, String>> {
+        let cluster = self.dial.cluster().filter(|_| members.absent() > 0);
+        let Some(cluster) = cluster else { return Box::pin(pending()) };
+        let pause = self.missing.next(fastrand::f64());
+        Box::pin(async move {
+            sleep(pause).await;
+            cluster.dial().await
+        })
+    }
+
     /// Tells those who wait what came; whether the connection is still of use, and what is wrong.
     fn tell(
         &mut self,
         came: Came,
-        waiting: impl Iterator<Item = oneshot::Sender<Answer>>,
+        waiting: impl IntoIterator<Item = oneshot::Sender<Answer>>,
     ) -> ControlFlow<String, String> {
         let (answer, ended) = match came {
             Came::Answer(value) => {
@@ -238,13 +300,20 @@ impl Came {
     }
 }
 
-async fn ask(mut link: Link, question: Question, who: Who, within: Duration) -> Done {
+/// When to look whether a connection is quiet.
+fn looks() -> Interval {
+    let mut looks = interval(QUIET);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
+}
+
+async fn ask(mut link: Link, question: Question, who: Who, member: Option<usize>, within: Duration) -> Done {
     let came = match timeout(within, link.ask(&question)).await {
         Ok(Ok(value)) => Came::Answer(value),
         Ok(Err(error)) => failure(&error, link.mends_itself()),
         Err(_) => Came::Late(format!("no answer within {within:?}")),
     };
-    Done { who, came }
+    Done { who, member, came }
 }
 
 /// What an error says of the connection and of the server. A connection to a cluster mends itself, and its other members

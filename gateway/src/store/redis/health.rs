@@ -3,6 +3,7 @@
 //! A lane finds out for itself. An operator hears of the first one that cannot ask, and of the last one that can again. The lock
 //! is taken when a lane's state changes and by who looks, never for a question.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -49,6 +50,8 @@ struct Lanes {
     refused: String,
     /// Whether it was said that Redis answers.
     answered: bool,
+    /// Members of a cluster that lanes do not ask, and how many lanes that are.
+    absent: BTreeMap<String, usize>,
 }
 
 impl Health {
@@ -73,6 +76,11 @@ impl Health {
             warn!(why, "Redis does not do what it is asked");
             why.clone_into(&mut lanes.refused);
         }
+    }
+
+    /// How many members of a cluster are not asked.
+    pub(super) fn absent(&self) -> usize {
+        self.lock().absent.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Lanes> {
@@ -108,6 +116,50 @@ impl Lanes {
     }
 }
 
+/// While a lane does not ask a member of a cluster. An operator hears of the first lane that does not, and of the last one that
+/// does again.
+#[derive(Debug)]
+pub(super) struct Absence {
+    health: Arc<Health>,
+    member: String,
+}
+
+impl Absence {
+    /// From now on, for this reason.
+    pub(super) fn begin(health: &Arc<Health>, member: &str, why: &str) -> Absence {
+        let mut lanes = health.lock();
+        let count = lanes.absent.entry(member.to_owned()).or_default();
+        *count += 1;
+        if *count == 1 {
+            warn!(
+                member,
+                why, "a member of the Redis Cluster is not asked; it is tried again, and its keys are missed"
+            );
+        }
+        drop(lanes);
+        Absence { health: Arc::clone(health), member: member.to_owned() }
+    }
+
+    /// It is asked again.
+    pub(super) fn end(self) {
+        if self.health.lock().absent.get(&self.member) == Some(&1) {
+            info!(member = self.member, "the keys of a member of the Redis Cluster are there again");
+        }
+    }
+}
+
+impl Drop for Absence {
+    fn drop(&mut self) {
+        let mut lanes = self.health.lock();
+        if let Some(count) = lanes.absent.get_mut(&self.member) {
+            *count -= 1;
+            if *count == 0 {
+                lanes.absent.remove(&self.member);
+            }
+        }
+    }
+}
+
 /// A lane's own state; copies are the same. Its lane counts until the last one is gone.
 #[derive(Clone, Debug)]
 pub(super) struct Own(Arc<Counted>);
@@ -129,7 +181,7 @@ impl Own {
         self.0.state()
     }
 
-    pub(super) fn health(&self) -> &Health {
+    pub(super) fn health(&self) -> &Arc<Health> {
         &self.0.health
     }
 

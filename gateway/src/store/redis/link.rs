@@ -5,19 +5,24 @@ use std::time::Duration;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::cluster::ClusterClient;
 use ::redis::cluster_async::ClusterConnection;
+use ::redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use ::redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use ::redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ErrorKind,
     IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, TlsMode, Value,
 };
+use futures_util::future::join_all;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::time::timeout;
 
+use super::members::Members;
 use super::{Mode, Question, Spec};
 
 /// How long a connection may take to be made, with TLS and login. No request waits for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same for that to one member of a cluster: one that hangs is waited for up to three times before the others are asked.
+const MEMBER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Makes connections.
 pub(super) struct Dial {
@@ -30,7 +35,22 @@ pub(super) struct Dial {
 enum To {
     Server(Box<Client>),
     Sentinels(Box<SentinelClient>),
-    Cluster(Box<ClusterClient>),
+    Cluster(Box<Cluster>),
+}
+
+/// Makes connections to a cluster.
+#[derive(Clone)]
+pub(super) struct Cluster {
+    client: ClusterClient,
+    timeout: Duration,
+}
+
+/// A connection that was tried, and who is at its other end.
+pub(super) struct Found {
+    pub(super) link: Link,
+    pub(super) members: Members,
+    /// Those that did not answer, and why.
+    pub(super) silent: Vec<(usize, String)>,
 }
 
 /// A connection; copies of it share it.
@@ -61,37 +81,70 @@ impl Dial {
         let to = match &spec.mode {
             Mode::Standalone => To::Server(Box::new(server(spec)?)),
             Mode::Sentinel(master) => To::Sentinels(Box::new(sentinels(spec, master)?)),
-            Mode::Cluster => To::Cluster(Box::new(cluster(spec)?)),
+            Mode::Cluster => To::Cluster(Box::new(Cluster { client: cluster(spec)?, timeout })),
         };
         Ok(Dial { to, config, timeout })
     }
 
-    /// Connects, and asks whether somebody is there within the time that every question has: a connection to a Redis that
-    /// hangs is none.
-    pub(super) async fn dial(&mut self) -> Result<Link, String> {
-        let connected = timeout(CONNECT_TIMEOUT, self.connect()).await;
-        let mut link = match connected {
-            Ok(connected) => connected.map_err(|error| words(&error))?,
-            Err(_) => return Err("no connection within two seconds".into()),
-        };
-        match timeout(self.timeout, link.ask(&Question::ping())).await {
-            Ok(Ok(_)) => Ok(link),
-            Ok(Err(error)) => Err(words(&error)),
-            Err(_) => Err(format!("no answer within {:?}", self.timeout)),
-        }
+    /// The cluster, if it is one.
+    pub(super) fn cluster(&self) -> Option<Cluster> {
+        if let To::Cluster(cluster) = &self.to { Some((**cluster).clone()) } else { None }
     }
 
-    async fn connect(&mut self) -> RedisResult<Link> {
+    /// Connects, and asks whether somebody is there within the time that every question has: a connection to a Redis that
+    /// hangs is none.
+    pub(super) async fn dial(&mut self) -> Result<Found, String> {
         let config = &self.config;
-        Ok(match &mut self.to {
-            To::Server(server) => {
-                Link::Server(server.get_multiplexed_async_connection_with_config(config).await?)
+        let connected = match &mut self.to {
+            To::Server(server) => in_time(server.get_multiplexed_async_connection_with_config(config)).await,
+            To::Sentinels(sentinels) => in_time(sentinels.get_async_connection_with_config(config)).await,
+            To::Cluster(cluster) => return cluster.dial().await,
+        };
+        let mut link = Link::Server(connected?);
+        answer(self.timeout, link.ask(&Question::ping())).await?;
+        Ok(Found { link, members: Members::default(), silent: Vec::new() })
+    }
+}
+
+impl Cluster {
+    /// Connects, and asks each member whether it is there. One that is not is no reason to go without the others.
+    pub(super) async fn dial(&self) -> Result<Found, String> {
+        let mut connection = in_time(self.client.get_async_connection()).await?;
+        let mut slots = ::redis::cmd("CLUSTER");
+        slots.arg("SLOTS");
+        let anybody = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
+        let told = answer(self.timeout, connection.route_command(slots, anybody)).await?;
+        let members = Members::read(&told).ok_or("it does not tell its members")?;
+        let pings = members.slots().map(|slot| {
+            let mut connection = connection.clone();
+            let owner = SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
+            async move {
+                let ping = ::redis::cmd("PING");
+                answer(self.timeout, connection.route_command(ping, RoutingInfo::SingleNode(owner))).await
             }
-            To::Sentinels(sentinels) => {
-                Link::Server(sentinels.get_async_connection_with_config(config).await?)
-            }
-            To::Cluster(cluster) => Link::Cluster(cluster.get_async_connection().await?),
-        })
+        });
+        let pongs = join_all(pings).await.into_iter().enumerate();
+        let silent: Vec<_> = pongs.filter_map(|(member, pong)| Some((member, pong.err()?))).collect();
+        match silent.first() {
+            Some((_, why)) if silent.len() == members.slots().count() => Err(why.clone()),
+            _ => Ok(Found { link: Link::Cluster(connection), members, silent }),
+        }
+    }
+}
+
+/// Connects, in the time that there is for it.
+async fn in_time<T>(connects: impl Future<Output = RedisResult<T>>) -> Result<T, String> {
+    match timeout(CONNECT_TIMEOUT, connects).await {
+        Ok(connected) => connected.map_err(|error| words(&error)),
+        Err(_) => Err("no connection within two seconds".into()),
+    }
+}
+
+/// Waits for an answer for so long.
+async fn answer(within: Duration, asked: impl Future<Output = RedisResult<Value>>) -> Result<Value, String> {
+    match timeout(within, asked).await {
+        Ok(answer) => answer.map_err(|error| words(&error)),
+        Err(_) => Err(format!("no answer within {within:?}")),
     }
 }
 
@@ -183,7 +236,7 @@ fn cluster(spec: &Spec) -> RedisResult<ClusterClient> {
         .retries(2)
         .min_retry_wait(1)
         .max_retry_wait(5)
-        .connection_timeout(CONNECT_TIMEOUT)
+        .connection_timeout(MEMBER_TIMEOUT)
         .response_timeout(spec.timeout);
     if let Some(certificates) = certificates(spec) {
         builder = builder.tls(TlsMode::Secure).certs(certificates);

@@ -1,7 +1,7 @@
 //! What Redis is asked: a command, some commands on one key, or a script on one key.
 
 use ::redis::aio::ConnectionLike;
-use ::redis::{Cmd, Pipeline, RedisResult, Script, Value};
+use ::redis::{Arg, Cmd, Pipeline, RedisResult, Script, Value};
 
 /// What tells a question from others: a number and what is asked about.
 pub(super) type Same = (u32, u128);
@@ -50,6 +50,19 @@ impl Question {
     pub(in crate::store) fn same_as(mut self, what: Same) -> Question {
         self.same = Some(what);
         self
+    }
+
+    /// The key that it is about, if it is about one.
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        let command = match &self.what {
+            What::Command(command) => command,
+            What::Commands(commands) => commands.cmd_iter().next()?,
+            What::Script { key, .. } => return Some(key.as_bytes()),
+        };
+        match command.args_iter().nth(1) {
+            Some(Arg::Simple(key)) => Some(key),
+            _ => None,
+        }
     }
 
     pub(super) async fn ask(&self, connection: &mut impl ConnectionLike) -> RedisResult<Value> {

@@ -166,6 +166,36 @@ async fn a_cluster_serves_what_its_other_members_hold() {
 }
 
 #[tokio::test]
+async fn a_member_that_hangs_costs_its_own_keys_five_questions_and_the_others_nothing() {
+    let Some(cluster) = RedisCluster::start() else { return };
+    let servers = cluster.urls().iter().map(|url| server(url)).collect();
+    let timeout = Duration::from_millis(500);
+    let redis = start(Spec { servers, mode: Mode::Cluster, timeout, ..spec(&cluster.urls()[0]) });
+    for key in ["foo", "hello"] {
+        assert_eq!(ask_until(&redis, &["SET", key, "value"]).await, Value::Okay);
+    }
+    // The client's own time for an answer may be over first.
+    let lost = || count(&redis, Outcome::Late) + count(&redis, Outcome::Failed);
+    let before = lost();
+    cluster.masters()[2].freeze();
+    for _ in 0..5 {
+        assert_eq!(ask(&redis, &["GET", "foo"]).await, Err(StoreError::Unavailable));
+        assert_eq!(ask(&redis, &["GET", "hello"]).await, Ok(Value::BulkString(b"value".to_vec())));
+    }
+    assert_eq!((lost(), redis.absent_members()), (before + 5, 1));
+    let turned_away = count(&redis, Outcome::Unavailable);
+    for _ in 0..500 {
+        assert_eq!(ask(&redis, &["GET", "foo"]).await, Err(StoreError::Unavailable));
+        assert_eq!(ask(&redis, &["GET", "hello"]).await, Ok(Value::BulkString(b"value".to_vec())));
+    }
+    assert_eq!(count(&redis, Outcome::Unavailable), turned_away + 500);
+    assert_eq!((redis.state(), redis.outages()), (State::Up, 0));
+    cluster.masters()[2].thaw();
+    wait_for("it is asked again", || redis.absent_members() == 0).await;
+    assert_eq!(ask_until(&redis, &["GET", "foo"]).await, Value::BulkString(b"value".to_vec()));
+}
+
+#[tokio::test]
 async fn tls_is_spoken_to_a_server_that_the_authority_knows() {
     let certificates = Certificates::make();
     let Some(server) = Server::start_with_tls(&certificates) else { return };
