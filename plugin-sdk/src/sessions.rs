@@ -20,7 +20,8 @@ pub struct Binding {
 pub enum Place {
     /// A node that can be picked.
     Candidate(Node),
-    /// The node with this stable id, which cannot be picked now.
+    /// The node with this stable id, which cannot be picked now: it is no candidate, or this is another attempt, since the
+    /// first failed.
     Elsewhere(String),
 }
 

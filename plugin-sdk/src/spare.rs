@@ -12,3 +12,10 @@ pub fn on_request() {
 pub fn on_response() {
     host::on_response();
 }
+
+/// In [`Lifecycle::configure`](crate::Lifecycle::configure): the same for each request for which
+/// [`Balancer::pick`](crate::Balancer::pick) answers the candidate that
+/// [`sessions::bound_by_cookie`](crate::sessions::bound_by_cookie) named.
+pub fn on_response_where_bound() {
+    host::on_response_where_bound();
+}

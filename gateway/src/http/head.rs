@@ -1,5 +1,7 @@
 //! Request and response heads, as every stage between the two codecs sees them.
 
+use memchr::memchr_iter;
+
 use super::fields::{Fields, Mark, Span};
 use super::path::{self, Ambiguous};
 
@@ -151,13 +153,7 @@ impl RequestHead {
 
     /// The value of a cookie (RFC 6265, 5.4), without surrounding quotes.
     pub fn cookie(&self, name: &str) -> Option<&[u8]> {
-        self.fields
-            .known_all(super::fields::Known::Cookie)
-            .flat_map(|value| value.split(|&byte| byte == b';'))
-            .find_map(|pair| {
-                let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-                Some(value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value))
-            })
+        self.fields.known_all(super::fields::Known::Cookie).find_map(|pairs| cookie(pairs, name.as_bytes()))
     }
 
     /// Remembers this point, so that [`RequestHead::undo`] can come back to it.
@@ -171,6 +167,16 @@ impl RequestHead {
         self.path = mark.path;
         self.target_authority = mark.target_authority;
     }
+}
+
+/// The value of a cookie in a field of pairs.
+fn cookie<'a>(pairs: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut start = 0;
+    let ends = memchr_iter(b';', pairs).chain(std::iter::once(pairs.len()));
+    ends.map(|end| &pairs[std::mem::replace(&mut start, end + 1)..end]).find_map(|pair| {
+        let value = pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"=")?;
+        Some(value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value))
+    })
 }
 
 /// A response's head.

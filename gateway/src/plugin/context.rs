@@ -110,6 +110,11 @@ impl RequestId {
 }
 
 impl Context {
+    /// The token of a session that a cookie of the request holds.
+    pub(super) fn token(&self, cookie: &str) -> Option<&[u8]> {
+        self.request.cookie(cookie).filter(|token| !token.is_empty())
+    }
+
     /// Names the route.
     pub fn set_route(&mut self, name: &Arc<str>) {
         take_over(&mut self.route, name);

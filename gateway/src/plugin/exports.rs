@@ -127,6 +127,11 @@ pub(super) trait Answer {
     fn is_final(&self) -> bool {
         false
     }
+
+    /// Whether it sends the request to this candidate.
+    fn picks(&self, _candidate: u32) -> bool {
+        false
+    }
 }
 
 impl Answer for Choice {
@@ -142,6 +147,10 @@ impl Answer for Choice {
             },
             Choice::Reject(status) => check_status(status),
         }
+    }
+
+    fn picks(&self, candidate: u32) -> bool {
+        *self == Choice::Node(candidate)
     }
 
     fn is_final(&self) -> bool {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::caps::{Cap, Tally};
 use super::context::{Context, Reply};
 use super::deadline::Meter;
+use super::lane::Lane;
 use super::limiter::Limiter;
 use super::metrics::{self, Kind, Metric};
 use super::module::Role;
@@ -68,9 +69,15 @@ impl Stage {
     }
 }
 
+/// The node that a client is bound to, if it is.
+pub(super) type Bound = Option<Arc<str>>;
+
 /// The data of an instance's store.
 pub(super) struct Host {
     pub(super) owner: Arc<Use>,
+    /// How its calls run, and what CPU time each has.
+    pub(super) lane: Lane,
+    pub(super) deadline: Duration,
     /// The request's, while the plugin is in a call about one; an empty one else.
     pub(super) context: Box<Context>,
     pub(super) stage: Stage,
@@ -84,8 +91,14 @@ pub(super) struct Host {
     pub(super) reply: Reply,
     /// The use's note, if this call wrote it.
     pub(super) note: Option<(u64, String)>,
-    /// Whether it does without on-request, for its whole life.
+    /// What this call will be told of its client's session, if that was looked up before it began.
+    pub(super) foreseen: Option<Bound>,
+    /// The candidate that this call was told its client is bound to.
+    pub(super) bound: Option<u32>,
+    /// Whether it does without on-request, and without the on-response of requests that go where their client is bound, for its
+    /// whole life.
     pub(super) spares_requests: bool,
+    pub(super) spares_bound: bool,
     /// Whether this call does without the request's on-response.
     pub(super) spares_response: bool,
     pub(super) meter: Meter,
@@ -109,8 +122,10 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn new(owner: Arc<Use>) -> Host {
+    pub(super) fn new(owner: Arc<Use>, lane: Lane) -> Host {
         Host {
+            lane,
+            deadline: if lane == owner.lane { owner.deadline } else { owner.deadline.min(lane.deadline()) },
             context: Box::new(Context::new(Instant::now())),
             stage: Stage::Configure,
             edits: 0,
@@ -118,7 +133,10 @@ impl Host {
             caps: Tally::default(),
             reply: Reply::default(),
             note: None,
+            foreseen: None,
+            bound: None,
             spares_requests: false,
+            spares_bound: false,
             spares_response: false,
             meter: Meter::default(),
             pulse: Arc::clone(&owner.module.pulse),
@@ -144,6 +162,8 @@ impl Host {
         self.edits = 0;
         self.edit_bytes = 0;
         self.lines = 0;
+        self.foreseen = None;
+        self.bound = None;
         self.spares_response = false;
         self.limiter.refused_memory = false;
         self.limiter.refused_elements = false;

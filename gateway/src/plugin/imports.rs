@@ -20,7 +20,7 @@ mod outcome;
 mod reply;
 mod request;
 mod response;
-mod sessions;
+pub(super) mod sessions;
 mod shared;
 mod spare;
 pub(super) mod wait;

@@ -25,11 +25,13 @@ use super::use_::Use;
 use crate::http::fields::Mark;
 use crate::http::head::RequestMark;
 
+mod foreseen;
 mod idle;
 mod memory;
 mod upkeep;
 mod waiting;
 
+use foreseen::Foresight;
 use idle::Idle;
 use upkeep::Stock;
 
@@ -40,10 +42,11 @@ pub struct Instances {
     roles: Roles,
     /// Whether its instances do without on-request: what the one said that was started last, or the trial's.
     spares_requests: Cell<bool>,
-    /// The one that works on the synchronous lane.
+    /// The one that makes plain calls: all on the synchronous lane, foreseen ones on the waiting lane.
     running: RefCell<Option<Running>>,
     /// Those of the waiting lane.
     idle: Idle,
+    foresight: Foresight,
     calls: Arc<Calls>,
     stock: Stock,
 }
@@ -53,6 +56,7 @@ impl Instances {
     pub fn new(owner: Arc<Use>) -> Instances {
         let calls = owner.stats.worker();
         let roles = owner.module.roles;
+        let foresight = Foresight::new(&owner);
         let spares_requests = owner.spares_requests.get().is_some_and(|spares| *spares);
         Instances {
             owner,
@@ -60,6 +64,7 @@ impl Instances {
             spares_requests: Cell::new(spares_requests),
             running: RefCell::new(None),
             idle: Idle::default(),
+            foresight,
             calls,
             stock: Stock::default(),
         }
@@ -129,6 +134,11 @@ impl Instances {
     pub fn pick<'a>(&'a self, context: &'a mut Option<Box<Context>>) -> Called<'a, Choice> {
         if !self.plays(Roles::BALANCER) {
             return Called::over(Ok(Choice::Abstain));
+        }
+        if self.waits()
+            && let Some(picked) = self.pick_foreseen(context)
+        {
+            return Called::over(picked);
         }
         self.call(Stage::Pick, context.as_mut(), |exports| &exports.pick)
     }
@@ -291,7 +301,7 @@ impl<'a> Lent<'a> {
             None => host.context.now = Instant::now(),
         }
         let marks = Marks::set(&host.context);
-        let allowed = host.owner.deadline;
+        let allowed = host.deadline;
         // Before it says that it begins: else the ticker might rest before it waits for a tick.
         running.store.set_epoch_deadline(1);
         running.store.data_mut().begin(stage, allowed);
@@ -357,7 +367,8 @@ impl Marks {
 /// Makes what a call did count, if its answer makes sense.
 fn commit<A: Answer>(host: &mut Host, answer: A) -> Result<A, Fault> {
     answer.check(host).map_err(|message| Fault::new(FaultKind::Garbage, message))?;
-    host.context.spares_response = host.spares_response;
+    host.context.spares_response =
+        host.spares_response || host.spares_bound && host.bound.is_some_and(|bound| answer.picks(bound));
     if let Some((number, text)) = host.note.take() {
         let key = host.owner.key;
         let notes = &mut host.context.notes;

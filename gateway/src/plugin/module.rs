@@ -173,6 +173,13 @@ pub struct Module {
     pub(super) pulse: Arc<Pulse>,
 }
 
+impl Module {
+    /// Whether it imports this interface of the contract.
+    pub(super) fn imports(&self, interface: &str) -> bool {
+        self.interfaces.iter().any(|imported| imported == interface)
+    }
+}
+
 /// Where each role's functions are found in an instance: looked up once for all instances.
 #[derive(Default)]
 pub(super) struct Functions {

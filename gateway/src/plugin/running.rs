@@ -28,7 +28,7 @@ pub(super) struct Running {
     pub(super) born: Instant,
     pub(super) start_took: Duration,
     pub(super) start_memory: usize,
-    /// Calls that it made; counted on the waiting lane only.
+    /// Calls that it made; not counted where one instance makes all of a worker's calls.
     pub(super) calls: u64,
 }
 
@@ -49,11 +49,11 @@ pub(super) struct Exports {
 }
 
 impl Running {
-    /// Starts an instance and configures it, within so much CPU time.
-    pub(super) fn start(owner: &Arc<Use>, allowed: Duration) -> Result<Running, Fault> {
+    /// Starts an instance for calls on a lane and configures it, within so much CPU time.
+    pub(super) fn start(owner: &Arc<Use>, lane: Lane, allowed: Duration) -> Result<Running, Fault> {
         let (module, limits) = (&owner.module, &owner.spec.limits);
         let (born, before) = (Instant::now(), thread_cpu_time());
-        let mut store = Store::new(module.pre.engine(), Host::new(Arc::clone(owner)));
+        let mut store = Store::new(module.pre.engine(), Host::new(Arc::clone(owner), lane));
         store.limiter(|host| &mut host.limiter);
         store.set_hostcall_fuel(limits.import_bytes);
         store.set_max_component_handles(MOST_HANDLES);
@@ -87,7 +87,7 @@ fn hear_tick(mut call: StoreContextMut<'_, Host>) -> wasmtime::Result<UpdateDead
     if let Some(soon) = host.meter.tick()? {
         host.pulse.ring_in(soon);
     }
-    if host.owner.lane == Lane::Synchronous || !host.stage.may_wait() {
+    if host.lane == Lane::Synchronous || !host.stage.may_wait() {
         return Ok(UpdateDeadline::Continue(1));
     }
     host.meter.pause();
@@ -118,7 +118,7 @@ fn start_in(store: &mut Store<Host>, owner: &Use) -> wasmtime::Result<Result<Exp
     let configured = match configure {
         Some(configure) => {
             let configuration = (&*owner.spec.configuration,);
-            match owner.lane {
+            match store.data().lane {
                 Lane::Synchronous => configure.call(&mut *store, configuration)?.0,
                 Lane::Waiting => at_once(configure.call_async(&mut *store, configuration))?.0,
             }
@@ -129,7 +129,7 @@ fn start_in(store: &mut Store<Host>, owner: &Use) -> wasmtime::Result<Result<Exp
 }
 
 fn instantiate(store: &mut Store<Host>, owner: &Use) -> wasmtime::Result<Instance> {
-    match (owner.lane, &owner.module.waiting) {
+    match (store.data().lane, &owner.module.waiting) {
         (Lane::Waiting, Some(pre)) => at_once(pre.instantiate_async(store)),
         _ => owner.module.pre.instantiate(store),
     }

@@ -20,6 +20,7 @@ mod compiling;
 mod edits;
 mod fairness;
 mod faults;
+mod foreseen;
 mod loading;
 mod quarantine;
 mod roles;

@@ -28,7 +28,7 @@ impl Use {
     /// error says what failed. It may take some 100 ms: not for a worker.
     pub fn trial(&self) -> Result<(), LoadError> {
         let (stats, services) = (Arc::new(UseStats::default()), Arc::new(Services::default()));
-        let instances = Instances::new(Arc::new(Use {
+        let tried = Arc::new(Use {
             key: self.key,
             generation: self.generation,
             spec: self.spec.clone(),
@@ -44,13 +44,18 @@ impl Use {
             quarantine: Quarantines::new(None, Instant::now()),
             start_took: OnceLock::new(),
             spares_requests: OnceLock::new(),
-        }));
+            cookie: OnceLock::new(),
+        });
+        let instances = Instances::new(Arc::clone(&tried));
         let took = instances.warm_up().map_err(|fault| self.refused("", &fault))?;
         self.remember_start(took, instances.spares_requests());
         let mut context = Some(invented());
         for role in self.module.roles.iter() {
             let played = play(role, &instances, &mut context);
             played.map_err(|(function, fault)| self.refused(function, &fault))?;
+        }
+        if let Some(cookie) = tried.cookie.get() {
+            let _ = self.cookie.set(cookie.clone());
         }
         Ok(())
     }

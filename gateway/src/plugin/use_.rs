@@ -10,7 +10,7 @@ use super::module::{Module, Role};
 use super::quarantine::{QuarantineState, Quarantines, Step, Tolerance};
 use super::services::Services;
 use super::stats::UseStats;
-use crate::store::{Scope, Space};
+use crate::store::{Owner, Scope, Space};
 
 /// What a filter's fault means for the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -146,6 +146,8 @@ pub struct Use {
     pub(super) start_took: OnceLock<Duration>,
     /// Whether that one did without on-request.
     pub(super) spares_requests: OnceLock<bool>,
+    /// The first cookie by which it asked where a client is bound, be it in the trial.
+    pub(super) cookie: OnceLock<Box<str>>,
 }
 
 impl Use {
@@ -186,7 +188,15 @@ impl Use {
             quarantine,
             start_took: OnceLock::new(),
             spares_requests: OnceLock::new(),
+            cookie: OnceLock::new(),
         })
+    }
+}
+
+impl Use {
+    /// Whose sessions it asks for, for a request to this pool.
+    pub(super) fn sessions_in<'a>(&'a self, pool: &'a str) -> Owner<'a> {
+        Owner { key: self.key, name: &self.spec.name, pool }
     }
 }
 

@@ -6,6 +6,7 @@
 mod cookie;
 mod memory;
 mod near;
+mod recent;
 mod remote;
 mod token;
 
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub use cookie::Bad;
 use cookie::Cookies;
 use memory::Memory;
+use recent::{Held, State};
 use remote::Remote;
 
 use super::redis::Redis;
@@ -24,6 +26,11 @@ use super::{Now, StoreError};
 const LONGEST_ID: usize = 256;
 /// The longest life of a session.
 const LONGEST_LIFE: Duration = Duration::from_secs(366 * 86_400);
+
+/// A use and the bits of one of its tokens.
+type Key = (u32, u128);
+/// How keys are hashed. A client can choose none that is kept: they are minted here, at random.
+type KeyHash = foldhash::fast::FixedState;
 
 /// Whose sessions are meant: each use has its own.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +67,7 @@ pub enum FailMode {
 pub struct Sessions {
     store: Store,
     fail_mode: FailMode,
+    state: State,
 }
 
 #[derive(Debug)]
@@ -81,12 +89,12 @@ type Wish<'a> = (Option<&'a str>, &'a str, Duration, Option<&'a str>);
 impl Sessions {
     /// Sessions in memory, up to so many; the least recently used make room.
     pub fn in_memory(most: u64) -> Self {
-        Sessions { store: Store::Memory(Memory::new(most)), fail_mode: FailMode::Move }
+        Sessions::of(Store::Memory(Memory::new(most)), FailMode::Move)
     }
 
     /// Sessions in Redis, of which up to `most` are known here, too, and believed for so long without asking.
     pub fn in_redis(redis: Arc<Redis>, most: u64, believed: Duration, fail_mode: FailMode) -> Self {
-        Sessions { store: Store::Redis(Box::new(Remote::new(redis, most, believed))), fail_mode }
+        Sessions::of(Store::Redis(Box::new(Remote::new(redis, most, believed))), fail_mode)
     }
 
     /// Sessions in the clients' tokens: the first key signs, all verify.
@@ -94,7 +102,11 @@ impl Sessions {
     /// # Panics
     /// If there is no key.
     pub fn in_cookies<'a>(keys: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        Sessions { store: Store::Cookie(Cookies::new(keys)), fail_mode: FailMode::Move }
+        Sessions::of(Store::Cookie(Cookies::new(keys)), FailMode::Move)
+    }
+
+    fn of(store: Store, fail_mode: FailMode) -> Self {
+        Sessions { store, fail_mode, state: State::default() }
     }
 
     /// Whether [`Sessions::get`], [`Sessions::bind`] and [`Sessions::forget`] may have to wait.
@@ -108,11 +120,16 @@ impl Sessions {
     }
 
     /// The id of the node that a token is bound to, as far as that is known without waiting.
-    pub fn get_now(&self, of: &Owner<'_>, token: &str) -> Now<Option<Arc<str>>> {
+    pub fn get_now(&self, of: &Owner<'_>, token: &[u8], now: Instant) -> Now<Option<Arc<str>>> {
+        let (state, user) = (&self.state, of.key);
         match &self.store {
-            Store::Memory(memory) => Now::Known(memory.get(of.key, token)),
-            Store::Redis(remote) => remote.get_now(of, token, Instant::now()),
             Store::Cookie(cookies) => Now::Known(cookies.get(of, token, SystemTime::now())),
+            Store::Memory(memory) => {
+                state.recall(user, token, now, || {}, || Now::Known(memory.get(user, token)))
+            }
+            Store::Redis(remote) => {
+                state.recall(user, token, now, || remote.near().hit(), || remote.get_now(user, token, now))
+            }
         }
     }
 
@@ -123,7 +140,7 @@ impl Sessions {
     pub async fn get(&self, of: &Owner<'_>, token: &str) -> Result<Option<Arc<str>>, StoreError> {
         match &self.store {
             Store::Redis(remote) => remote.get(of, token, Instant::now()).await,
-            _ => match self.get_now(of, token) {
+            _ => match self.get_now(of, token.as_bytes(), Instant::now()) {
                 Now::Known(node) => Ok(node),
                 Now::Ask => Err(StoreError::Unavailable),
             },
@@ -142,11 +159,13 @@ impl Sessions {
         life: Duration,
         replaces: Option<&str>,
     ) -> Result<Binding, StoreError> {
-        match &self.store {
+        let bound = match &self.store {
             Store::Memory(memory) => memory.bind(of.key, old, node, life, replaces),
             Store::Cookie(cookies) => cookies.bind(of, old, node, life, replaces, SystemTime::now()),
             Store::Redis(_) => Err(StoreError::Unavailable),
-        }
+        };
+        self.note_move(replaces);
+        bound
     }
 
     /// Binds a client to a node. An old token that is bound already keeps its node, unless `replaces` names that
@@ -164,8 +183,19 @@ impl Sessions {
         replaces: Option<&str>,
     ) -> Result<Binding, StoreError> {
         match &self.store {
-            Store::Redis(remote) => remote.bind(of, (old, node, life, replaces), Instant::now()).await,
+            Store::Redis(remote) => {
+                let bound = remote.bind(of, (old, node, life, replaces), Instant::now()).await;
+                self.note_move(replaces);
+                bound
+            }
             _ => self.bind_now(of, old, node, life, replaces),
+        }
+    }
+
+    /// A client may be bound to another node now.
+    fn note_move(&self, replaces: Option<&str>) {
+        if replaces.is_some() {
+            self.state.change();
         }
     }
 
@@ -179,6 +209,7 @@ impl Sessions {
             Store::Cookie(_) => {}
             Store::Redis(_) => return Err(StoreError::Unavailable),
         }
+        self.state.change();
         Ok(())
     }
 
@@ -188,7 +219,11 @@ impl Sessions {
     /// [`StoreError::Unavailable`]
     pub async fn forget(&self, of: &Owner<'_>, token: &str) -> Result<(), StoreError> {
         match &self.store {
-            Store::Redis(remote) => remote.forget(of, token).await,
+            Store::Redis(remote) => {
+                let forgotten = remote.forget(of, token).await;
+                self.state.change();
+                forgotten
+            }
             _ => self.forget_now(of, token),
         }
     }

@@ -338,6 +338,9 @@ pub(crate) mod spare {
     pub(crate) fn on_response() {
         with(|world| world.request.spares_response.set(true));
     }
+    pub(crate) fn on_response_where_bound() {
+        with(|world| world.spares_bound = true);
+    }
 }
 
 pub(crate) mod outcome {
@@ -412,7 +415,10 @@ pub(crate) mod sessions {
     pub(crate) fn bound_by_cookie(cookie: &str) -> Result<Option<Place>, StoreError> {
         let token = request::cookie(cookie).and_then(|value| String::from_utf8(value).ok());
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
-        Ok(get(&token)?.map(|id| nodes::find(&id).map_or(Place::Elsewhere(id), Place::Candidate)))
+        let Some(id) = get(&token)? else { return Ok(None) };
+        let bound = nodes::find(&id).filter(|_| request::attempt() == 1);
+        with(|world| world.bound = bound);
+        Ok(Some(bound.map_or(Place::Elsewhere(id), Place::Candidate)))
     }
 
     pub(crate) fn get(token: &str) -> Result<Option<String>, StoreError> {

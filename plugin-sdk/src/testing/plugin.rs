@@ -224,11 +224,17 @@ impl<P: Balancer> PluginTest<P> {
     /// Has it pick a node for one attempt.
     pub fn pick(&mut self, request: &TestRequest) -> Picked {
         request.spares_response.set(false);
+        self.world.bound = None;
         match self.call(request, |plugin| plugin.pick(&Request::CURRENT, &Nodes::CURRENT)) {
             Choice::Abstain => Picked::Abstain,
             Choice::Reject(status) => Picked::Reject(status),
             Choice::Node(index) => match self.world.node(index) {
-                Some(node) => Picked::Node(node.id.clone().leak()),
+                Some(node) => {
+                    if self.world.spares_bound && self.world.bound == Some(index) {
+                        request.spares_response.set(true);
+                    }
+                    Picked::Node(node.id.clone().leak())
+                }
                 None => Picked::OutOfRange(index),
             },
         }

@@ -35,8 +35,11 @@ pub(crate) struct World {
     pub(crate) outcome: Attempted,
     pub(crate) sessions: Expiring<String>,
     pub(crate) store_down: bool,
-    /// Whether the plugin does without on-request.
+    /// The candidate that this call was told its client is bound to.
+    pub(crate) bound: Option<u32>,
+    /// Whether the plugin does without on-request, and without on-response where the client is bound.
     pub(crate) spares_requests: bool,
+    pub(crate) spares_bound: bool,
     pub(crate) shared: Expiring<Vec<u8>>,
     pub(crate) allowances: BTreeMap<String, Duration>,
     pub(crate) signals: Expiring<f64>,

@@ -47,6 +47,10 @@ impl Lifecycle for StickySession {
         }
         let cookie = Cookie::new(&config.cookie, config.ttl)?;
         spare::on_request();
+        if !config.renew {
+            // Where the bound node answers there is nothing to do.
+            spare::on_response_where_bound();
+        }
         Ok(Self { cookie, ttl: config.ttl, renew: config.renew })
     }
 }
@@ -57,20 +61,17 @@ impl Balancer for StickySession {
             return Choice::Abstain;
         };
         match bound {
-            // A second attempt comes because the bound node failed.
-            Place::Candidate(node) if request.attempt() == 1 => {
+            Place::Candidate(node) => {
                 if self.renew {
                     remember(request, &node.id());
-                } else {
-                    // Where that node answers there is nothing to do; if it fails, `pick` is asked again.
-                    spare::on_response();
                 }
-                return node.into();
+                node.into()
             }
-            Place::Candidate(node) => remember(request, &node.id()),
-            Place::Elsewhere(id) => remember(request, &id),
+            Place::Elsewhere(id) => {
+                remember(request, &id);
+                Choice::Abstain
+            }
         }
-        Choice::Abstain
     }
 }
 

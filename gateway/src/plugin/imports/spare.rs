@@ -9,6 +9,11 @@ pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
         host.spares_requests |= host.stage == Stage::Configure;
         Ok(())
     })?;
+    instance.func_wrap("on-response-where-bound", |mut call: Call<'_>, (): ()| {
+        let host = call.data_mut();
+        host.spares_bound |= host.stage == Stage::Configure;
+        Ok(())
+    })?;
     instance.func_wrap("on-response", |mut call: Call<'_>, (): ()| {
         let host = call.data_mut();
         host.spares_response = host.stage == Stage::Pick;

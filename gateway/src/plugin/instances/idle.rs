@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use super::Instances;
+use crate::plugin::lane::Lane;
 use crate::plugin::running::Running;
 
 /// After so long without a use for them, half of the instances that stood idle all the while are let go.
@@ -68,7 +69,7 @@ impl Instances {
         if self.idle.count() > 0 || self.idle.away.get() >= self.owner.instances {
             return false;
         }
-        self.start_ahead(now).into_iter().for_each(|fresh| self.idle.put(fresh));
+        self.start_ahead(Lane::Waiting, now).into_iter().for_each(|fresh| self.idle.put(fresh));
         true
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::Instances;
 use crate::plugin::fault::{Fault, FaultKind};
 use crate::plugin::host::Stage;
+use crate::plugin::lane::Lane;
 use crate::plugin::module::Role;
 use crate::plugin::running::Running;
 use crate::plugin::stats::{Start, Worn};
@@ -58,6 +59,11 @@ impl Instances {
     }
 
     pub(super) fn start(&self, start: Start, now: Instant) -> Result<Running, Fault> {
+        self.start_on(self.owner.lane, start, now)
+    }
+
+    /// Starts an instance for calls on a lane, if none failed to start a moment ago.
+    pub(super) fn start_on(&self, lane: Lane, start: Start, now: Instant) -> Result<Running, Fault> {
         if self.may_not_start_before(now) {
             return Err(Fault::new(FaultKind::Start, "it failed to start a moment ago"));
         }
@@ -67,7 +73,7 @@ impl Instances {
             None => limits.start,
         };
         self.owner.stats.count_start(start);
-        match Running::start(&self.owner, allowed) {
+        match Running::start(&self.owner, lane, allowed) {
             Ok(running) => {
                 self.stock.start_again.set(None);
                 self.spares_requests.set(running.store.data().spares_requests);
@@ -94,7 +100,7 @@ impl Instances {
             return false;
         }
         if self.waits() {
-            return self.tend_idle(now);
+            return self.tend_idle(now) || self.tend_foreseen(now);
         }
         let Ok(mut slot) = self.running.try_borrow_mut() else {
             return false;
@@ -104,7 +110,7 @@ impl Instances {
         if slot.is_none() || worn.is_some() {
             let spare = self.stock.spares.borrow_mut().pop();
             let was_there = spare.is_some();
-            if let Some(fresh) = spare.or_else(|| self.start_ahead(now)) {
+            if let Some(fresh) = spare.or_else(|| self.start_ahead(self.owner.lane, now)) {
                 self.stock.takes_over(self.calls.all());
                 *slot = Some(fresh);
                 worn.into_iter().for_each(|worn| self.owner.stats.count_recycled(worn));
@@ -122,14 +128,14 @@ impl Instances {
         if self.stock.spares.borrow().len() >= wanted {
             return false;
         }
-        let fresh = self.start_ahead(now);
+        let fresh = self.start_ahead(self.owner.lane, now);
         self.stock.spares.borrow_mut().extend(fresh);
         true
     }
 
     /// A fresh instance, started between calls. That it failed is counted and logged like a call's fault.
-    pub(super) fn start_ahead(&self, now: Instant) -> Option<Running> {
-        let started = self.start(Start::Ahead, now);
+    pub(super) fn start_ahead(&self, lane: Lane, now: Instant) -> Option<Running> {
+        let started = self.start_on(lane, Start::Ahead, now);
         started.inspect_err(|fault| self.report(Stage::Configure, "", fault)).ok()
     }
 

@@ -8,22 +8,21 @@ use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::{Binding, LONGEST_LIFE, fits, token};
+use super::{Binding, Held, Key, KeyHash, LONGEST_LIFE, fits, token};
 use crate::store::StoreError;
 
 /// So many sessions are kept unless the configuration says otherwise. Chosen: about 100 MB when full.
 const MOST_SESSIONS: u64 = 500_000;
-/// A use and one of its tokens.
-type Key = (u32, u128);
 
 /// The sessions of all uses.
 #[derive(Debug)]
-pub(super) struct Memory(Cache<Key, Bound>);
+pub(super) struct Memory(Cache<Key, Bound, KeyHash>);
 
 #[derive(Clone, Debug)]
 struct Bound {
     node: Arc<str>,
     life: Duration,
+    ends: Instant,
 }
 
 impl Default for Memory {
@@ -40,13 +39,14 @@ impl Memory {
             // A frequency-based policy turns newcomers away when full; a new client's binding has to hold.
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Lives)
-            .build();
+            .build_with_hasher(KeyHash::default());
         Memory(cache)
     }
 
-    /// The id of the node that a token of this use is bound to.
-    pub(super) fn get(&self, key: u32, token: &str) -> Option<Arc<str>> {
-        Some(self.0.get(&(key, token::parse(token)?))?.node)
+    /// The node that a token of this use is bound to, until its session ends.
+    pub(super) fn get(&self, key: u32, token: &[u8]) -> Option<Held> {
+        let bound = self.0.get(&(key, token::parse(token)?))?;
+        Some(Held { node: bound.node, until: bound.ends })
     }
 
     /// See [`super::Sessions::bind`].
@@ -61,9 +61,10 @@ impl Memory {
         if !fits(node) {
             return Err(StoreError::Refused);
         }
-        let wanted = Bound { node: node.into(), life: life.min(LONGEST_LIFE) };
+        let life = life.min(LONGEST_LIFE);
+        let wanted = Bound { node: node.into(), life, ends: Instant::now() + life };
         if let Some(token) = old
-            && let Some(bits) = token::parse(token)
+            && let Some(bits) = token::parse(token.as_bytes())
             && let Some(won) = self.rebind((key, bits), &wanted, replaces)
         {
             return Ok(Binding { token: token.to_owned(), node: won });
@@ -76,7 +77,7 @@ impl Memory {
 
     /// Forgets a token of this use.
     pub(super) fn forget(&self, key: u32, token: &str) {
-        if let Some(bits) = token::parse(token) {
+        if let Some(bits) = token::parse(token.as_bytes()) {
             self.0.invalidate(&(key, bits));
         }
     }
@@ -130,7 +131,7 @@ mod tests {
     fn a_life_ends() {
         let sessions = Memory::default();
         let binding = sessions.bind(1, None, "a", Duration::ZERO, None).unwrap();
-        assert_eq!(sessions.get(1, &binding.token), None);
+        assert_eq!(sessions.get(1, binding.token.as_bytes()), None);
     }
 
     #[test]

@@ -12,13 +12,12 @@ use moka::Expiry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-/// A use and the bits of one of its tokens.
-pub(super) type Key = (u32, u128);
+use super::{Key, KeyHash};
 
 /// The bindings that are known.
 #[derive(Debug)]
 pub(super) struct Near {
-    cache: Cache<Key, Known>,
+    cache: Cache<Key, Known, KeyHash>,
     believed: Duration,
     counts: Counts,
 }
@@ -28,7 +27,7 @@ pub(super) struct Near {
 pub(super) struct Known {
     pub(super) node: Arc<str>,
     /// Until then it is believed without asking.
-    believed: Instant,
+    pub(super) believed: Instant,
     /// When the session ends.
     pub(super) ends: Instant,
 }
@@ -47,7 +46,7 @@ impl Near {
             .max_capacity(most)
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Lives)
-            .build();
+            .build_with_hasher(KeyHash::default());
         Near { cache, believed, counts: Counts::default() }
     }
 

@@ -13,8 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::near::{Key, Known, Near};
-use super::{Binding, LONGEST_LIFE, Owner, Wish, fits, token};
+use super::near::{Known, Near};
+use super::{Binding, Held, Key, LONGEST_LIFE, Owner, Wish, fits, token};
 use crate::store::redis::stats::Asked;
 use crate::store::redis::{Question, Redis};
 use crate::store::{Now, StoreError};
@@ -52,7 +52,7 @@ pub(super) struct Remote {
 }
 
 /// What Redis says of a token.
-enum Held {
+enum Said {
     /// It is bound to this node for so long.
     Bound(Arc<str>, Duration),
     /// It was forgotten.
@@ -72,16 +72,16 @@ impl Remote {
         &self.near
     }
 
-    pub(super) fn get_now(&self, of: &Owner<'_>, token: &str, now: Instant) -> Now<Option<Arc<str>>> {
+    pub(super) fn get_now(&self, user: u32, token: &[u8], now: Instant) -> Now<Option<Held>> {
         let Some(bits) = token::parse(token) else { return Now::Known(None) };
-        match self.near.find((of.key, bits), now) {
+        match self.near.find((user, bits), now) {
             Some(known) if known.is_fresh(now) => {
                 self.near.hit();
-                Now::Known(Some(known.node))
+                Now::Known(Some(Held { node: known.node, until: known.believed.min(known.ends) }))
             }
             Some(known) if self.redis.is_down() => {
                 self.near.stale();
-                Now::Known(Some(known.node))
+                Now::Known(Some(Held { node: known.node, until: now }))
             }
             _ => Now::Ask,
         }
@@ -93,15 +93,15 @@ impl Remote {
         token: &str,
         now: Instant,
     ) -> Result<Option<Arc<str>>, StoreError> {
-        if let Now::Known(node) = self.get_now(of, token, now) {
-            return Ok(node);
+        if let Now::Known(held) = self.get_now(of.key, token.as_bytes(), now) {
+            return Ok(held.map(|held| held.node));
         }
-        let Some(bits) = token::parse(token) else { return Ok(None) };
+        let Some(bits) = token::parse(token.as_bytes()) else { return Ok(None) };
         self.near.miss();
         let key = (of.key, bits);
         let known = self.near.find(key, now);
         let held = match (self.look(of, bits).await, &known) {
-            (Ok(Held::Unknown), Some(known)) if now + ABOUT_TO_END < known.ends => {
+            (Ok(Said::Unknown), Some(known)) if now + ABOUT_TO_END < known.ends => {
                 self.write_back(of, bits, known, now).await
             }
             (held, _) => held,
@@ -127,7 +127,7 @@ impl Remote {
         }
         let life = life.clamp(Duration::from_millis(1), LONGEST_LIFE);
         if let Some(token) = old
-            && let Some(bits) = token::parse(token)
+            && let Some(bits) = token::parse(token.as_bytes())
             && let Some(node) = self.rebind(of, bits, (node, life), replaces, now).await?
         {
             return Ok(Binding { token: token.to_owned(), node });
@@ -147,7 +147,7 @@ impl Remote {
     }
 
     pub(super) async fn forget(&self, of: &Owner<'_>, token: &str) -> Result<(), StoreError> {
-        let Some(bits) = token::parse(token) else { return Ok(()) };
+        let Some(bits) = token::parse(token.as_bytes()) else { return Ok(()) };
         self.near.drop((of.key, bits));
         let mut set = cmd("SET");
         // Other gateways may know it, and would write it back if it were gone.
@@ -192,7 +192,7 @@ impl Remote {
     }
 
     /// What Redis holds. Those who ask for the same token at once ask once.
-    async fn look(&self, of: &Owner<'_>, bits: u128) -> Result<Held, StoreError> {
+    async fn look(&self, of: &Owner<'_>, bits: u128) -> Result<Said, StoreError> {
         let key = self.key(of, bits);
         let mut look = pipe();
         look.get(&key).pttl(&key);
@@ -207,7 +207,7 @@ impl Remote {
         bits: u128,
         known: &Known,
         now: Instant,
-    ) -> Result<Held, StoreError> {
+    ) -> Result<Said, StoreError> {
         let key = self.key(of, bits);
         let mut write = pipe();
         write
@@ -224,13 +224,13 @@ impl Remote {
     }
 
     /// Keeps in mind what Redis said.
-    fn note(&self, key: Key, held: Held, now: Instant) -> Option<Arc<str>> {
+    fn note(&self, key: Key, held: Said, now: Instant) -> Option<Arc<str>> {
         match held {
-            Held::Bound(node, life) => {
+            Said::Bound(node, life) => {
                 self.near.keep(key, &node, life, now);
                 Some(node)
             }
-            Held::Forgotten | Held::Unknown => {
+            Said::Forgotten | Said::Unknown => {
                 self.near.drop(key);
                 None
             }
@@ -249,13 +249,13 @@ fn millis(life: Duration) -> u64 {
 }
 
 /// What an answer of a node and the rest of its life says.
-fn held(answer: &Value) -> Held {
-    let Value::Array(parts) = answer else { return Held::Unknown };
-    let [.., Value::BulkString(node), Value::Int(millis)] = &parts[..] else { return Held::Unknown };
+fn held(answer: &Value) -> Said {
+    let Value::Array(parts) = answer else { return Said::Unknown };
+    let [.., Value::BulkString(node), Value::Int(millis)] = &parts[..] else { return Said::Unknown };
     match (std::str::from_utf8(node), u64::try_from(*millis)) {
-        (Ok(""), _) => Held::Forgotten,
-        (Ok(node), Ok(millis)) => Held::Bound(node.into(), Duration::from_millis(millis)),
+        (Ok(""), _) => Said::Forgotten,
+        (Ok(node), Ok(millis)) => Said::Bound(node.into(), Duration::from_millis(millis)),
         // It ended between the two questions, or somebody else writes here.
-        _ => Held::Unknown,
+        _ => Said::Unknown,
     }
 }

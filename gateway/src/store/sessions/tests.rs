@@ -93,3 +93,21 @@ async fn in_memory() {
 async fn in_cookies() {
     suite(&Sessions::in_cookies([&[7; 32][..]]), Token::Changes).await;
 }
+
+#[test]
+fn what_a_thread_was_told_ends_when_another_moves_or_forgets_a_client() {
+    let sessions = Sessions::default();
+    let token = sessions.bind_now(&OF, None, "a", HOUR, None).unwrap().token;
+    let told = || match sessions.get_now(&OF, token.as_bytes(), Instant::now()) {
+        Now::Known(node) => node,
+        Now::Ask => panic!("memory need not be asked"),
+    };
+    let elsewhere = |act: &(dyn Fn() + Sync)| {
+        std::thread::scope(|scope| scope.spawn(act).join().unwrap());
+    };
+    assert_eq!((told().as_deref(), told().as_deref()), (Some("a"), Some("a")));
+    elsewhere(&|| drop(sessions.bind_now(&OF, Some(&token), "b", HOUR, Some("a"))));
+    assert_eq!((told().as_deref(), told().as_deref()), (Some("b"), Some("b")));
+    elsewhere(&|| sessions.forget_now(&OF, &token).unwrap());
+    assert_eq!(told(), None);
+}

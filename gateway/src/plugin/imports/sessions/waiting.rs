@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wasmtime::component::WasmStr;
 
-use super::{Bind, Binding, Call, Instance, Place, StoreError, failed, owner, token};
+use super::{Bind, Binding, Call, Instance, Place, StoreError, failed, is_first_cookie, owner};
 use crate::plugin::host::Host;
 use crate::plugin::imports::wait::wait;
 use crate::plugin::use_::Use;
@@ -28,7 +28,9 @@ pub(in crate::plugin::imports) fn link(instance: &mut Instance<'_>) -> wasmtime:
 async fn get(mut call: Call<'_>, token: WasmStr) -> Answer<Option<Arc<str>>> {
     let token = token.to_str(&call)?;
     let host = call.data();
-    if let Now::Known(node) = host.owner.services.sessions.get_now(&owner(host), &token) {
+    if let Now::Known(node) =
+        host.owner.services.sessions.get_now(&owner(host), token.as_bytes(), host.context.now)
+    {
         return Ok((Ok(node),));
     }
     let token = token.into_owned();
@@ -38,15 +40,19 @@ async fn get(mut call: Call<'_>, token: WasmStr) -> Answer<Option<Arc<str>>> {
 async fn bound_by_cookie(mut call: Call<'_>, cookie: WasmStr) -> Answer<Option<Place>> {
     let cookie = cookie.to_str(&call)?;
     let host = call.data();
-    let Some(token) = token(host, &cookie) else { return Ok((Ok(None),)) };
-    let node = match host.owner.services.sessions.get_now(&owner(host), token) {
+    is_first_cookie(host, &cookie);
+    let Some(token) = host.context.token(&cookie) else { return Ok((Ok(None),)) };
+    let node = match host.owner.services.sessions.get_now(&owner(host), token, host.context.now) {
         Now::Known(node) => Ok(node),
-        Now::Ask => {
-            let token = token.to_owned();
-            look_up(&mut call, token).await
-        }
+        Now::Ask => match std::str::from_utf8(token) {
+            Ok(token) => {
+                let token = token.to_owned();
+                look_up(&mut call, token).await
+            }
+            Err(_) => Ok(None),
+        },
     };
-    Ok((node.map(|node| node.map(|id| Place::of(call.data(), id))),))
+    Ok((node.map(|node| node.map(|id| Place::of(call.data_mut(), id))),))
 }
 
 /// Asks the store where a token is bound to.
@@ -96,6 +102,6 @@ impl Asking {
     }
 
     fn owner(&self) -> Owner<'_> {
-        Owner { key: self.owner.key, name: &self.owner.spec.name, pool: &self.pool }
+        self.owner.sessions_in(&self.pool)
     }
 }

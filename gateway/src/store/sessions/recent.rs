@@ -1,0 +1,194 @@
+//! What a thread was told of sessions just now.
+//!
+//! Browsers ask for a page and then for all that belongs to it, over a few connections, each of which is one thread's. So what a
+//! store said of a session is kept for a moment where no other thread looks: here an answer costs a twentieth of what a store does
+//! to find one among many, to tell which were used last, and to share all that between threads.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::token;
+use crate::store::Now;
+
+/// For so long an answer is taken from here. Chosen: what a store does not hear of it still takes for used.
+const BRIEF: Duration = Duration::from_secs(1);
+/// So many answers each thread keeps. Chosen: 72 KB.
+const PLACES: usize = 1024;
+
+thread_local! {
+    static ANSWERS: RefCell<Vec<Option<Answer>>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Answer {
+    state: u64,
+    user: u32,
+    token: [u8; token::LENGTH],
+    held: Held,
+}
+
+/// The state of a store. Each has states of its own, and has another after each change by which an answer may be wrong.
+#[derive(Debug)]
+pub(super) struct State(AtomicU64);
+
+impl Default for State {
+    fn default() -> Self {
+        // No store has so many changes.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        State(AtomicU64::new(NEXT.fetch_add(1 << 40, Ordering::Relaxed)))
+    }
+}
+
+impl State {
+    /// Where a user's token is bound: what this thread was `told` of it, or else what a `look` at the store says.
+    pub(super) fn recall(
+        &self,
+        user: u32,
+        token: &[u8],
+        now: Instant,
+        told: impl FnOnce(),
+        look: impl FnOnce() -> Now<Option<Held>>,
+    ) -> Now<Option<Arc<str>>> {
+        let Ok(token) = token.try_into() else { return Now::Known(None) };
+        let asked = Asked { state: self.0.load(Ordering::Acquire), user, token };
+        if let Some(node) = asked.find(now) {
+            told();
+            return Now::Known(Some(node));
+        }
+        match look() {
+            Now::Known(Some(held)) => {
+                asked.keep(&held, now);
+                Now::Known(Some(held.node))
+            }
+            Now::Known(None) => Now::Known(None),
+            Now::Ask => Now::Ask,
+        }
+    }
+
+    /// Forgets the answers of all threads: to be called after a change.
+    pub(super) fn change(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// A node that a token is bound to, and until when that may be believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) node: Arc<str>,
+    pub(super) until: Instant,
+}
+
+/// Whose token is meant, and in which state of the store.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    state: u64,
+    user: u32,
+    token: &'a [u8; token::LENGTH],
+}
+
+impl Asked<'_> {
+    /// The node that this thread was told.
+    fn find(self, now: Instant) -> Option<Arc<str>> {
+        ANSWERS.with_borrow(|answers| {
+            let answer = answers.get(self.place())?.as_ref()?;
+            let is_it = answer.state == self.state
+                && answer.user == self.user
+                && answer.token == *self.token
+                && now < answer.held.until;
+            is_it.then(|| Arc::clone(&answer.held.node))
+        })
+    }
+
+    /// Keeps what the store said.
+    fn keep(self, held: &Held, now: Instant) {
+        let Asked { state, user, token } = self;
+        let held = Held { until: held.until.min(now + BRIEF), node: Arc::clone(&held.node) };
+        if held.until <= now {
+            return;
+        }
+        let answer = Answer { state, user, token: *token, held };
+        ANSWERS.with_borrow_mut(|answers| {
+            if answers.is_empty() {
+                answers.resize_with(PLACES, || None);
+            }
+            answers[self.place()] = Some(answer);
+        });
+    }
+
+    /// Tokens are random, so any digits of it tell them apart.
+    fn place(self) -> usize {
+        let [a, b, c, d, ..] = *self.token;
+        let digits = u32::from_le_bytes([a, b, c, d]);
+        // Digits have six bits each that differ, some of them the same in all.
+        (digits.wrapping_mul(0x9e37_79b1) >> 22) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &[u8; token::LENGTH] = b"AAAAAAAAAAAAAAAAAAAAAA";
+
+    const NODE: &str = "a";
+
+    /// Whether this thread was told of a token; if not, it is now.
+    fn was_told(state: &State, user: u32, token: &[u8], now: Instant, until: Instant) -> bool {
+        let mut told = false;
+        let node = NODE.into();
+        let found = state.recall(user, token, now, || told = true, || Now::Known(Some(Held { node, until })));
+        assert_eq!(found, Now::Known(Some(NODE.into())));
+        told
+    }
+
+    #[test]
+    fn an_answer_is_that_of_one_token_of_one_user_in_one_state() {
+        let (state, now) = (State::default(), Instant::now());
+        let hour = now + Duration::from_secs(3600);
+        let other = b"AAAAAAAAAAAAAAAAAAAAAQ";
+        for (user, token) in [(1, TOKEN), (2, TOKEN), (1, other)] {
+            // They have one place, so each takes it from the one before.
+            assert!(!was_told(&state, user, token, now, hour));
+            assert!(was_told(&state, user, token, now, hour));
+        }
+        assert!(!was_told(&State::default(), 1, other, now, hour));
+        assert!(!was_told(&state, 1, other, now, hour));
+        state.change();
+        assert!(!was_told(&state, 1, other, now, hour));
+    }
+
+    #[test]
+    fn an_answer_holds_for_a_moment_and_never_longer_than_it_was_said_to() {
+        let (state, now, ms) = (State::default(), Instant::now(), Duration::from_millis(1));
+        assert!(!was_told(&state, 1, TOKEN, now, now + 5 * ms));
+        assert!(was_told(&state, 1, TOKEN, now + 4 * ms, now));
+        assert!(!was_told(&state, 1, TOKEN, now + 5 * ms, now + 2 * BRIEF));
+        assert!(was_told(&state, 1, TOKEN, now + 4 * ms + BRIEF, now));
+        assert!(!was_told(&state, 1, TOKEN, now + 5 * ms + BRIEF, now));
+    }
+
+    #[test]
+    fn what_is_not_known_or_no_token_is_not_kept() {
+        let (state, now) = (State::default(), Instant::now());
+        let never = || unreachable!("nobody was told");
+        for said in [Now::Known(None), Now::Ask] {
+            let found = state.recall(1, TOKEN, now, never, || said.clone());
+            assert_eq!(matches!(found, Now::Ask), matches!(said, Now::Ask));
+        }
+        let look = || unreachable!("it is no token");
+        assert_eq!(state.recall(1, b"short", now, never, look), Now::Known(None));
+    }
+
+    #[test]
+    fn places_are_used_evenly() {
+        let mut used = vec![0; PLACES];
+        for _ in 0..20 * PLACES {
+            let text = token::text(token::mint().expect("there is randomness"));
+            let token = text.as_bytes().try_into().expect("a token's length");
+            used[Asked { state: 0, user: 1, token }.place()] += 1;
+        }
+        let empty = used.iter().filter(|count| **count == 0).count();
+        assert!(empty < PLACES / 50, "{empty} of {PLACES} places are never used");
+    }
+}
