@@ -42,7 +42,12 @@ macro_rules! known {
             pub fn from_name(name: &[u8]) -> Known {
                 // The first letter and the length tell known names apart from most others, and all but two of
                 // them from each other; comparing letters is left for the last.
-                let Some(first) = name.first() else { return Known::Other };
+                let (Some(first), Some(letters)) = (name.first(), FIRST_LETTERS.get(name.len())) else {
+                    return Known::Other;
+                };
+                if letters & letter(*first) == 0 {
+                    return Known::Other;
+                }
                 let key = (name.len() as u32) << 8 | u32::from(first.to_ascii_lowercase());
                 $(if key == const { ($name.len() as u32) << 8 | $name.as_bytes()[0] as u32 }
                     && name.eq_ignore_ascii_case($name.as_bytes())
@@ -52,7 +57,20 @@ macro_rules! known {
                 Known::Other
             }
         }
+
+        /// By a name's length, the first letters of known ones, as bits: most fields of a head are none of them, and no
+        /// other comparison is needed to say so.
+        static FIRST_LETTERS: [u32; 32] = {
+            let mut letters = [0; 32];
+            $(letters[$name.len()] |= letter($name.as_bytes()[0]);)*
+            letters
+        };
     };
+}
+
+/// The bit of a letter, in any case. Other bytes share it with one, so it only rules out.
+const fn letter(byte: u8) -> u32 {
+    1 << (byte & 31)
 }
 
 known! {

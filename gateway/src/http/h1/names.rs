@@ -26,10 +26,14 @@ impl<'a> Names<'a> {
     }
 
     /// Whether the next field is left out: one with an underscore, and `Proxy`, which CGI makes the variable of an outgoing proxy.
+    #[inline]
     pub(super) fn drops(&mut self, name: Span, known: Known) -> bool {
-        if known == Known::Proxy {
-            return true;
-        }
+        // Nearly always one comparison tells: the next underscore stands further on.
+        known == Known::Proxy || (self.next < name.end as usize && self.drops_underscore(name))
+    }
+
+    /// The next underscore stands in this name, or in what was passed over before it.
+    fn drops_underscore(&mut self, name: Span) -> bool {
         let (start, end) = (name.start as usize, name.end as usize);
         if self.next < start {
             // It stood in a value.
