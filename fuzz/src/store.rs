@@ -70,7 +70,7 @@ pub(crate) mod sessions {
 
         /// The bits of a token that says nothing, and the text of such bits.
         pub(crate) fn bits(text: &str) -> Option<u128> {
-            token::parse(text)
+            token::parse(text.as_bytes())
         }
 
         pub(crate) fn text(bits: u128) -> String {

@@ -5,13 +5,14 @@
 //! interleaved, and differences taken within a round. Once one client asks all the time, whom a thread remembers; and once thousands ask
 //! in turn, so that each has to be found among all.
 
-use super::visitors::come;
+use super::visitors::cookie;
 use super::{Options, aim};
 use crate::bench::load::wrk;
 use crate::bench::process;
 use crate::bench::servers::{Ground, Server};
 use crate::bench::table::{Table, median};
-use crate::{client, plugins, tools};
+use crate::client::Connection;
+use crate::{plugins, tools};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use test_servers::Redis;
@@ -73,9 +74,11 @@ pub(super) fn measure(gateway: &Path, redis: &Redis, options: &Options) -> Resul
 
 /// Lets the clients come for the first time, where there are sessions, and writes what they ask later.
 fn start(server: Server, title: &'static str, folder: &Path) -> Result<Case> {
-    let has_sessions = client::get(server.port, "/", &[])?.header("set-cookie").is_some();
+    let mut connection = Connection::open(server.port)?;
+    let has_sessions = cookie(&connection.get("/", &[])?).is_some();
     let cookies: Vec<String> = if has_sessions {
-        come(&[server.port], MANY)?.into_iter().map(|visitor| visitor.cookie).collect()
+        let mut come = || cookie(&connection.get("/", &[])?).context("a first answer sets no cookie");
+        (0..MANY).map(|_| come()).collect::<Result<_>>()?
     } else {
         // All send one, so that all heads are as long.
         (0..MANY).map(|number| format!("bascule-session={number:022}")).collect()

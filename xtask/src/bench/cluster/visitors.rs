@@ -61,7 +61,7 @@ fn first(connection: &mut Connection) -> Result<Visitor> {
     Ok(Visitor { cookie, node: node(&answer).context("the answer does not tell its node")?.to_owned() })
 }
 
-fn cookie(answer: &Answer) -> Option<String> {
+pub(super) fn cookie(answer: &Answer) -> Option<String> {
     Some(answer.header("set-cookie")?.split(';').next()?.to_owned())
 }
 
