@@ -22,6 +22,7 @@ pub(super) struct Seen {
     expect_continue: bool,
     /// How many fields Connection names beyond its own options.
     names: usize,
+    proxy: bool,
 }
 
 impl Seen {
@@ -54,6 +55,10 @@ impl Seen {
             Known::Expect if !value.eq_ignore_ascii_case(b"100-continue") => Err(Malformed::Expectation),
             Known::Expect => {
                 self.expect_continue = true;
+                Ok(())
+            }
+            Known::Proxy => {
+                self.proxy = true;
                 Ok(())
             }
             _ => Ok(()),
@@ -111,9 +116,9 @@ impl Seen {
         if self.host || version == Version::Http10 { Ok(()) } else { Err(Malformed::HostMissing) }
     }
 
-    /// Whether Connection names fields that must not be passed on.
-    pub(super) fn names_fields(&self) -> bool {
-        self.names > 0
+    /// Whether there are fields that [`leave_out`] has to take out.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.names > 0 || self.proxy
     }
 }
 
@@ -152,10 +157,11 @@ fn check_coding(value: &[u8]) -> Result<(), Malformed> {
 }
 
 /// Takes the fields out that Connection names (RFC 9110, 7.6.1), before anyone sees them: done later, a
-/// client could name a field that a plugin adds and so take it out again.
+/// client could name a field that a plugin adds and so take it out again. And `Proxy`, which CGI makes the variable of
+/// an outgoing proxy.
 ///
 /// Fields that frame or route the message, or that the gateway writes itself, stay whatever Connection says.
-pub(super) fn remove_named(fields: &mut Fields) {
+pub(super) fn leave_out(fields: &mut Fields) {
     let mut names = Vec::new();
     for field in fields.iter().filter(|field| field.known == Known::Connection) {
         let value = fields.bytes(field.value);
@@ -172,6 +178,7 @@ pub(super) fn remove_named(fields: &mut Fields) {
         let name = fields.bytes(name).to_vec();
         fields.remove(&name);
     }
+    fields.remove(b"proxy");
 }
 
 fn is_protected(known: Known) -> bool {

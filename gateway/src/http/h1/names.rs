@@ -25,11 +25,11 @@ impl<'a> Names<'a> {
         Names { head, next: usize::MAX, keep_underscores: true }
     }
 
-    /// Whether the next field is left out: one with an underscore, and `Proxy`, which CGI makes the variable of an outgoing proxy.
+    /// Whether the next field is left out, since there is an underscore in its name.
     #[inline]
-    pub(super) fn drops(&mut self, name: Span, known: Known) -> bool {
+    pub(super) fn drops(&mut self, name: Span) -> bool {
         // Nearly always one comparison tells: the next underscore stands further on.
-        known == Known::Proxy || (self.next < name.end as usize && self.drops_underscore(name))
+        self.next < name.end as usize && self.drops_underscore(name)
     }
 
     /// The next underscore stands in this name, or in what was passed over before it.

@@ -3,7 +3,7 @@
 
 use std::mem::{MaybeUninit, swap};
 
-use super::framing::{Seen, remove_named};
+use super::framing::{Seen, leave_out};
 use super::names::Names;
 use super::scan::{head_end, request_start, response_start};
 use super::target::{parse_target, same_authority};
@@ -66,14 +66,14 @@ fn read_request(
     if target.path_missing {
         add_missing_path(head);
     }
-    if seen.names_fields() {
-        remove_named(&mut head.fields);
+    if seen.leaves_out() {
+        leave_out(&mut head.fields);
     }
     // RFC 9112, 3.2.2 would let the target rule; an honest client has the same in both.
     if target.authority.is_some() && !same_authority(head, target.default_port) {
         return Err(Malformed::HostDiffers);
     }
-    if edge.normalize_path {
+    if edge.normalize_path && !target.is_plain {
         head.normalize_path(edge.keep_escaped_slashes).map_err(|_| Malformed::Path)?;
     }
     Ok(Some(RequestFraming {
@@ -132,8 +132,8 @@ fn read_response(
     let seen = take_fields(whole, response.headers, Names::of_response(whole), &mut head.fields)?;
     let told = seen.body(head.version)?;
     head.fields.buffer_mut().extend_from_slice(whole);
-    if seen.names_fields() {
-        remove_named(&mut head.fields);
+    if seen.leaves_out() {
+        leave_out(&mut head.fields);
     }
 
     let bodiless = matches!(status, 100..=199 | 204 | 304)
@@ -171,11 +171,11 @@ fn take_fields(
     let mut seen = Seen::default();
     for header in headers {
         let name = header.name.as_bytes();
-        let known = Known::from_name(name);
         let span = Span::of(whole, name);
-        if names.drops(span, known) {
+        if names.drops(span) {
             continue;
         }
+        let known = Known::from_name(name);
         seen.field(known, header.value)?;
         fields.push_known(span, Span::of(whole, header.value), known);
     }

@@ -13,6 +13,8 @@ pub(super) struct Target {
     pub(super) authority: Option<Span>,
     /// Path and query.
     pub(super) path: Span,
+    /// Whether it has surely no path that [`RequestHead::normalize_path`] would change or refuse. Most have none.
+    pub(super) is_plain: bool,
     /// The absolute form may leave the path out, so `path` is empty or only a query.
     pub(super) path_missing: bool,
     /// The port that the scheme of the absolute form means where none is named, with its colon.
@@ -26,13 +28,15 @@ pub(super) fn parse_target(whole: &[u8], target: &[u8], method: Method) -> Resul
         Method::Trace => return Err(Malformed::Trace),
         _ => {}
     }
-    // httparse let neither controls nor white space through. The walk has no early end, so that it takes many bytes at a time.
-    if target.iter().fold(false, |is_bad, &byte| is_bad | !byte.is_ascii() | (byte == b'#')) {
+    // httparse let neither controls nor white space through.
+    let seen = survey(target);
+    if seen & BAD != 0 {
         return Err(Malformed::Target);
     }
+    let is_plain = seen & ODD == 0;
     if target.first() == Some(&b'/') || (target == b"*" && method == Method::Options) {
         let path = Span::of(whole, target);
-        return Ok(Target { authority: None, path, path_missing: false, default_port: "" });
+        return Ok(Target { authority: None, path, is_plain, path_missing: false, default_port: "" });
     }
     let (rest, default_port) = strip_scheme(target).ok_or(Malformed::Target)?;
     let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
@@ -43,9 +47,48 @@ pub(super) fn parse_target(whole: &[u8], target: &[u8], method: Method) -> Resul
     Ok(Target {
         authority: Some(Span::of(whole, authority)),
         path: Span::of(whole, path),
+        is_plain,
         path_missing: path.first() != Some(&b'/'),
         default_port,
     })
+}
+
+/// A byte that no target has: of a fragment, or beyond ASCII.
+const BAD: u8 = 1;
+/// An escape, a slash of the wrong kind, or a slash before another one or before a dot: what makes a path worth a closer look.
+const ODD: u8 = 2;
+/// So many bytes of a target are looked at at a time.
+const BLOCK: usize = 16;
+
+/// Which of [`BAD`] and [`ODD`] there is anywhere in a target. Without branches, and in blocks of one size, the last of which overlaps
+/// the one before: so the compiler makes a few vector instructions of each.
+fn survey(target: &[u8]) -> u8 {
+    let first = pair(0, target.first().copied().unwrap_or_default());
+    let Some(last) = target.last_chunk() else {
+        return target.windows(2).fold(first, |seen, two| seen | pair(two[0], two[1]));
+    };
+    let mut seen = [first; BLOCK];
+    look(&mut seen, last);
+    let mut rest = target;
+    while let Some(block) = rest.first_chunk() {
+        look(&mut seen, block);
+        rest = &rest[BLOCK..];
+    }
+    seen.iter().fold(0, |all, seen| all | seen)
+}
+
+fn look(seen: &mut [u8; BLOCK], block: &[u8; BLOCK + 1]) {
+    for ((seen, &before), &byte) in seen.iter_mut().zip(block).zip(&block[1..]) {
+        *seen |= pair(before, byte);
+    }
+}
+
+/// What a byte behind another one is.
+fn pair(before: u8, byte: u8) -> u8 {
+    let is_bad = u8::from(byte == b'#') | (byte >> 7);
+    let follows_slash = u8::from(before == b'/') & (u8::from(byte == b'/') | u8::from(byte == b'.'));
+    let is_odd = u8::from(byte == b'%') | u8::from(byte == b'\\') | follows_slash;
+    (is_bad * BAD) | (is_odd * ODD)
 }
 
 /// Whether this is a path with or without a query that may stand in a request line, as an edit must ask
@@ -114,6 +157,7 @@ fn valid_port(port: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::path::is_surely_plain;
 
     #[test]
     fn an_authority_is_a_plain_host_and_a_port() {
@@ -138,6 +182,23 @@ mod tests {
                     target.insert(place, byte);
                     assert!(parse_target(&target, &target, Method::Get).is_err(), "{byte} at {place}");
                     target.remove(place);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_would_be_changed_or_refused_is_never_called_plain() {
+        for length in [1, 2, 15, 16, 17, 18, 32, 33, 34, 40, 64, 100] {
+            let mut target = vec![b'a'; length];
+            target[0] = b'/';
+            assert_eq!(survey(&target), 0, "{length}");
+            for place in 1..length {
+                for odd in [&b"%"[..], b"\\", b"//", b"/."] {
+                    let mut target = target.clone();
+                    target.splice(place..place + 1, odd.iter().copied());
+                    assert_eq!(survey(&target), ODD, "{odd:?} at {place} of {length}");
+                    assert!(!is_surely_plain(&target));
                 }
             }
         }
