@@ -220,6 +220,9 @@ impl Exchange<'_> {
         // Whatever limits the request was under, its answer has time to be taken.
         self.connection.deadline.set(self.view.snapshot.settings.idle_timeout);
         let (_, mut writer) = self.connection.stream.split();
+        if after != After::KeepAlive {
+            writer.end_with_next();
+        }
         let sent = self.connection.deadline.race(writer.write_all(&out)).await;
         self.worker.buffers.put(out);
         if sent.is_err() {
@@ -235,7 +238,8 @@ impl Exchange<'_> {
         let mut out = self.worker.buffers.head();
         let framing = response.framing;
         let (encoder, after) = self.encode_head(framing.body, is_sent, &mut out);
-        let mut download = Transfer::new(out, framing.decoder(), encoder).behind(response.connection.taken);
+        let download = Transfer::new(out, framing.decoder(), encoder).behind(response.connection.taken);
+        let mut download = download.last_if(after != After::KeepAlive);
         if let Some(upload) = &mut self.upload {
             upload.keep_no_more();
         }

@@ -68,6 +68,8 @@ pub(super) struct Transfer {
     failed: bool,
     /// Whether the receiver's stream stays open behind it, and is ended by others.
     open: bool,
+    /// Whether the receiver's connection is closed behind it, at once.
+    last: bool,
     /// What stood behind the body, once that is read.
     trailers: Option<Box<Fields>>,
 }
@@ -93,6 +95,7 @@ impl Transfer {
             held: false,
             failed: false,
             open: false,
+            last: false,
             trailers: None,
         }
     }
@@ -115,6 +118,11 @@ impl Transfer {
     /// Does not end the receiver's stream in HTTP/2 with the message's end.
     pub(super) fn leaving_open(self) -> Transfer {
         Transfer { open: true, ..self }
+    }
+
+    /// Has the receiver's connection closed behind it, at once: what is written last leaves together with that end.
+    pub(super) fn last_if(self, last: bool) -> Transfer {
+        Transfer { last, ..self }
     }
 
     /// Keeps nothing any more: this receiver is the last one.
@@ -303,6 +311,9 @@ impl Transfer {
     ) -> Poll<io::Result<()>> {
         let large = &input[self.large.clone()];
         let suffix = if large.is_empty() { b"" } else { self.suffix };
+        if self.ended && self.last {
+            to.end_with_next();
+        }
         ready!(to.poll_write(cx, [&self.out, large, suffix], &mut self.written))?;
         let is_kept = self.ended || (self.whole && self.body_bytes <= self.kept);
         if !is_kept && self.written > 0 {

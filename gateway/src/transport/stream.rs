@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use rustix::net::{self, SendAncillaryBuffer, SendFlags};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, tcp};
 
 use super::http2::Http2Stream;
@@ -38,7 +39,10 @@ enum ReaderKind<'a> {
 }
 
 /// The half that writes.
-pub struct Writer<'a>(WriterKind<'a>);
+pub struct Writer<'a> {
+    kind: WriterKind<'a>,
+    is_last: bool,
+}
 
 enum WriterKind<'a> {
     Plain(tcp::WriteHalf<'a>),
@@ -84,15 +88,15 @@ impl Stream {
         match &mut self.0 {
             Kind::Plain(tcp) => {
                 let (read, write) = tcp.split();
-                (Reader(ReaderKind::Plain(read)), Writer(WriterKind::Plain(write)))
+                (Reader(ReaderKind::Plain(read)), Writer::new(WriterKind::Plain(write)))
             }
             Kind::Secure(secure) => {
                 let secure = &**secure;
-                (Reader(ReaderKind::Secure(secure)), Writer(WriterKind::Secure(secure)))
+                (Reader(ReaderKind::Secure(secure)), Writer::new(WriterKind::Secure(secure)))
             }
             Kind::Http2(stream) => {
                 let stream = &**stream;
-                (Reader(ReaderKind::Http2(stream)), Writer(WriterKind::Http2(stream)))
+                (Reader(ReaderKind::Http2(stream)), Writer::new(WriterKind::Http2(stream)))
             }
         }
     }
@@ -182,7 +186,17 @@ impl Reader<'_> {
     }
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    fn new(kind: WriterKind<'a>) -> Writer<'a> {
+        Writer { kind, is_last: false }
+    }
+
+    /// What is written from now on is the last thing before the stream is shut down or closed, which has to follow at once. A
+    /// plain socket holds it back until then, so that bytes and end leave in one segment.
+    pub fn end_with_next(&mut self) {
+        self.is_last = true;
+    }
+
     /// Writes three pieces as if they were one, less the `written` bytes that are out already.
     ///
     /// # Errors
@@ -208,7 +222,7 @@ impl Writer<'_> {
             }
             *written += count;
         }
-        match &self.0 {
+        match &self.kind {
             WriterKind::Plain(_) | WriterKind::Http2(_) => Poll::Ready(Ok(())),
             // What it took may still wait to be sent.
             WriterKind::Secure(secure) => secure.poll_flush(cx),
@@ -216,7 +230,8 @@ impl Writer<'_> {
     }
 
     fn poll_some(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match (&mut self.0, pieces) {
+        match (&mut self.kind, pieces) {
+            (WriterKind::Plain(tcp), pieces) if self.is_last => poll_send_last(tcp.as_ref(), cx, pieces),
             (WriterKind::Plain(tcp), [piece]) => Pin::new(tcp).poll_write(cx, piece),
             (WriterKind::Plain(tcp), pieces) => Pin::new(tcp).poll_write_vectored(cx, pieces),
             (WriterKind::Secure(secure), pieces) => secure.poll_write(cx, pieces),
@@ -232,7 +247,7 @@ impl Writer<'_> {
     /// # Errors
     /// The peer is gone.
     pub fn end(&self, trailers: Option<&Fields>) -> io::Result<()> {
-        if let WriterKind::Http2(stream) = &self.0 { stream.finish(trailers) } else { Ok(()) }
+        if let WriterKind::Http2(stream) = &self.kind { stream.finish(trailers) } else { Ok(()) }
     }
 
     /// Writes all bytes.
@@ -246,7 +261,7 @@ impl Writer<'_> {
 
     /// Tells the peer that nothing more will come.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.0 {
+        match &mut self.kind {
             WriterKind::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             WriterKind::Secure(secure) => secure.poll_shutdown(cx),
             WriterKind::Http2(stream) => Poll::Ready(stream.finish(None)),
@@ -259,6 +274,22 @@ impl Writer<'_> {
     /// The peer is gone.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_shutdown(cx)).await
+    }
+}
+
+/// Sends bytes that wait in the kernel for those behind them, or for the connection's end (MSG_MORE): up to 200 ms, if neither comes.
+fn poll_send_last(tcp: &TcpStream, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+    loop {
+        ready!(tcp.poll_write_ready(cx))?;
+        let sent = tcp.try_io(Interest::WRITABLE, || match pieces {
+            [piece] => Ok(net::send(tcp, piece, flags)?),
+            pieces => Ok(net::sendmsg(tcp, pieces, &mut SendAncillaryBuffer::default(), flags)?),
+        });
+        match sent {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            sent => return Poll::Ready(sent),
+        }
     }
 }
 
@@ -309,3 +340,6 @@ impl AsyncWrite for Stream {
         self.get_mut().split().1.poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;
