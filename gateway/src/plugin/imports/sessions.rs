@@ -74,7 +74,7 @@ pub(super) fn link(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     instance.func_wrap("bound-by-cookie", |mut call: Call<'_>, (cookie,): (WasmStr,)| {
         let cookie = cookie.to_str(&call)?;
         let host = call.data();
-        let is_first = is_first_cookie(host, &cookie);
+        let is_first = learn_cookie(host, &cookie) == &*cookie;
         let node = match &host.foreseen {
             Some(bound) if is_first => Ok(bound.clone()),
             _ => match host.context.token(&cookie) {
@@ -126,9 +126,9 @@ fn at_once<T>(
     }
 }
 
-/// Whether a plugin asks by the cookie by which it asked first.
-fn is_first_cookie(host: &Host, cookie: &str) -> bool {
-    **host.owner.cookie.get_or_init(|| cookie.into()) == *cookie
+/// Notes by which cookie a plugin asks, if it is the first time; the one that is noted.
+fn learn_cookie<'h>(host: &'h Host, cookie: &str) -> &'h str {
+    host.owner.cookie.get_or_init(|| cookie.into())
 }
 
 /// Whose sessions a plugin asks for.

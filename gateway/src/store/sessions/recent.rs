@@ -5,27 +5,21 @@
 //! to find one among many, to tell which were used last, and to share all that between threads.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::token;
+use super::{KeyHash, token};
 use crate::store::Now;
 
 /// For so long an answer is taken from here. Chosen: what a store does not hear of it still takes for used.
 const BRIEF: Duration = Duration::from_secs(1);
-/// So many answers each thread keeps. Chosen: 72 KB.
-const PLACES: usize = 1024;
+/// So many answers each thread keeps. Chosen: 1.4 MB when full.
+const MOST: usize = 14_000;
 
 thread_local! {
-    static ANSWERS: RefCell<Vec<Option<Answer>>> = const { RefCell::new(Vec::new()) };
-}
-
-struct Answer {
-    state: u64,
-    user: u32,
-    token: [u8; token::LENGTH],
-    held: Held,
+    static ANSWERS: RefCell<HashMap<Asked, Held, KeyHash>> = const { RefCell::new(HashMap::with_hasher(KeyHash::with_seed(0))) };
 }
 
 /// The state of a store. Each has states of its own, and has another after each change by which an answer may be wrong.
@@ -50,7 +44,7 @@ impl State {
         told: impl FnOnce(),
         look: impl FnOnce() -> Now<Option<Held>>,
     ) -> Now<Option<Arc<str>>> {
-        let Ok(token) = token.try_into() else { return Now::Known(None) };
+        let Ok(&token) = token.try_into() else { return Now::Known(None) };
         let asked = Asked { state: self.0.load(Ordering::Acquire), user, token };
         if let Some(node) = asked.find(now) {
             told();
@@ -80,48 +74,35 @@ pub(super) struct Held {
 }
 
 /// Whose token is meant, and in which state of the store.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Asked {
     state: u64,
     user: u32,
-    token: &'a [u8; token::LENGTH],
+    token: [u8; token::LENGTH],
 }
 
-impl Asked<'_> {
+impl Asked {
     /// The node that this thread was told.
-    fn find(self, now: Instant) -> Option<Arc<str>> {
+    fn find(&self, now: Instant) -> Option<Arc<str>> {
         ANSWERS.with_borrow(|answers| {
-            let answer = answers.get(self.place())?.as_ref()?;
-            let is_it = answer.state == self.state
-                && answer.user == self.user
-                && answer.token == *self.token
-                && now < answer.held.until;
-            is_it.then(|| Arc::clone(&answer.held.node))
+            let held = answers.get(self)?;
+            (now < held.until).then(|| Arc::clone(&held.node))
         })
     }
 
     /// Keeps what the store said.
     fn keep(self, held: &Held, now: Instant) {
-        let Asked { state, user, token } = self;
         let held = Held { until: held.until.min(now + BRIEF), node: Arc::clone(&held.node) };
         if held.until <= now {
             return;
         }
-        let answer = Answer { state, user, token: *token, held };
         ANSWERS.with_borrow_mut(|answers| {
-            if answers.is_empty() {
-                answers.resize_with(PLACES, || None);
+            // Nothing is lost but a moment: they hold no longer, and looking for those that do not any more would take as long.
+            if answers.len() >= MOST {
+                answers.clear();
             }
-            answers[self.place()] = Some(answer);
+            answers.insert(self, held);
         });
-    }
-
-    /// Tokens are random, so any digits of it tell them apart.
-    fn place(self) -> usize {
-        let [a, b, c, d, ..] = *self.token;
-        let digits = u32::from_le_bytes([a, b, c, d]);
-        // Digits have six bits each that differ, some of them the same in all.
-        (digits.wrapping_mul(0x9e37_79b1) >> 22) as usize
     }
 }
 
@@ -148,12 +129,11 @@ mod tests {
         let hour = now + Duration::from_secs(3600);
         let other = b"AAAAAAAAAAAAAAAAAAAAAQ";
         for (user, token) in [(1, TOKEN), (2, TOKEN), (1, other)] {
-            // They have one place, so each takes it from the one before.
             assert!(!was_told(&state, user, token, now, hour));
             assert!(was_told(&state, user, token, now, hour));
         }
         assert!(!was_told(&State::default(), 1, other, now, hour));
-        assert!(!was_told(&state, 1, other, now, hour));
+        assert!(was_told(&state, 1, other, now, hour));
         state.change();
         assert!(!was_told(&state, 1, other, now, hour));
     }
@@ -181,14 +161,17 @@ mod tests {
     }
 
     #[test]
-    fn places_are_used_evenly() {
-        let mut used = vec![0; PLACES];
-        for _ in 0..20 * PLACES {
-            let text = token::text(token::mint().expect("there is randomness"));
-            let token = text.as_bytes().try_into().expect("a token's length");
-            used[Asked { state: 0, user: 1, token }.place()] += 1;
+    fn a_thread_keeps_no_more_than_its_share() {
+        let (state, now) = (State::default(), Instant::now());
+        let hour = now + Duration::from_secs(3600);
+        let tokens: Vec<String> =
+            (0..=MOST).map(|_| token::text(token::mint().expect("there is randomness"))).collect();
+        for token in &tokens {
+            assert!(!was_told(&state, 1, token.as_bytes(), now, hour));
         }
-        let empty = used.iter().filter(|count| **count == 0).count();
-        assert!(empty < PLACES / 50, "{empty} of {PLACES} places are never used");
+        let kept = ANSWERS.with_borrow(HashMap::len);
+        assert!((1..=MOST).contains(&kept), "{kept}");
+        assert!(was_told(&state, 1, tokens[MOST].as_bytes(), now, hour));
+        assert!(!was_told(&state, 1, tokens[0].as_bytes(), now, hour));
     }
 }

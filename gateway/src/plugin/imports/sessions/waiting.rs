@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wasmtime::component::WasmStr;
 
-use super::{Bind, Binding, Call, Instance, Place, StoreError, failed, is_first_cookie, owner};
+use super::{Bind, Binding, Call, Instance, Place, StoreError, failed, learn_cookie, owner};
 use crate::plugin::host::Host;
 use crate::plugin::imports::wait::wait;
 use crate::plugin::use_::Use;
@@ -40,7 +40,7 @@ async fn get(mut call: Call<'_>, token: WasmStr) -> Answer<Option<Arc<str>>> {
 async fn bound_by_cookie(mut call: Call<'_>, cookie: WasmStr) -> Answer<Option<Place>> {
     let cookie = cookie.to_str(&call)?;
     let host = call.data();
-    is_first_cookie(host, &cookie);
+    learn_cookie(host, &cookie);
     let Some(token) = host.context.token(&cookie) else { return Ok((Ok(None),)) };
     let node = match host.owner.services.sessions.get_now(&owner(host), token, host.context.now) {
         Now::Known(node) => Ok(node),
