@@ -132,7 +132,7 @@ impl Worker {
         self.open.set(self.open.get() + 1);
         self.metrics.connections_accepted.increment();
         self.metrics.connections_open.increment();
-        let life = async move {
+        tokio::task::spawn_local(async move {
             // Boxed: what a header or a handshake needs is large, and gone when the connection has become idle.
             let arrival = match is_proxied {
                 true => Box::pin(self.hear(arrival, &listener, &mut entered)).await,
@@ -157,9 +157,7 @@ impl Worker {
             self.metrics.connections_open.decrement();
             self.open.set(self.open.get() - 1);
             self.closed.notify_one();
-        };
-        // Boxed, since the runtime moves a task's future a few times before it runs and after.
-        tokio::task::spawn_local(Box::pin(life));
+        });
     }
 }
 
