@@ -5,7 +5,7 @@
 //! to find one among many, to tell which were used last, and to share all that between threads.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +19,36 @@ const BRIEF: Duration = Duration::from_secs(1);
 const MOST: usize = 14_000;
 
 thread_local! {
-    static ANSWERS: RefCell<HashMap<Asked, Held, KeyHash>> = const { RefCell::new(HashMap::with_hasher(KeyHash::with_seed(0))) };
+    static ANSWERS: RefCell<Answers> = const { RefCell::new(Answers::none()) };
+}
+
+/// What one thread was told.
+struct Answers {
+    held: HashMap<Asked, Held, KeyHash>,
+    /// The nodes in them, each once: many clients are bound to one, and its id is then at hand.
+    nodes: HashSet<Arc<str>, KeyHash>,
+}
+
+impl Answers {
+    const fn none() -> Answers {
+        let hash = KeyHash::with_seed(0);
+        Answers { held: HashMap::with_hasher(hash), nodes: HashSet::with_hasher(KeyHash::with_seed(0)) }
+    }
+
+    fn keep(&mut self, asked: Asked, node: &Arc<str>, until: Instant) {
+        // Nothing is lost but a moment: they hold no longer, and looking for those that do not any more would take as long.
+        if self.held.len() >= MOST {
+            *self = Answers::none();
+        }
+        let node = match self.nodes.get(node) {
+            Some(node) => node,
+            None => {
+                self.nodes.insert(Arc::clone(node));
+                node
+            }
+        };
+        self.held.insert(asked, Held { node: Arc::clone(node), until });
+    }
 }
 
 /// The state of a store. Each has states of its own, and has another after each change by which an answer may be wrong.
@@ -85,24 +114,17 @@ impl Asked {
     /// The node that this thread was told.
     fn find(&self, now: Instant) -> Option<Arc<str>> {
         ANSWERS.with_borrow(|answers| {
-            let held = answers.get(self)?;
+            let held = answers.held.get(self)?;
             (now < held.until).then(|| Arc::clone(&held.node))
         })
     }
 
     /// Keeps what the store said.
     fn keep(self, held: &Held, now: Instant) {
-        let held = Held { until: held.until.min(now + BRIEF), node: Arc::clone(&held.node) };
-        if held.until <= now {
-            return;
+        let until = held.until.min(now + BRIEF);
+        if now < until {
+            ANSWERS.with_borrow_mut(|answers| answers.keep(self, &held.node, until));
         }
-        ANSWERS.with_borrow_mut(|answers| {
-            // Nothing is lost but a moment: they hold no longer, and looking for those that do not any more would take as long.
-            if answers.len() >= MOST {
-                answers.clear();
-            }
-            answers.insert(self, held);
-        });
     }
 }
 
@@ -169,7 +191,7 @@ mod tests {
         for token in &tokens {
             assert!(!was_told(&state, 1, token.as_bytes(), now, hour));
         }
-        let kept = ANSWERS.with_borrow(HashMap::len);
+        let kept = ANSWERS.with_borrow(|answers| answers.held.len());
         assert!((1..=MOST).contains(&kept), "{kept}");
         assert!(was_told(&state, 1, tokens[MOST].as_bytes(), now, hour));
         assert!(!was_told(&state, 1, tokens[0].as_bytes(), now, hour));
