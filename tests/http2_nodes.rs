@@ -4,6 +4,8 @@ mod bodies;
 mod broken;
 mod sharing;
 mod tunnel_ends;
+mod tunnel_room;
+mod tunnel_stops;
 mod tunnels;
 
 use crate::support::{Http2Node, TestGateway};

@@ -22,8 +22,3 @@ fn gateway_with(tables: &str, nodes: &[&WebSocketNode], keys: &str) -> TestGatew
         &[],
     )
 }
-
-/// A number of the first node's row in /snapshot.
-fn of_node(gateway: &TestGateway, what: &str) -> u64 {
-    gateway.snapshot()["pools"][0]["nodes"][0][what].as_u64().expect("a number")
-}

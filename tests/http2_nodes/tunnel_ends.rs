@@ -2,7 +2,7 @@
 
 use super::before;
 use crate::support::http2::{Http2Client, converse, until};
-use crate::support::websocket::{Socket, close, echo, echoes, open};
+use crate::support::websocket::{echo, echoes, open};
 use crate::support::{Asked, Http2Node, TestClient, TestGateway, wait_until};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -21,10 +21,6 @@ fn node<A: Future<Output = Result<(), h2::Error>> + 'static>(
     script: impl Fn(Asked) -> A + Send + Sync + 'static,
 ) -> Http2Node {
     Http2Node::set_up(|settings| _ = settings.enable_connect_protocol(), script)
-}
-
-fn errors(gateway: &TestGateway, kind: &str) -> f64 {
-    gateway.metric("bascule_route_errors_total", &[("route", "all"), ("kind", kind)])
 }
 
 fn tunnels(gateway: &TestGateway) -> f64 {
@@ -122,7 +118,7 @@ fn a_reset_of_the_nodes_ends_that_tunnel_alone() {
     });
     // A reset of the client's connection could destroy what is on its way.
     assert_eq!(upgraded(&gateway).send("die").read_to_end(), b"");
-    wait_until("they are counted", || errors(&gateway, "reset") == 2.0);
+    wait_until("they are counted", || gateway.route_errors("reset") == 2.0);
 }
 
 #[test]
@@ -138,7 +134,7 @@ fn a_node_that_is_lost_ends_all() {
         node.cut();
         assert!(!matches!(alone.next().await, Some(Ok(_))), "nothing comes any more");
         assert!(!matches!(shared.next().await, Some(Ok(_))));
-        until("they are counted", || errors(&gateway, "reset") == 2.0).await;
+        until("they are counted", || gateway.route_errors("reset") == 2.0).await;
         assert_eq!(tunnels(&gateway), 0.0);
         echoes(&mut open(gateway.address()).await, "on another connection").await;
     });
@@ -228,7 +224,7 @@ fn a_client_that_takes_nothing_stops_the_node() {
         let (other, mut sending) = client.connect_for("websocket", &[]).await.unwrap();
         sending.send_data("and you?".into(), true).unwrap();
         assert_eq!(other.into_body().data().await.unwrap().unwrap(), "hello");
-        until("it is let go", || errors(&gateway, "tunnel_timeout") == 1.0).await;
+        until("it is let go", || gateway.route_errors("tunnel_timeout") == 1.0).await;
     });
     let sent = sent.load(SeqCst);
     assert!(sent <= MOST_AHEAD, "{sent} bytes");
@@ -247,7 +243,7 @@ fn a_node_that_takes_nothing_stops_the_client() {
         let mut client = Http2Client::connect(gateway.address()).await;
         let (_answer, sending) = client.connect_for("websocket", &[]).await.unwrap();
         let flooding = flood(sending, sent.clone());
-        let ending = until("it is let go", || errors(&gateway, "tunnel_timeout") == 1.0);
+        let ending = until("it is let go", || gateway.route_errors("tunnel_timeout") == 1.0);
         let _ended = futures_util::future::select(Box::pin(flooding), Box::pin(ending)).await;
     });
     wait_until("the node is told", || node.cancelled() == 1);
@@ -262,25 +258,7 @@ fn one_in_which_nothing_moves_ends_in_the_end() {
     converse(async {
         let mut client = open(gateway.address()).await;
         assert!(!matches!(client.next().await, Some(Ok(Message::Text(_)))));
-        until("it is counted", || errors(&gateway, "tunnel_timeout") == 1.0).await;
-    });
-}
-
-#[test]
-fn a_gateway_that_stops_waits_for_it() {
-    let node = Http2Node::talking(echo);
-    let gateway = before(&[&node], "");
-    converse(async {
-        let admin = gateway.admin_address();
-        let mut client: Socket = open(gateway.address()).await;
-        let stopping = std::thread::spawn(move || gateway.stop());
-        until("it stops", || TestClient::connect(admin).get("/readyz").status == 503).await;
-        echoes(&mut client, "still here").await;
-        client.close(Some(close(1000, ""))).await.unwrap();
-        while client.next().await.is_some() {}
-        drop(client);
-        until("it stopped", || stopping.is_finished()).await;
-        stopping.join().unwrap();
+        until("it is counted", || gateway.route_errors("tunnel_timeout") == 1.0).await;
     });
 }
 

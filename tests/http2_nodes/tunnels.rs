@@ -1,22 +1,17 @@
 //! WebSocket to nodes that speak HTTP/2 (RFC 8441): a stream of a shared connection is the tunnel.
 
-use super::before;
+use super::{before, pool};
 use crate::support::http2::{Http2Client, converse, until};
-use crate::support::websocket::{Socket, ask, close, echo, echoes, next, open};
-use crate::support::{Http2Node, TestGateway, wait_until};
+use crate::support::websocket::{WebSocketNode, ask, close, echo, echoes, flood, next, open};
+use crate::support::{Authority, Http2Node, TestGateway, wait_until};
 use bascule::http::websocket::accept;
 use futures_util::{SinkExt, StreamExt};
 use http::Response;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// The handshake of the RFC's example (RFC 6455, 1.3).
 const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-fn of_node(gateway: &TestGateway, what: &str) -> u64 {
-    gateway.snapshot()["pools"][0]["nodes"][0][what].as_u64().expect("a number")
-}
 
 #[test]
 fn an_upgrade_asks_the_node_for_a_tunnel() {
@@ -33,13 +28,13 @@ fn an_upgrade_asks_the_node_for_a_tunnel() {
         assert_eq!(answer.headers()["x-served-by"], node.address().to_string());
         assert!(!answer.headers().contains_key("content-length"));
         echoes(&mut client, "hello").await;
-        assert_eq!((of_node(&gateway, "tunnels"), of_node(&gateway, "in_flight")), (1, 1));
+        assert_eq!((gateway.of_first_node("tunnels"), gateway.of_first_node("in_flight")), (1, 1));
         client.close(Some(close(4001, "enough"))).await.unwrap();
         assert_eq!(next(&mut client).await, Message::Close(Some(close(4001, "enough"))));
         assert!(client.next().await.is_none());
         // The node ended its side first, as a server shall (RFC 6455, 7.1.1).
         drop(client);
-        until("the tunnel is over", || of_node(&gateway, "tunnels") == 0).await;
+        until("the tunnel is over", || gateway.of_first_node("tunnels") == 0).await;
     });
     let (_, asked) = node.heads().remove(0);
     assert_eq!(
@@ -127,6 +122,43 @@ fn tunnels_of_many_clients_share_a_connection() {
 }
 
 #[test]
+fn it_works_under_tls() {
+    let (authority, talker) = (Authority::new(), WebSocketNode::new());
+    // A gateway is the node that agrees on HTTP/2 by ALPN.
+    let node = TestGateway::with(
+        &format!(
+            "[route.all]\npool = \"main\"\n[pool.main]\nnodes = [{}]\n[listener.public]\naddress = \"127.0.0.1:0\"\n\
+             [listener.public.tls]\ncertificates = {}\n",
+            talker.quoted(),
+            authority.issue("node", &["127.0.0.1"])
+        ),
+        &[],
+    );
+    let tls = format!("[pool.main.tls]\nca = {:?}", authority.file());
+    let gateway = TestGateway::with(&pool(&format!("\"{}\"", node.address()), &tls), &[]);
+    converse(async {
+        talker.echo();
+        let mut connection = Http2Client::connect(gateway.address()).await;
+        let mut alone = open(gateway.address()).await;
+        let mut shared = connection.open_websocket().await;
+        echoes(&mut shared, "hello").await;
+        let large = Message::binary(vec![7; 1_000_000]);
+        alone.send(large.clone()).await.unwrap();
+        assert!(next(&mut alone).await == large);
+        alone.close(Some(close(4001, "enough"))).await.unwrap();
+        assert_eq!(next(&mut alone).await, Message::Close(Some(close(4001, "enough"))));
+        assert!(alone.next().await.is_none());
+        assert_eq!(talker.asked()[0].headers()["x-forwarded-proto"], "https", "the node was met under TLS");
+        echoes(&mut shared, "the other goes on").await;
+        drop((alone, shared));
+        until("no tunnel is open", || gateway.of_first_node("tunnels") + node.of_first_node("tunnels") == 0)
+            .await;
+    });
+    assert_eq!(gateway.metric("bascule_node_connections_total", &[]), 1.0, "both shared it");
+    assert_eq!(gateway.metric("bascule_errors_total", &[]), 0.0);
+}
+
+#[test]
 fn a_message_of_megabytes_is_whole() {
     let node = Http2Node::talking(echo);
     let gateway = before(&[&node], "");
@@ -137,24 +169,6 @@ fn a_message_of_megabytes_is_whole() {
         let came = next(&mut client).await.into_data();
         assert!(came == large, "{} bytes", came.len());
     });
-}
-
-/// Sends so many messages and meanwhile takes as many, each with its number.
-async fn flood<S: AsyncRead + AsyncWrite + Unpin>(socket: Socket<S>, from: &str, to: &str) {
-    const MANY: usize = 1000;
-    let (mut sink, mut stream) = socket.split();
-    let send = async {
-        for number in 0..MANY {
-            sink.send(Message::text(format!("{from} {number}"))).await.unwrap();
-        }
-    };
-    let take = async {
-        for number in 0..MANY {
-            let message = stream.next().await.unwrap().unwrap();
-            assert_eq!(message, Message::text(format!("{to} {number}")));
-        }
-    };
-    tokio::join!(send, take);
 }
 
 #[test]
@@ -199,7 +213,7 @@ fn a_refusal_is_an_answer_as_any_other() {
         let refused = answer.whole().await.unwrap();
         assert_eq!((refused.status, refused.text().as_str()), (403, "not you, who sent 0"));
     });
-    wait_until("nobody is there any more", || of_node(&gateway, "in_flight") == 0);
+    wait_until("nobody is there any more", || gateway.of_first_node("in_flight") == 0);
     assert_eq!(node.cancelled(), 0, "each ended politely");
     assert_eq!(gateway.metric("bascule_node_tunnels", &[]), 0.0);
 }

@@ -187,6 +187,16 @@ impl TestGateway {
         serde_json::from_slice(&self.admin("/snapshot").body.bytes).expect("/snapshot is JSON")
     }
 
+    /// A number of the first node's row in /snapshot.
+    pub fn of_first_node(&self, what: &str) -> u64 {
+        self.snapshot()["pools"][0]["nodes"][0][what].as_u64().expect("a number")
+    }
+
+    /// How many requests of the route "all" ended by this kind of error.
+    pub fn route_errors(&self, kind: &str) -> f64 {
+        self.metric("bascule_route_errors_total", &[("route", "all"), ("kind", kind)])
+    }
+
     /// Drains and stops.
     pub fn stop(mut self) {
         self.gateway.take().expect("it runs until it is dropped").stop();

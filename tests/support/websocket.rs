@@ -92,8 +92,16 @@ impl Http2Node {
     pub fn talking<F: Future<Output = ()> + 'static>(
         script: impl Fn(Socket<DuplexStream>) -> F + Clone + Send + Sync + 'static,
     ) -> Http2Node {
-        let settings = |settings: &mut h2::server::Builder| _ = settings.enable_connect_protocol();
-        Http2Node::set_up(settings, move |asked| {
+        Http2Node::talking_with(|_| {}, script)
+    }
+
+    /// The same with settings of its own.
+    pub fn talking_with<F: Future<Output = ()> + 'static>(
+        settings: impl FnOnce(&mut h2::server::Builder),
+        script: impl Fn(Socket<DuplexStream>) -> F + Clone + Send + Sync + 'static,
+    ) -> Http2Node {
+        let set = |builder: &mut h2::server::Builder| settings(builder.enable_connect_protocol());
+        Http2Node::set_up(set, move |asked| {
             let script = script.clone();
             async move {
                 let (sending, coming) = asked.open_tunnel()?;
@@ -111,6 +119,24 @@ pub async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: Socket<S>) {
             return;
         }
     }
+}
+
+/// Sends so many messages and meanwhile takes as many, each with its number.
+pub async fn flood<S: AsyncRead + AsyncWrite + Unpin>(socket: Socket<S>, from: &str, to: &str) {
+    const MANY: usize = 1000;
+    let (mut sink, mut stream) = socket.split();
+    let send = async {
+        for number in 0..MANY {
+            sink.send(Message::text(format!("{from} {number}"))).await.expect("it is taken");
+        }
+    };
+    let take = async {
+        for number in 0..MANY {
+            let message = stream.next().await.expect("there is more").expect("it is whole");
+            assert_eq!(message, Message::text(format!("{to} {number}")));
+        }
+    };
+    tokio::join!(send, take);
 }
 
 /// Opens a WebSocket at this path of a.test, with these fields; the node's answer stands beside it.

@@ -1,19 +1,15 @@
 //! How tunnels end.
 
-use super::{gateway, gateway_with, of_node};
+use super::{gateway, gateway_with};
 use crate::support::http2::{converse, until};
 use crate::support::websocket::{Socket, WebSocketNode, close, echo, echoes, next, open};
-use crate::support::{TestClient, TestGateway, TestNode};
+use crate::support::{TestClient, TestNode};
 use futures_util::{SinkExt, StreamExt};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;
-
-fn errors(gateway: &TestGateway, kind: &str) -> f64 {
-    gateway.metric("bascule_route_errors_total", &[("route", "all"), ("kind", kind)])
-}
 
 #[test]
 fn a_node_that_dies_ends_it_for_the_client() {
@@ -31,8 +27,8 @@ fn a_node_that_dies_ends_it_for_the_client() {
         client.send(Message::text("die")).await.unwrap();
         let end = client.next().await;
         assert!(matches!(end, Some(Err(_))), "it is no clean end: {end:?}");
-        until("it is counted", || errors(&gateway, "reset") == 1.0).await;
-        assert_eq!((of_node(&gateway, "tunnels"), of_node(&gateway, "in_flight")), (0, 0));
+        until("it is counted", || gateway.route_errors("reset") == 1.0).await;
+        assert_eq!((gateway.of_first_node("tunnels"), gateway.of_first_node("in_flight")), (0, 0));
     });
 }
 
@@ -56,7 +52,7 @@ fn a_client_that_dies_ends_it_for_the_node() {
             socket2::SockRef::from(client.get_ref()).set_linger(linger).unwrap();
         }
         until("the node is told", || ended.get() == 2).await;
-        until("no tunnel is open", || of_node(&gateway, "tunnels") == 0).await;
+        until("no tunnel is open", || gateway.of_first_node("tunnels") == 0).await;
     });
 }
 
@@ -93,7 +89,7 @@ fn one_in_which_nothing_moves_ends_in_the_end() {
         node.echo();
         let mut client = open(gateway.address()).await;
         assert!(!matches!(client.next().await, Some(Ok(Message::Text(_)))));
-        until("it is counted", || errors(&gateway, "tunnel_timeout") == 1.0).await;
+        until("it is counted", || gateway.route_errors("tunnel_timeout") == 1.0).await;
     });
 }
 
@@ -106,8 +102,8 @@ fn a_client_that_takes_nothing_is_let_go() {
             while socket.send(Message::binary(vec![0; 65536])).await.is_ok() {}
         });
         let _reads_nothing = open(gateway.address()).await;
-        until("it is let go", || errors(&gateway, "tunnel_timeout") == 1.0).await;
-        assert_eq!(of_node(&gateway, "tunnels"), 0);
+        until("it is let go", || gateway.route_errors("tunnel_timeout") == 1.0).await;
+        assert_eq!(gateway.of_first_node("tunnels"), 0);
     });
 }
 

@@ -3,7 +3,7 @@
 use super::gateway;
 use crate::support::Authority;
 use crate::support::http2::converse;
-use crate::support::websocket::{Socket, WebSocketNode, ask_on, close, echo, echoes, next, open};
+use crate::support::websocket::{Socket, WebSocketNode, ask_on, close, echo, echoes, flood, next, open};
 use futures_util::{SinkExt, StreamExt};
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -91,26 +91,8 @@ fn a_message_of_megabytes_is_whole() {
     });
 }
 
-/// Sends so many messages and meanwhile takes as many, each with its number.
-async fn flood(socket: Socket, from: &str, to: &str) {
-    const MANY: usize = 2000;
-    let (mut sink, mut stream) = socket.split();
-    let send = async {
-        for number in 0..MANY {
-            sink.send(Message::text(format!("{from} {number}"))).await.unwrap();
-        }
-    };
-    let take = async {
-        for number in 0..MANY {
-            let message = stream.next().await.unwrap().unwrap();
-            assert_eq!(message, Message::text(format!("{to} {number}")));
-        }
-    };
-    tokio::join!(send, take);
-}
-
 #[test]
-fn thousands_of_messages_pass_both_ways_at_once() {
+fn messages_pass_both_ways_at_once() {
     let node = WebSocketNode::new();
     let gateway = gateway(&[&node], "");
     converse(async {

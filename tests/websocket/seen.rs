@@ -1,6 +1,6 @@
 //! What filters, policies and operators see of a handshake and of an open tunnel.
 
-use super::{gateway, gateway_with, of_node};
+use super::{gateway, gateway_with};
 use crate::support::http2::{converse, until};
 use crate::support::websocket::{WebSocketNode, ask, echoes, open};
 use crate::support::{TestGateway, TestNode};
@@ -63,7 +63,7 @@ fn tunnels_are_shown_and_weigh_on_their_nodes() {
             [3, 3],
             "each went where fewer were open"
         );
-        assert_eq!((of_node(&gateway, "tunnels"), of_node(&gateway, "in_flight")), (3, 3));
+        assert_eq!((gateway.of_first_node("tunnels"), gateway.of_first_node("in_flight")), (3, 3));
         assert_eq!(gateway.metric("bascule_node_tunnels", &[("pool", "main")]), 6.0);
         let switched = [("route", "all"), ("status", "1xx")];
         assert_eq!(gateway.metric("bascule_requests_total", &switched), 6.0, "counted when they begin");

@@ -45,6 +45,8 @@ enum Name {
     Grpc,
     /// Messages, fragments, pings and close codes of WebSocket
     Websocket,
+    /// The same, to a node that speaks HTTP/2 (RFC 8441)
+    WebsocketHttp2,
     /// What openssl s_client negotiates, resumes and is refused
     Openssl,
     /// Protocols and suites
@@ -87,9 +89,11 @@ fn play(name: Name, ground: &Ground, gateway: &Path) -> Result<Part> {
         Name::H2load => with("h2load", &["--version"], || Ok(clients::h2load(ground))),
         Name::Grpc => {
             let packages = ["grpcio", "grpcio-health-checking"];
-            scripted("grpc", &packages, "grpc_cases.py", gateway, "protocol = \"http2\"\n")
+            let ground = |node| Ground::before(gateway, node, ground::SPEAKS_HTTP2);
+            scripted("grpc", &packages, "grpc_cases.py", ground)
         }
-        Name::Websocket => scripted("websocket", &["websockets"], "websocket.py", gateway, ""),
+        Name::Websocket => websocket("websocket", |node| Ground::before(gateway, node, "")),
+        Name::WebsocketHttp2 => websocket_http2(gateway),
         Name::Openssl => with("openssl", &["version"], || Ok(tls::openssl(ground))),
         Name::Sslscan => with("sslscan", &["--version"], || Ok(tls::sslscan(ground))),
         Name::Testssl => with("testssl", &["--version"], || tls::testssl(ground)),
@@ -100,15 +104,19 @@ fn play(name: Name, ground: &Ground, gateway: &Path) -> Result<Part> {
 /// Plays a part that is one program's, if that is there.
 fn with(program: &'static str, version: &[&str], play: impl FnOnce() -> Result<Vec<Check>>) -> Result<Part> {
     if tools::find(program).is_none() {
-        let outcome = Outcome::Skipped(format!("there is no {program}"));
-        return Ok(Part { name: program, tool: program.to_owned(), outcome });
+        return Ok(Part::without(program, program));
     }
     let outcome = Outcome::Played { ours: play()?, others: Vec::new() };
     Ok(Part { name: program, tool: tool::version(program, version), outcome })
 }
 
-/// Plays a part that is a script's, if its packages can be had.
-fn scripted(name: &'static str, packages: &[&str], script: &str, gateway: &Path, pool: &str) -> Result<Part> {
+/// Plays a part that is a script's, if its packages can be had; `ground` starts the gateway in front of the script's port.
+fn scripted(
+    name: &'static str,
+    packages: &[&str],
+    script: &str,
+    ground: impl FnOnce(u16) -> Result<Ground>,
+) -> Result<Part> {
     let python = match script::python(packages) {
         Ok(python) => python,
         Err(why) => {
@@ -116,8 +124,23 @@ fn scripted(name: &'static str, packages: &[&str], script: &str, gateway: &Path,
             return Ok(Part { name, tool: packages.join(", "), outcome });
         }
     };
-    let outcome = Outcome::Played { ours: script::play(&python, script, gateway, pool)?, others: Vec::new() };
+    let outcome = Outcome::Played { ours: script::play(&python, script, ground)?, others: Vec::new() };
     Ok(Part { name, tool: script::versions(&python, packages), outcome })
+}
+
+fn websocket(name: &'static str, ground: impl FnOnce(u16) -> Result<Ground>) -> Result<Part> {
+    scripted(name, &["websockets"], "websocket.py", ground)
+}
+
+/// The package `websockets` speaks HTTP/1.1 alone, so HAProxy stands before it and speaks HTTP/2 with the gateway.
+fn websocket_http2(gateway: &Path) -> Result<Part> {
+    let name = "websocket-http2";
+    if tools::find("haproxy").is_none() {
+        return Ok(Part::without(name, "haproxy"));
+    }
+    let mut part = websocket(name, |node| Ground::before_haproxy(gateway, node))?;
+    part.tool = format!("{} behind {}", part.tool, bench::servers::version("haproxy"));
+    Ok(part)
 }
 
 fn http2(ground: &Ground) -> Result<Part> {

@@ -10,6 +10,9 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
+/// In a pool's table: its node is spoken to by HTTP/2.
+pub(super) const SPEAKS_HTTP2: &str = "protocol = \"http2\"\n";
+
 /// What a tool is pointed at.
 pub(super) struct Ground {
     // Dropped in this order: what runs ends before its folder goes.
@@ -42,6 +45,17 @@ impl Ground {
     /// When it does not start; its log is shown.
     pub(super) fn before(gateway: &Path, node: u16, pool: &str) -> Result<Ground> {
         Ground::start(gateway, folder()?, node, None, pool)
+    }
+
+    /// The same, where HAProxy speaks HTTP/2 for that node, and opens tunnels to it (RFC 8441).
+    ///
+    /// # Errors
+    /// When one of the two does not start; its log is shown.
+    pub(super) fn before_haproxy(gateway: &Path, node: u16) -> Result<Ground> {
+        let folder = folder()?;
+        let haproxy = haproxy(folder.path(), node)?;
+        let port = haproxy.port;
+        Ground::start(gateway, folder, port, Some(haproxy), SPEAKS_HTTP2)
     }
 
     fn start(
@@ -92,17 +106,7 @@ impl Ground {
     /// # Errors
     /// When it is not there, or does not start.
     pub(super) fn haproxy(&self) -> Result<Server> {
-        let program = tools::find("haproxy").context("haproxy is not on PATH")?;
-        let [port, _] = free_ports()?;
-        let file = self.folder().join("haproxy.cfg");
-        let text = format!(
-            "global\n  nbthread 1\ndefaults\n  mode http\n  timeout client 60s\n  timeout server 60s\n  timeout connect 5s\n\
-             frontend front\n  bind 127.0.0.1:{port} proto h2\n  default_backend nodes\nbackend nodes\n  server node 127.0.0.1:{}\n",
-            self.node
-        );
-        std::fs::write(&file, text)?;
-        let command = [program.display().to_string(), "-db".into(), "-f".into(), file.display().to_string()];
-        servers::start(self.folder(), "haproxy", None, [port, 0], &command)
+        haproxy(self.folder(), self.node)
     }
 }
 
@@ -128,6 +132,20 @@ fn nginx(place: &Path, name: &str, port: u16, server: &str) -> Result<Server> {
     std::fs::write(&file, text)?;
     let command = [program.display().to_string(), "-c".into(), file.display().to_string()];
     servers::start(place, name, None, [port, 0], &command)
+}
+
+/// Starts HAProxy, which speaks HTTP/2 in the clear, in front of a node of HTTP/1.1.
+fn haproxy(place: &Path, node: u16) -> Result<Server> {
+    let program = tools::find("haproxy").context("haproxy is not on PATH")?;
+    let [port, _] = free_ports()?;
+    let file = place.join("haproxy.cfg");
+    let text = format!(
+        "global\n  nbthread 1\ndefaults\n  mode http\n  timeout client 60s\n  timeout server 60s\n  timeout connect 5s\n\
+         frontend front\n  bind 127.0.0.1:{port} proto h2\n  default_backend nodes\nbackend nodes\n  server node 127.0.0.1:{node}\n",
+    );
+    std::fs::write(&file, text)?;
+    let command = [program.display().to_string(), "-db".into(), "-f".into(), file.display().to_string()];
+    servers::start(place, "haproxy", None, [port, 0], &command)
 }
 
 /// A node that answers anything with a line at once, /large with a million bytes, and /upload when it has the whole body.

@@ -46,6 +46,11 @@ pub(super) enum Outcome {
 }
 
 impl Part {
+    /// One that was not played for want of a program.
+    pub(super) fn without(name: &'static str, program: &str) -> Part {
+        Part { name, tool: program.to_owned(), outcome: Outcome::Skipped(format!("there is no {program}")) }
+    }
+
     /// The expectations that the gateway does not meet.
     pub(super) fn failures(&self) -> usize {
         match &self.outcome {

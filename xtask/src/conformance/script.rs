@@ -50,14 +50,18 @@ impl Drop for Script {
     }
 }
 
-/// Plays a script: it serves as the node on a port of its own, the gateway is started in front of that, and each line says
-/// whether an expectation is met.
+/// Plays a script: it serves as the node on a port of its own, `ground` starts the gateway in front of that, and each line
+/// says whether an expectation is met.
 ///
 /// # Errors
 /// When the script or the gateway does not start, or it ends early.
-pub(super) fn play(python: &Path, script: &str, gateway: &Path, pool: &str) -> Result<Vec<Check>> {
+pub(super) fn play(
+    python: &Path,
+    script: &str,
+    ground: impl FnOnce(u16) -> Result<Ground>,
+) -> Result<Vec<Check>> {
     let [node, _] = free_ports()?;
-    let ground = Ground::before(gateway, node, pool)?;
+    let ground = ground(node)?;
     let mut command = Command::new(python);
     command.arg("-u").arg(tools::root().join("tests/conformance").join(script));
     for port in [node, ground.plain, ground.tls] {
