@@ -1,5 +1,5 @@
 //! Each node in turn, in proportion to its weight, and evenly spaced: with weights 5, 1 and 1 it goes
-//! a a b a c a a and not a a a a a b c.
+//! a b a a a c a and not a a a a a b c.
 //!
 //! Every node has a next turn on a line of virtual time; the earliest is picked, and its next turn is one stride
 //! later, the shorter the heavier the node. A heap finds the earliest, so that a pick among 1,000 nodes costs about
@@ -87,18 +87,33 @@ mod tests {
 
     #[test]
     fn weights_are_kept_in_every_window() {
-        let mut test = policy()
-            .node("a", |node| node.weight(5))
-            .node("b", |node| node.weight(1))
-            .node("c", |node| node.weight(1));
-        let seen = picks(&mut test, &request("GET", "/"), 70);
-        for window in seen.windows(7) {
-            assert_eq!(counts(window), [("a", 5), ("b", 1), ("c", 1)].into());
+        for seed in 0..100 {
+            let mut test = policy()
+                .node("a", |node| node.weight(5))
+                .node("b", |node| node.weight(1))
+                .node("c", |node| node.weight(1))
+                .seed(seed);
+            let seen = picks(&mut test, &request("GET", "/"), 70);
+            for window in seen.windows(7) {
+                assert_eq!(counts(window), [("a", 5), ("b", 1), ("c", 1)].into());
+            }
+            let longest = seen.split(|id| *id != "a").map(<[_]>::len).max();
+            assert_eq!(longest, Some(3), "the turns are spaced: {seen:?}");
         }
-        assert!(
-            !seen.windows(5).any(|run| run.iter().all(|id| *id == "a")),
-            "the turns are spaced: {seen:?}"
-        );
+    }
+
+    #[test]
+    fn nodes_of_one_weight_are_apart_whatever_it_is() {
+        for (weight, seed) in [(1.0, 1), (3.0, 2), (0.5, 3), (400.0, 4)] {
+            let mut test = policy().seed(seed);
+            for id in ["a", "b", "c", "d"] {
+                test = test.node(id, |node| node.weight(weight));
+            }
+            test = test.node("light", |node| node.weight(weight / 2.0));
+            let seen = picks(&mut test, &request("GET", "/"), 900);
+            assert_eq!(counts(&seen)["light"], 100);
+            assert!(!seen.windows(2).any(|two| two[0] == two[1]), "{weight}: {seen:?}");
+        }
     }
 
     #[test]

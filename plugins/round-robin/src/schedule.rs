@@ -2,7 +2,7 @@
 //! one takes over an index and its turn, which spreads as evenly.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use bascule_plugin::prelude::*;
 
@@ -28,14 +28,19 @@ impl Schedule {
     pub(crate) fn new(nodes: &Nodes) -> Self {
         let candidates = nodes.all();
         let count = candidates.len() as u32;
-        let now = u64::from(random::below(STRIDE as u32));
+        let mut alike = BTreeMap::<u64, Alike>::new();
+        for node in candidates.iter() {
+            alike.entry(stride(node)).or_default().nodes += 1;
+        }
+        let longest = alike.keys().next_back().map_or(0, |stride| *stride as u32);
+        let now = u64::from(random::below(longest));
         let first = random::below(count);
         let turn = |node: Node| {
             let stride = stride(node);
-            // Turns stand in the middle of their strides: at the ends those of all weights would meet.
-            let passed = (now + stride / 2) / stride;
+            let phase = alike.entry(stride).or_default().next_phase(stride);
+            let passed = now.saturating_sub(phase).div_ceil(stride);
             let order = (node.index() + first) % count;
-            Reverse(Turn { due: passed * stride + stride / 2, order, node: node.index() })
+            Reverse(Turn { due: phase + passed * stride, order, node: node.index() })
         };
         Self(candidates.iter().map(turn).collect())
     }
@@ -51,6 +56,23 @@ impl Schedule {
         let node = Node::at(turn.0.node);
         turn.0.due += stride(node);
         Some(node)
+    }
+}
+
+/// The nodes of one stride: each has a part of it to itself, so that they are as far from each other as can be.
+#[derive(Debug, Default)]
+struct Alike {
+    nodes: u64,
+    placed: u64,
+}
+
+impl Alike {
+    /// Where the next one's turns stand in their strides: in the middle of its part, since at the ends those of all weights would
+    /// meet.
+    fn next_phase(&mut self, stride: u64) -> u64 {
+        let halves = 2 * self.placed + 1;
+        self.placed += 1;
+        stride * halves / (2 * self.nodes).max(1)
     }
 }
 
