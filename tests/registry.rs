@@ -100,7 +100,7 @@ fn what_is_wrong_is_refused_counted_and_costs_nothing() {
     assert_eq!(unknown.status, 404);
     assert!(unknown.text().contains("those that do: main"), "{}", unknown.text());
     assert_eq!(put(node, token, "<html>").status, 422);
-    assert!(put(node, token, "{\"address\": \"a:0\"}").text().contains("has no port"));
+    assert!(put(node, token, "{\"address\": \"a:0\"}").text().contains("0 is no port"));
     assert_eq!(put("/pools/main/nodes/a%2Fb", token, &good).status, 422);
     assert_eq!(put(node, token, &" ".repeat(64 * 1024 + 1)).status, 413);
     let full = put("/pools/main/nodes/b", token, &good);

@@ -53,7 +53,7 @@ fn a_file_that_is_wrong_or_gone_takes_no_node_out() {
     fs::remove_file(file.path()).unwrap();
     bad("cannot be read");
     file.put(&format!("[{{\"id\": \"a\", \"address\": \"{}\"}}, {{\"address\": \"a:0\"}}]", a.address()));
-    bad("has no port");
+    bad("0 is no port");
     assert_eq!(gateway.metric("bascule_discovery_bad_entries_total", &[("pool", "main")]), 3.0);
     assert_eq!(gateway.metric("bascule_discovery_up", &[("pool", "main")]), 1.0);
     load.stop();

@@ -1,7 +1,7 @@
 //! `bascule register`: a companion keeps a node in a registry.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
@@ -245,4 +245,21 @@ fn a_registry_that_hangs_does_not_hold_up_the_end_of_a_node() {
     stderr.read_to_string(&mut said).expect("it says something");
     assert_eq!(companion.ended(), Some(0));
     assert!(said.contains("no answer within 2s of the end"), "{said}");
+}
+
+#[test]
+fn who_cannot_be_taken_out_is_not_said_to_be() {
+    let Some(etcd) = test_servers::Etcd::start() else { return };
+    let b = TestNode::answering("b");
+    let mut command = command(&etcd.url().replace("http://", "etcd://"), "b", &b, &[]);
+    let mut companion = Companion(command.stderr(Stdio::piped()).spawn().expect("it starts"));
+    let mut said = BufReader::new(companion.0.stderr.take().expect("it was piped")).lines();
+    let mut hears =
+        |what: &str| said.by_ref().find(|line| line.as_ref().is_ok_and(|line| line.contains(what)));
+    assert!(hears("the node is registered").is_some());
+    drop(etcd);
+    assert!(hears("the node cannot be registered").is_some());
+    companion.signal(Signal::TERM);
+    assert!(hears("its lease has to end by itself").is_some());
+    assert_eq!(companion.ended(), Some(0));
 }

@@ -56,7 +56,7 @@ pub enum UpgradeError {
     #[error("the sockets cannot be handed over: {0}")]
     Channel(#[from] io::Error),
     /// It ended.
-    #[error("the new gateway ended before it was ready ({0}); what it said stands above")]
+    #[error("the new gateway ended before it was ready ({0}); it says why in the gateway's log")]
     Ended(ExitStatus),
     /// It took too long.
     #[error(

@@ -118,7 +118,7 @@ fn play(role: Role, instances: &Instances, context: &mut Option<Box<Context>>) -
     }
 }
 
-/// GET /trial?of=plugin, two nodes to choose from, and a response.
+/// GET /trial?of=plugin, two nodes to choose from, one of them in the gateway's own zone, and a response.
 pub(super) fn invented() -> Box<Context> {
     let now = Instant::now();
     let mut context = Box::new(Context::new(now));
@@ -138,20 +138,22 @@ pub(super) fn invented() -> Box<Context> {
     context.route = "trial".into();
     context.pool = "trial".into();
     context.attempt = 1;
-    let nodes: Vec<Candidate> = ["trial-1", "trial-2"].map(candidate).into();
+    let zone: Arc<str> = "trial".into();
+    let nodes = vec![candidate("trial-1", Some(&zone)), candidate("trial-2", None)];
     context.node = nodes.first().map(|candidate| Arc::clone(&candidate.node));
     context.selection.begin(Arc::new(Arc::new(Candidates::new(nodes, Vec::new()))));
+    context.selection.stand_in(Some(&zone));
     context.outcome = Outcome { status: Some(200), latency: Duration::from_millis(1), error: None };
     context
 }
 
-fn candidate(id: &str) -> Candidate {
+fn candidate(id: &str, zone: Option<&Arc<str>>) -> Candidate {
     let spec = NodeSpec {
         id: id.into(),
         // An address of documentation's (RFC 5737): nothing is ever sent there.
         address: ([192, 0, 2, 2], 80).into(),
         weight: NonZeroU32::MIN,
-        zone: None,
+        zone: zone.cloned(),
         tier: 0,
         drain: false,
         labels: BTreeMap::new(),

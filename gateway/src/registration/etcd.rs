@@ -58,7 +58,7 @@ impl Desk for Key {
     async fn leave(&mut self) -> Result<(), String> {
         match self.held.take() {
             Some(held) => held.leave().await.map_err(|failed| failed.to_string()),
-            None => Ok(()),
+            None => Err("its lease could not be renewed before".to_owned()),
         }
     }
 }

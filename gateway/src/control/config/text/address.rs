@@ -89,9 +89,12 @@ impl Text for NodeAddress {
             return refuse(format!("{text:?} is a URL, not a node's address"), write);
         }
         let text = text.to_ascii_lowercase();
-        let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port_number(port)?)));
-        let Some((host, port)) = parts else {
+        let is_number = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+        let Some((host, digits)) = text.rsplit_once(':').filter(|(_, port)| is_number(port)) else {
             return refuse(format!("{text:?} has no port"), write);
+        };
+        let Some(port) = port_number(digits) else {
+            return refuse(format!("{text:?}: {digits} is no port, they go from 1 to 65535"), write);
         };
         let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let host = match (bracketed.map(str::parse), host.parse()) {
