@@ -244,3 +244,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_bare_line_feed_is_found_where_a_bare_carriage_return_makes_up_for_it() {
+    let heads = [
+        (Side::Requests, &b"GET / HTTP/1.1\r\nHost: a\r\nB: c\r\n\r\n"[..]),
+        (Side::Responses(Method::Get), b"HTTP/1.1 204 No\r\nHost: a\r\nB: c\r\n\r\n"),
+    ];
+    for (side, head) in heads {
+        for feed in 0..=head.len() {
+            for carriage in 0..=head.len() + 1 {
+                let mut bytes = head.to_vec();
+                bytes.insert(feed, b'\n');
+                bytes.insert(carriage, b'\r');
+                let each: Vec<usize> = (1..bytes.len()).collect();
+                let whole = Reader::read(side, &bytes, &[]);
+                assert_eq!(whole, Reader::read(side, &bytes, &each), "{}", bytes.escape_ascii());
+                let is_bare = |at: usize| bytes[at] == b'\n' && (at == 0 || bytes[at - 1] != b'\r');
+                let has_bare = (0..bytes.len()).any(is_bare);
+                assert!(!has_bare || whole.is_err(), "{}", bytes.escape_ascii());
+            }
+        }
+    }
+}
