@@ -23,8 +23,8 @@ fn one_beyond_all_streams_waits_and_is_given_up_in_time() {
     let node = Http2Node::talking_with(|settings| _ = settings.max_concurrent_streams(1), echo);
     // The connections belong to the node, so they are shared by the pool of those who do not wait for long.
     let quick = format!(
-        "[route.quick]\npath = \"/quick\"\npool = \"quick\"\n[pool.quick]\nprotocol = \"http2\"\n\
-         nodes = [\"{}\"]\noutlier = \"off\"\nfirst_byte_timeout = \"200ms\"",
+        "[route.quick]\npath = \"/quick\"\ntimeout = \"200ms\"\npool = \"quick\"\n[pool.quick]\nprotocol = \"http2\"\n\
+         nodes = [\"{}\"]\noutlier = \"off\"",
         node.address()
     );
     let gateway = before(&[&node], &quick);
@@ -34,7 +34,7 @@ fn one_beyond_all_streams_waits_and_is_given_up_in_time() {
             there.push(open(gateway.address()).await);
         }
         assert_eq!(refused(gateway.address(), "/quick").await, 504);
-        let late = [("route", "quick"), ("kind", "first_byte_timeout")];
+        let late = [("route", "quick"), ("kind", "timeout")];
         assert_eq!(gateway.metric("bascule_route_errors_total", &late), 1.0);
         assert_eq!(
             (node.connections(), node.hits()),
@@ -49,6 +49,32 @@ fn one_beyond_all_streams_waits_and_is_given_up_in_time() {
         echoes(&mut open(gateway.address()).await, "in its place").await;
     });
     assert_eq!(node.connections(), CONNECTIONS);
+}
+
+#[test]
+fn one_that_waits_gets_whichever_stream_is_free_first() {
+    let node = Http2Node::talking_with(|settings| _ = settings.max_concurrent_streams(1), echo);
+    let gateway = before(&[&node], "");
+    converse(async {
+        let mut there = Vec::new();
+        for _ in 0..CONNECTIONS {
+            there.push(open(gateway.address()).await);
+        }
+        // Neither the oldest connection's nor the newest one's.
+        let leaving = there.remove(CONNECTIONS / 2);
+        let address = gateway.address();
+        let wait = || tokio::task::spawn_local(async move { open(address).await });
+        let in_flight = || gateway.of_first_node("in_flight") as usize;
+        let impatient = wait();
+        until("it waits", || in_flight() == CONNECTIONS + 1).await;
+        impatient.abort();
+        until("its client is missed", || in_flight() == CONNECTIONS).await;
+        let waiting = wait();
+        until("it waits", || in_flight() == CONNECTIONS + 1).await;
+        drop(leaving);
+        echoes(&mut waiting.await.unwrap(), "in its place").await;
+    });
+    assert_eq!((node.connections(), node.hits()), (CONNECTIONS, CONNECTIONS + 1));
 }
 
 #[test]

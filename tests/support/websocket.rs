@@ -1,6 +1,6 @@
 //! WebSocket clients and nodes, on the runtime of the test's conversation (see [`converse`](super::http2::converse)).
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{SinkExt, Stream, StreamExt};
 use h2::{RecvStream, SendStream};
 use http::Request;
 use std::cell::RefCell;
@@ -121,7 +121,7 @@ pub async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: Socket<S>) {
     }
 }
 
-/// Sends so many messages and meanwhile takes as many, each with its number.
+/// Sends many messages and meanwhile takes as many, each with its number; then both close.
 pub async fn flood<S: AsyncRead + AsyncWrite + Unpin>(socket: Socket<S>, from: &str, to: &str) {
     const MANY: usize = 1000;
     let (mut sink, mut stream) = socket.split();
@@ -132,11 +132,13 @@ pub async fn flood<S: AsyncRead + AsyncWrite + Unpin>(socket: Socket<S>, from: &
     };
     let take = async {
         for number in 0..MANY {
-            let message = stream.next().await.expect("there is more").expect("it is whole");
-            assert_eq!(message, Message::text(format!("{to} {number}")));
+            assert_eq!(next(&mut stream).await, Message::text(format!("{to} {number}")));
         }
     };
     tokio::join!(send, take);
+    // Who leaves at once could take the other's last messages along.
+    sink.close().await.expect("it is taken");
+    assert!(next(&mut stream).await.is_close());
 }
 
 /// Opens a WebSocket at this path of a.test, with these fields; the node's answer stands beside it.
@@ -176,7 +178,7 @@ pub async fn echoes<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<S>, t
 }
 
 /// The next message, which has to come.
-pub async fn next<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut Socket<S>) -> Message {
+pub async fn next<S: Stream<Item = Result<Message, Error>> + Unpin>(socket: &mut S) -> Message {
     socket.next().await.expect("there is more").expect("it is whole")
 }
 

@@ -140,7 +140,7 @@ impl<'a> Exchange<'a> {
         let address = in_flight.node().spec.address;
         match self.shared_opening(address) {
             Ok(None) => Link::Opening(Box::pin(self.opening(address).open())),
-            Ok(Some(opening)) => Link::Opening(Box::pin(opening.open())),
+            Ok(Some(opening)) => Link::Opening(Box::pin(opening.open_beside())),
             Err(error) => Link::Opening(Box::pin(std::future::ready(Err(error)))),
         }
     }

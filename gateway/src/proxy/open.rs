@@ -2,6 +2,7 @@
 //! many share. What it opens depends on nothing of the request but its head, so that hedges can do it beside others.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::snapshot::Pool;
 use crate::telemetry::WorkerMetrics;
 use crate::transport::deadline::Elapsed;
 use crate::transport::dial::{NodeProtocol, Way, dial};
-use crate::transport::http2::{SharedConnections, Terms};
+use crate::transport::http2::{SharedConnection, SharedConnections, Terms};
 use crate::transport::proxy_protocol::{Ends, encode};
 use crate::transport::tls::ClientTls;
 
@@ -45,12 +46,10 @@ impl Exchange<'_> {
         let limit = self.view.pool(self.pool).connect_timeout;
         self.timeouts.start(Limit::Connect, Some(limit), &self.connection.deadline);
         let opened = match self.shared_opening(address)? {
-            None => self.connection.deadline.race(self.opening(address).open()).await,
+            None => self.in_time(self.opening(address).open()).await?,
             // Boxed: the requests of other pools shall not be larger for it.
-            Some(opening) => self.connection.deadline.race(Box::pin(opening.open())).await,
+            Some(opening) => Box::pin(self.open_shared(opening)).await?,
         };
-        let opened =
-            opened.map_err(|Elapsed| Error::Late(self.timeouts.first(&self.connection.deadline)))??;
         self.timeouts.stop(&[Limit::Connect], &self.connection.deadline);
         self.head_went_out(&opened);
         // Of a request that went to another node before there may be nothing left to send, which is when this begins else.
@@ -58,6 +57,27 @@ impl Exchange<'_> {
             self.await_first_byte();
         }
         Ok(opened)
+    }
+
+    async fn in_time<T>(&self, opening: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let deadline = &self.connection.deadline;
+        deadline.race(opening).await.map_err(|Elapsed| Error::Late(self.timeouts.first(deadline)))?
+    }
+
+    /// Opens a stream, and waits for one if there is no room: for as long as the client does, and within the request's own
+    /// limits. That a node is full says nothing of how long it takes to make a connection.
+    async fn open_shared(&mut self, mut opening: SharedOpening) -> Result<NodeConnection, Error> {
+        loop {
+            if let Some(opened) = self.in_time(opening.open()).await? {
+                return Ok(opened);
+            }
+            self.timeouts.stop(&[Limit::Connect], &self.connection.deadline);
+            let (connections, way) = (opening.connections.clone(), opening.way);
+            let (_, patience) = self.lend();
+            patience.outlast(pin!(connections.room(way))).await?;
+            let limit = self.view.pool(self.pool).connect_timeout;
+            self.timeouts.start(Limit::Connect, Some(limit), &self.connection.deadline);
+        }
     }
 
     /// Remembers that the node has the request's head, if that goes out with its stream.
@@ -151,19 +171,33 @@ pub(super) struct SharedOpening {
 }
 
 impl SharedOpening {
-    /// Opens it, and makes a connection for it if none has room. The caller sets the time limit.
-    pub(super) async fn open(self) -> Result<NodeConnection, Error> {
-        let (connection, is_made) =
-            self.connections.get(self.way, &self.terms).await.map_err(Error::Connect)?;
+    /// Opens it, and makes a connection for it if none has room; nothing if there may be no further one. The caller sets the
+    /// time limit.
+    async fn open(&mut self) -> Result<Option<NodeConnection>, Error> {
+        let (found, is_made) = self.connections.get(self.way, &self.terms).await.map_err(Error::Connect)?;
         if is_made {
             self.metrics.node_connections.increment();
         }
+        found.map(|connection| self.send(&connection)).transpose()
+    }
+
+    /// The same for one of two that race: where there is no room it is sent on the connection that has the fewest, and goes out
+    /// when one of those ends.
+    pub(super) async fn open_beside(mut self) -> Result<NodeConnection, Error> {
+        if let Some(opened) = self.open().await? {
+            return Ok(opened);
+        }
+        let connection = self.connections.least_taken(self.way).expect("a node that is full has connections");
+        self.send(&connection)
+    }
+
+    fn send(&mut self, connection: &Rc<SharedConnection>) -> Result<NodeConnection, Error> {
         if self.is_tunnel && !connection.opens_tunnels() {
             return Err(Error::NoTunnels);
         }
         // Of one that others use as well, an end is not to be expected.
         let was_idle = connection.is_idle();
-        let stream = connection.send(self.head, self.ended && !self.is_tunnel)?;
+        let stream = connection.send(std::mem::take(&mut self.head), self.ended && !self.is_tunnel)?;
         Ok(NodeConnection::new(stream, self.way, was_idle))
     }
 }

@@ -1,6 +1,7 @@
-//! How long a request waits for a plugin that waits: as long as its client does, and within its own time limits.
+//! How long a request waits for a plugin that waits, or for a stream to its node: as long as its client does, and within its
+//! own time limits.
 //!
-//! Only where a plugin decides what becomes of the request. What it thinks of a response or of an attempt has no other limit
+//! For a plugin only where it decides what becomes of the request. What it thinks of a response or of an attempt has no other limit
 //! than the plugin's own, since the request's may be over by then.
 
 use std::future::poll_fn;
@@ -12,10 +13,10 @@ use super::error::Error;
 use super::exchange::Exchange;
 use super::forward::poll_gone;
 use super::timeouts::Timeouts;
-use crate::plugin::{Called, Context, Fault};
+use crate::plugin::Context;
 use crate::transport::buffers::Buffers;
 
-/// Who waits for a plugin's call.
+/// Who waits.
 pub(super) struct Patience<'a> {
     client: &'a mut Connection,
     timeouts: &'a Timeouts,
@@ -39,12 +40,13 @@ impl Exchange<'_> {
 }
 
 impl Patience<'_> {
-    /// Awaits a call. It is dropped if the client leaves or a limit is over; most calls are over when they get here.
+    /// Awaits a call, or whatever else. It is dropped if the client leaves or a limit is over; most calls are over when they
+    /// get here.
     #[inline]
-    pub(super) async fn outlast<A: Unpin>(self, mut call: Called<'_, A>) -> Result<Result<A, Fault>, Error> {
+    pub(super) async fn outlast<F: Future + Unpin>(self, mut awaited: F) -> Result<F::Output, Error> {
         let Patience { client, timeouts, buffers, looks } = self;
         poll_fn(|cx| {
-            if let Poll::Ready(answer) = Pin::new(&mut call).poll(cx) {
+            if let Poll::Ready(answer) = Pin::new(&mut awaited).poll(cx) {
                 return Poll::Ready(Ok(answer));
             }
             let (mut reader, _) = client.stream.split();

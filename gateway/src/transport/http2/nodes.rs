@@ -1,7 +1,8 @@
 //! A worker's connections of HTTP/2 to nodes: which of them a request shares, and when another one is made.
 //!
 //! A node's connections are filled in turn, so that spare ones grow old and are closed. While one is being made, whoever
-//! finds no room waits for that one, and none makes another beside it.
+//! finds no room waits for that one, and none makes another beside it. When there are as many as may be, whoever finds no room waits
+//! for the first place that is free on any of them: on one that is full of tunnels that may take hours.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use super::shared::SharedConnection;
 use crate::transport::dial::{Way, dial};
 use crate::transport::tls::ClientTls;
 
-/// So many connections to a node at most. Beyond them requests wait on those that there are, within their own limits of
+/// So many connections to a node at most. Beyond them requests wait for those that there are, within their own limits of
 /// time. Chosen: with the usual hundred streams each, more than a node serves at once.
 const MOST: usize = 32;
 
@@ -42,6 +43,17 @@ pub struct SharedConnections {
 struct Node {
     open: Vec<Rc<SharedConnection>>,
     making: Option<Rc<Making>>,
+    /// Told of each place that is free again.
+    freed: Rc<Notify>,
+}
+
+impl Node {
+    /// Whether there may be no further connection, and requests have all the places on those that there are. One that takes
+    /// none at all would never tell of one.
+    fn is_full(&self) -> bool {
+        let is_taken = |connection: &Rc<SharedConnection>| connection.streams() > 0 && !connection.has_room();
+        self.open.len() >= MOST && self.open.iter().all(is_taken)
+    }
 }
 
 /// A connection that is being made, for those who wait for it.
@@ -52,17 +64,24 @@ struct Making {
 }
 
 impl SharedConnections {
-    /// A connection with room for one more request, and whether one was made for it. The caller sets a time limit of its
-    /// own: one that is being made is not given up with it.
+    /// A connection with room for one more request, none if all are full and no further one may be made; and whether one was
+    /// made for it. The caller sets a time limit of its own: one that is being made is not given up with it.
     ///
     /// # Errors
     /// None could be made: as [`dial`]'s, or the node does not speak HTTP/2 or not in time.
-    pub async fn get(self: &Rc<Self>, way: Way, terms: &Terms) -> io::Result<(Rc<SharedConnection>, bool)> {
+    pub async fn get(
+        self: &Rc<Self>,
+        way: Way,
+        terms: &Terms,
+    ) -> io::Result<(Option<Rc<SharedConnection>>, bool)> {
         let mut made = false;
         loop {
             if let Some(connection) = self.find(way) {
                 connection.keep(terms.keep);
-                return Ok((connection, made));
+                return Ok((Some(connection), made));
+            }
+            if self.fullness(way).is_some() {
+                return Ok((None, made));
             }
             let (making, is_new) = self.making(way, terms);
             made |= is_new;
@@ -74,17 +93,39 @@ impl SharedConnections {
         }
     }
 
-    /// The first with room. If there may be no further one, the one with the fewest requests.
+    /// Waits until there is room for one more request, or a connection may be made for it. The caller sets the time limit.
+    pub async fn room(&self, way: Way) {
+        // Another may have been faster.
+        while let Some(freed) = self.fullness(way) {
+            freed.notified().await;
+        }
+    }
+
+    /// The connection with the fewest requests, for one that does not wait for room.
+    pub fn least_taken(&self, way: Way) -> Option<Rc<SharedConnection>> {
+        let by_way = self.by_way.borrow();
+        by_way.get(&way)?.open.iter().min_by_key(|connection| connection.streams()).cloned()
+    }
+
+    /// The first with room. If there may be no further one, also one that takes no requests yet.
     fn find(&self, way: Way) -> Option<Rc<SharedConnection>> {
         let mut by_way = self.by_way.borrow_mut();
         let open = &mut by_way.get_mut(&way)?.open;
         open.retain(|connection| connection.is_open());
         let free = open.iter().find(|connection| connection.has_room());
         let found = match free {
-            None if open.len() >= MOST => open.iter().min_by_key(|connection| connection.streams()),
+            None if open.len() >= MOST => open.iter().find(|connection| connection.streams() == 0),
             free => free,
         };
         found.cloned()
+    }
+
+    /// If the node is full, what tells of the next place.
+    fn fullness(&self, way: Way) -> Option<Rc<Notify>> {
+        let mut by_way = self.by_way.borrow_mut();
+        let node = by_way.get_mut(&way)?;
+        node.open.retain(|connection| connection.is_open());
+        node.is_full().then(|| node.freed.clone())
     }
 
     /// The one that is being made, and whether that began just now.
@@ -113,7 +154,10 @@ impl SharedConnections {
         let node = by_way.entry(way).or_default();
         node.making = None;
         match made {
-            Ok(connection) => node.open.push(connection),
+            Ok(connection) => {
+                connection.tell(node.freed.clone());
+                node.open.push(connection);
+            }
             Err(error) => *making.failed.borrow_mut() = Some((error.kind(), error.to_string())),
         }
         making.over.notify_waiters();

@@ -3,7 +3,7 @@
 //! A task of its own moves its frames and notices when the node is dead; what ends it ends all that are on it. It counts as
 //! made when the node greeted: then it is known to speak HTTP/2, and how many requests it takes at once.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -16,6 +16,7 @@ use h2::client::{Builder, Connection, SendRequest};
 use h2::{Ping, PingPong};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tracing::debug;
 
 use super::pulse::{Patience, Pulse, Sign};
@@ -43,6 +44,8 @@ pub struct SharedConnection {
     /// How long it is kept without any, and until when if there is none.
     keep: Cell<Duration>,
     idle_until: Cell<Instant>,
+    /// Told of each place that is free again.
+    freed: OnceCell<Rc<Notify>>,
 }
 
 impl SharedConnection {
@@ -83,6 +86,7 @@ impl SharedConnection {
             served: Cell::new(false),
             keep: Cell::new(Duration::ZERO),
             idle_until: Cell::new(Instant::now() + UNUSED),
+            freed: OnceCell::new(),
         });
         tokio::task::spawn_local(drive(connection, ping, heard, Rc::downgrade(&shared), patience));
         Ok(shared)
@@ -122,6 +126,17 @@ impl SharedConnection {
         self.streams.get() < STREAMS.min(self.sender.current_max_send_streams())
     }
 
+    /// From now on this is told when it has room again.
+    pub(super) fn tell(&self, freed: Rc<Notify>) {
+        self.freed.get_or_init(|| freed);
+    }
+
+    fn tell_of_room(&self) {
+        if let Some(freed) = self.freed.get() {
+            freed.notify_one();
+        }
+    }
+
     /// Whether it takes requests at all: it is neither broken nor said goodbye to.
     pub(super) fn is_open(&self) -> bool {
         let ready = self.sender.clone().poll_ready(&mut Context::from_waker(Waker::noop()));
@@ -150,6 +165,7 @@ impl Drop for Place {
         if connection.streams.get() == 0 {
             connection.idle_until.set(Instant::now() + connection.keep.get());
         }
+        connection.tell_of_room();
     }
 }
 
@@ -173,7 +189,12 @@ async fn drive<T: AsyncRead + AsyncWrite + Unpin>(
             }
             pong = poll_fn(|cx| ping.poll_pong(cx)) => if pong.is_ok() { pulse.answered(heard.get(), Instant::now()) },
             () = tokio::time::sleep(patience.look) => {
-                let busy = shared.upgrade().is_some_and(|shared| shared.streams() > 0);
+                let shared = shared.upgrade();
+                let busy = shared.as_ref().is_some_and(|shared| shared.streams() > 0);
+                // A node may take more at once than it said before.
+                if let Some(shared) = shared.filter(|shared| shared.has_room()) {
+                    shared.tell_of_room();
+                }
                 match pulse.look(heard.get(), busy, Instant::now()) {
                     Sign::Fine => {}
                     // One that is still on its way will do.
