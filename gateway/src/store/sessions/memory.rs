@@ -84,6 +84,8 @@ impl Memory {
 
     /// About how many sessions there are.
     pub(super) fn count(&self) -> u64 {
+        // What was done last is counted later else, with what is looked up; and that may be seldom.
+        self.0.run_pending_tasks();
         self.0.entry_count()
     }
 

@@ -73,6 +73,8 @@ impl Near {
 
     /// About how many bindings there are.
     pub(super) fn count(&self) -> u64 {
+        // What was done last is counted later else, with what is looked up; and that may be seldom.
+        self.cache.run_pending_tasks();
         self.cache.entry_count()
     }
 
