@@ -32,13 +32,15 @@ struct Answers {
 
 impl Answers {
     const fn none() -> Answers {
-        let hash = KeyHash::with_seed(0);
-        Answers { held: HashMap::with_hasher(hash), nodes: HashSet::with_hasher(KeyHash::with_seed(0)) }
+        Answers {
+            held: HashMap::with_hasher(KeyHash::with_seed(0)),
+            nodes: HashSet::with_hasher(KeyHash::with_seed(0)),
+        }
     }
 
     fn keep(&mut self, asked: Asked, node: &Arc<str>, until: Instant) {
         // Nothing is lost but a moment: they hold no longer, and looking for those that do not any more would take as long.
-        if self.held.len() >= MOST {
+        if self.held.len() >= MOST || self.nodes.len() >= MOST {
             *self = Answers::none();
         }
         let node = match self.nodes.get(node) {

@@ -32,14 +32,6 @@ struct Case {
     is_known: bool,
 }
 
-/// The gateways, in the order of the table.
-const TITLES: [&str; 4] = [
-    "no sessions: least-connections alone",
-    "sticky-session, in memory",
-    "sticky-session, in Redis, known here",
-    "sticky-session, in Redis, asked for again each second",
-];
-
 /// # Errors
 /// When a program is missing, or a server does not start.
 pub(super) fn measure(gateway: &Path, redis: &Redis, options: &Options) -> Result<Table> {
@@ -56,16 +48,19 @@ pub(super) fn measure(gateway: &Path, redis: &Redis, options: &Options) -> Resul
     };
     let sticky = "policy = [\"sticky-session\", \"least-connections\"]";
     let none = "policy = \"least-connections\"";
-    let known = (in_redis("1h"), in_redis("1s"));
-    let cases: Vec<Case> = [("", none), ("", sticky), (&known.0, sticky), (&known.1, sticky)]
-        .into_iter()
-        .zip(TITLES)
-        .map(|((tables, policy), title)| {
-            let server = ground.bascule_with(&plugins::folder(), tables, policy, "")?;
-            let is_known = title != TITLES[0] && title != TITLES[3];
-            start(server, title, is_known, scripts.path())
-        })
-        .collect::<Result<_>>()?;
+    // In the order of the table, the first to compare the others with.
+    let cases: Vec<Case> = [
+        ("no sessions: least-connections alone", String::new(), none, false),
+        ("sticky-session, in memory", String::new(), sticky, true),
+        ("sticky-session, in Redis, known here", in_redis("1h"), sticky, true),
+        ("sticky-session, in Redis, asked for again each second", in_redis("1s"), sticky, false),
+    ]
+    .into_iter()
+    .map(|(title, tables, policy, is_known)| {
+        let server = ground.bascule_with(&plugins::folder(), &tables, policy, "")?;
+        start(server, title, is_known, scripts.path())
+    })
+    .collect::<Result<_>>()?;
     let mut costs = vec![[Vec::new(), Vec::new()]; cases.len()];
     for round in 0..=options.rounds {
         eprintln!("    round {round} of {}", options.rounds);
